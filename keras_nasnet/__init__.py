@@ -1,0 +1,49 @@
+"""NASNet on Keras 3.
+
+The names below load when they are first used: importing the package imports nothing else.
+"""
+
+import importlib
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from keras_nasnet.backbone import NASNetBackbone as NASNetBackbone
+    from keras_nasnet.cell import Cell as Cell
+    from keras_nasnet.genotype import NASNET_A as NASNET_A
+    from keras_nasnet.genotype import NASNET_B as NASNET_B
+    from keras_nasnet.genotype import NASNET_C as NASNET_C
+    from keras_nasnet.genotype import Block as Block
+    from keras_nasnet.genotype import CellSpec as CellSpec
+    from keras_nasnet.genotype import Genotype as Genotype
+    from keras_nasnet.model import NASNet as NASNet
+
+__version__ = "0.1.0"
+
+_MODULES = {
+    "Block": "genotype",
+    "Cell": "cell",
+    "CellSpec": "genotype",
+    "Genotype": "genotype",
+    "NASNET_A": "genotype",
+    "NASNET_B": "genotype",
+    "NASNET_C": "genotype",
+    "NASNet": "model",
+    "NASNetBackbone": "backbone",
+}
+__all__ = sorted(_MODULES)
+
+# In a checkout that is not installed, search/ and zoo/ stand beside this folder.
+_folder = os.path.dirname(os.path.abspath(__file__))
+if not os.path.isdir(os.path.join(_folder, "zoo")):
+    __path__.append(os.path.dirname(_folder))
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return getattr(importlib.import_module(f"keras_nasnet.{_MODULES[name]}"), name)
+    raise AttributeError(f"module 'keras_nasnet' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,155 @@
+"""Images: read from files, and made into what a model takes. Imports no Keras."""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
+
+_RESAMPLING = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+    "box": Image.Resampling.BOX,
+}
+
+
+def read_image(path: str | os.PathLike[str]) -> Image.Image:
+    """Reads an image file as RGB, upright.
+
+    EXIF orientation is applied; grey, palette and CMYK become RGB; what is transparent
+    becomes white; of an animation the first frame is taken.
+
+    Raises:
+        ValueError: if the file is missing, unreadable, broken, or no image; names it.
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return to_rgb(ImageOps.exif_transpose(image))
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise ValueError(f"{path}: a folder, not an image") from None
+    except UnidentifiedImageError:
+        raise ValueError(f"{path}: not an image (JPEG, PNG, WebP, BMP or GIF)") from None
+    # Pillow's decoders raise all of these on damaged files.
+    except (OSError, SyntaxError, ValueError, TypeError, IndexError, OverflowError, EOFError, MemoryError) as error:
+        raise ValueError(f"{path}: cannot be read ({_one_line(error)})") from None
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{path}: refused ({_one_line(error)})") from None
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Returns an image in mode RGB; what is transparent becomes white."""
+    if image.mode.startswith("I;16") or image.mode == "I":  # 16-bit grey: Pillow would clip it
+        return Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def find_images(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
+    """Returns the given files, and the images below the given folders in order of name."""
+    found = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            found += sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+        else:
+            found.append(path)
+    return found
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How an image becomes a model's input. Plain data that travels with the weights.
+
+    Args:
+        height: of the input in pixels; None leaves the image's size as it is.
+        width: likewise.
+        crop_fraction: the part of the (shorter) side that the central crop keeps; None squashes
+            the whole image into the input's shape instead.
+        interpolation: "nearest", "bilinear", "bicubic", "lanczos" or "box", all antialiased.
+        mean: subtracted from the pixels' red, green and blue, 0..255.
+        std: by which the difference is divided.
+    """
+
+    height: int | None
+    width: int | None
+    crop_fraction: float | None = 1.0
+    interpolation: str = "bicubic"
+    mean: tuple[float, float, float] = (127.5, 127.5, 127.5)
+    std: tuple[float, float, float] = (127.5, 127.5, 127.5)
+
+    def __post_init__(self) -> None:
+        if self.interpolation not in _RESAMPLING:
+            raise ValueError(f"interpolation is {self.interpolation!r}: choose from {', '.join(_RESAMPLING)}")
+        if (self.height is None) != (self.width is None):
+            raise ValueError("height and width are both given or both None")
+        if self.crop_fraction is not None and not 0 < self.crop_fraction <= 1:
+            raise ValueError(f"crop_fraction is {self.crop_fraction!r}: it must be above 0, at most 1")
+        object.__setattr__(self, "mean", tuple(float(value) for value in self.mean))
+        object.__setattr__(self, "std", tuple(float(value) for value in self.std))
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "Preprocessing":
+        return cls(**data)
+
+    def __call__(self, images: Any) -> np.ndarray:
+        """Returns a float32 batch (n, height, width, 3).
+
+        Args:
+            images: one image or a sequence of them: paths, PIL images, or arrays
+                (height, width, 3) of pixels 0..255; or one array (n, height, width, 3).
+        """
+        single = isinstance(images, str | os.PathLike | Image.Image) or (
+            hasattr(images, "shape") and len(images.shape) == 3
+        )
+        batch: Sequence[Any] = [images] if single else images
+        if len(batch) == 0:
+            raise ValueError("there is no image to preprocess: give at least one")
+        return np.stack([self.scale(self.fit(image)) for image in batch])
+
+    def fit(self, image: Any) -> np.ndarray:
+        """Returns one image as uint8 pixels (height, width, 3), cropped and resized."""
+        if isinstance(image, str | os.PathLike):
+            image = read_image(image)
+        elif not isinstance(image, Image.Image):
+            pixels = np.asarray(image)
+            if pixels.ndim != 3 or pixels.shape[-1] != 3:
+                raise ValueError(f"an image has shape {pixels.shape}: it must be (height, width, 3)")
+            if (pixels.shape[0], pixels.shape[1]) == (self.height, self.width) or self.height is None:
+                return pixels
+            image = Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
+        image = to_rgb(image)
+        if self.height is None or self.width is None:
+            return np.asarray(image)
+        width, height = image.size
+        box = (0.0, 0.0, float(width), float(height))
+        if self.crop_fraction is not None:
+            scale = min(width / self.width, height / self.height) * self.crop_fraction
+            crop_width, crop_height = self.width * scale, self.height * scale
+            left, top = (width - crop_width) / 2, (height - crop_height) / 2
+            box = (left, top, left + crop_width, top + crop_height)
+        if (width, height) != (self.width, self.height) or box != (0, 0, width, height):
+            image = image.resize((self.width, self.height), _RESAMPLING[self.interpolation], box=box)
+        return np.asarray(image)
+
+    def scale(self, pixels: np.ndarray) -> np.ndarray:
+        """Returns pixels 0..255 as the model's float32 values."""
+        return (pixels.astype(np.float32) - np.float32(self.mean)) / np.float32(self.std)

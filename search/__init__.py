@@ -1,0 +1,1 @@
+"""How a NASNet is found: search spaces, controllers and evaluators."""

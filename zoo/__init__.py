@@ -1,0 +1,1 @@
+"""Where trained NASNets live: a catalog, their weights, and converters from other code."""
