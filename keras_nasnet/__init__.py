@@ -8,8 +8,15 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from keras_nasnet.applications import NASNetLarge as NASNetLarge
+    from keras_nasnet.applications import NASNetMobile as NASNetMobile
+    from keras_nasnet.applications import decode_predictions as decode_predictions
+    from keras_nasnet.applications import preprocess_input as preprocess_input
+    from keras_nasnet.applications import variant as variant
+    from keras_nasnet.applications import variants as variants
     from keras_nasnet.backbone import NASNetBackbone as NASNetBackbone
     from keras_nasnet.cell import Cell as Cell
+    from keras_nasnet.complexity import mult_adds as mult_adds
     from keras_nasnet.genotype import NASNET_A as NASNET_A
     from keras_nasnet.genotype import NASNET_B as NASNET_B
     from keras_nasnet.genotype import NASNET_C as NASNET_C
@@ -17,6 +24,7 @@ if TYPE_CHECKING:
     from keras_nasnet.genotype import CellSpec as CellSpec
     from keras_nasnet.genotype import Genotype as Genotype
     from keras_nasnet.model import NASNet as NASNet
+    from keras_nasnet.zoo.load import load as load
 
 __version__ = "0.1.0"
 
@@ -30,6 +38,14 @@ _MODULES = {
     "NASNET_C": "genotype",
     "NASNet": "model",
     "NASNetBackbone": "backbone",
+    "NASNetLarge": "applications",
+    "NASNetMobile": "applications",
+    "decode_predictions": "applications",
+    "load": "zoo.load",
+    "mult_adds": "complexity",
+    "preprocess_input": "applications",
+    "variant": "applications",
+    "variants": "applications",
 }
 __all__ = sorted(_MODULES)
 

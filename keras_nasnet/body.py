@@ -8,7 +8,7 @@ import keras
 from keras_nasnet.convolution import channel_axis
 from keras_nasnet.genotype import Genotype
 from keras_nasnet.genotype import get as get_genotype
-from keras_nasnet.network import STEMS, Features, State, apply_stem, make_cells, plan_cells, run_cells
+from keras_nasnet.network import STEMS, Features, apply_stem, make_cells, plan_cells, run_cells
 from keras_nasnet.pooling import POOL_PADDINGS
 
 MIN_SIZE = 32
@@ -31,12 +31,12 @@ def check_data_format(data_format: str) -> None:
     """Raises ValueError where the data format is unknown or the backend cannot compute it."""
     if data_format not in ("channels_last", "channels_first"):
         raise ValueError(f"data_format is {data_format!r}: choose from channels_last, channels_first")
-    if data_format == "channels_first" and keras.backend.backend() == "tensorflow":
-        if not keras.distribution.list_devices("gpu"):
-            raise ValueError(
-                "TensorFlow has no channels_first convolutions on CPUs: use data_format='channels_last', "
-                "a GPU, or the JAX or PyTorch backend"
-            )
+    on_tensorflow = keras.backend.backend() == "tensorflow"
+    if data_format == "channels_first" and on_tensorflow and not keras.distribution.list_devices("gpu"):
+        raise ValueError(
+            "TensorFlow has no channels_first convolutions on CPUs: use data_format='channels_last', "
+            "a GPU, or the JAX or PyTorch backend"
+        )
 
 
 class Body:

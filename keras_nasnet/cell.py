@@ -35,7 +35,7 @@ class Cell(ConvolutionalLayer):
     Called on a list of hidden states `[h, h_prev, ...]`, newest first, or on one tensor.
     It fits them first: `h` by ReLU, 1x1 convolution, BN; each other by a factorized
     reduction where its resolution is twice that of `h`, by ReLU, 1x1 convolution, BN
-    where only its channels differ, else not at all. Where fewer are given than the spec
+    where only its channels differ, else not at all (`CellSpec.fit_inputs`). Where fewer are given than the spec
     has inputs (the first cell of a network), `h` as it is stands for the missing ones.
 
     Inputs are floats of shape (batch, height, width, channels); each output has the shape
@@ -142,12 +142,12 @@ class Cell(ConvolutionalLayer):
             fit: keras.layers.Layer | None = None
             if self.input_strides[index] == 2:
                 fit = FactorizedReduction(**config | {"stride": 2}, name=f"fit_{index}")
-            elif index == 0 or shape[self.channel_axis] != self.filters:
+            elif self.spec.fit_inputs and (index == 0 or shape[self.channel_axis] != self.filters):
                 fit = Projection(**config | {"stride": 1}, name=f"fit_{index}")
             if fit is not None:
                 fit.build(shape)
             self.fits.append(fit)
-            states.append(self._with_channels(shapes[0], self.filters))
+            states.append(shape if fit is None else self._with_channels(shapes[0], self.filters))
         return states + [shapes[0]] * (self.spec.num_inputs - len(shapes))
 
     def _build_output_fits(self, states: list[Shape]) -> None:

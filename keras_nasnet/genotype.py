@@ -31,6 +31,7 @@ OPERATIONS = (
 COMBINES = ("add", "concat", "layer_norm_add", "instance_norm_add")
 
 JSON_VERSION = 1
+MAX_INPUTS = 100  # more is a mistake, and would take memory for each
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ class CellSpec:
         outputs: for each output of the cell, the hidden states that are concatenated
             into it. NASNet-A and C have one output, NASNet-B has four.
         num_inputs: number of cell inputs (2: h_i and h_{i-1}).
+        fit_inputs: whether inputs are projected to the cell's filters before blocks read
+            them. If not, each operation that needs it projects for itself.
 
     Raises:
         ValueError: if the wiring is invalid; the message names the block.
@@ -74,6 +77,7 @@ class CellSpec:
     blocks: tuple[Block, ...]
     outputs: tuple[tuple[int, ...], ...]
     num_inputs: int = 2
+    fit_inputs: bool = True
     digest: str = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -85,6 +89,10 @@ class CellSpec:
     def _check(self) -> None:
         if not _is_index(self.num_inputs) or self.num_inputs < 1:
             raise ValueError(f"num_inputs is {self.num_inputs!r}: a cell has at least one input")
+        if self.num_inputs > MAX_INPUTS:
+            raise ValueError(f"num_inputs is {self.num_inputs}: a cell has at most {MAX_INPUTS}")
+        if not isinstance(self.fit_inputs, bool):
+            raise ValueError(f"fit_inputs is {self.fit_inputs!r}: it must be true or false")
         if not self.blocks:
             raise ValueError("the cell has no block: give at least one")
         for number, block in enumerate(self.blocks):
@@ -162,7 +170,7 @@ class CellSpec:
                 read_by = [(role, colours[reader] if reader >= 0 else "") for role, reader in readers[state]]
                 refined.append(_sha256([colours[state], sorted(reads), sorted(read_by)]))
             colours = refined
-        return _sha256([self.num_inputs, len(self.outputs), sorted(colours)])
+        return _sha256([self.num_inputs, self.fit_inputs, len(self.outputs), sorted(colours)])
 
     def __eq__(self, other: object) -> bool:
         return self.digest == other.digest if isinstance(other, CellSpec) else NotImplemented
@@ -181,6 +189,7 @@ class CellSpec:
         """Returns plain data for JSON."""
         return {
             "num_inputs": self.num_inputs,
+            "fit_inputs": self.fit_inputs,
             "blocks": [
                 {"inputs": list(b.inputs), "operations": list(b.operations), "combine": b.combine} for b in self.blocks
             ],
@@ -190,7 +199,7 @@ class CellSpec:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "CellSpec":
         """Inverse of `to_dict`. Raises ValueError if `data` is not a cell."""
-        _check_keys("a cell", data, {"blocks", "outputs"}, {"num_inputs"})
+        _check_keys("a cell", data, {"blocks", "outputs"}, {"num_inputs", "fit_inputs"})
         blocks = []
         for number, item in enumerate(_check_list("blocks", data["blocks"])):
             _check_keys(f"block {number}", item, {"inputs", "operations"}, {"combine"})
@@ -201,7 +210,7 @@ class CellSpec:
             tuple(_check_list(f"output {number}", group))
             for number, group in enumerate(_check_list("outputs", data["outputs"]))
         ]
-        return cls(tuple(blocks), tuple(outputs), data.get("num_inputs", 2))
+        return cls(tuple(blocks), tuple(outputs), data.get("num_inputs", 2), data.get("fit_inputs", True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,8 +250,12 @@ class Genotype:
                 f"the cells have {len(self.normal.outputs)} outputs but the next cell takes only "
                 f"{self.normal.num_inputs} inputs"
             )
+        if not isinstance(self.name, str):
+            raise ValueError(f"name is {self.name!r}: it must be text")
         if self.penultimate_ratio is None:
             object.__setattr__(self, "penultimate_ratio", 4 * sum(self.normal.output_multipliers))
+        elif not _is_index(self.penultimate_ratio) or self.penultimate_ratio < 1:
+            raise ValueError(f"penultimate_ratio is {self.penultimate_ratio!r}: it must be a whole number from 1 up")
 
     @property
     def digest(self) -> str:
@@ -385,8 +398,8 @@ NASNET_A = Genotype(
 # NASNet-B and C are known from the paper's figures alone.
 NASNET_B = Genotype(
     name="nasnet_b",
-    # The figures' "@ P" is not the width of B's last tensors: this ratio comes nearest
-    # to the published sizes (scripts/published_sizes.py prints the table).
+    # This ratio and inputs that are not fitted come nearest to the published sizes
+    # (scripts/published_sizes.py prints the table).
     penultimate_ratio=24,
     normal=CellSpec(
         _blocks(
@@ -397,6 +410,7 @@ NASNET_B = Genotype(
         ),
         outputs=((4,), (5,), (6,), (7,)),
         num_inputs=4,
+        fit_inputs=False,
     ),
     reduction=CellSpec(
         _blocks(
@@ -407,6 +421,7 @@ NASNET_B = Genotype(
         ),
         outputs=((4,), (5,), (6,), (7,)),
         num_inputs=4,
+        fit_inputs=False,
     ),
 )
 

@@ -189,15 +189,17 @@ def _classifier(inputs: Any, classes: int, activation: Any, dtype: Any, name: st
 def _auxiliary_head(body: Body, hidden_states: Sequence[Any], classes: int, activation: Any, dtype: Any) -> Any:
     """The second classifier of the released code (nasnet.py, _build_aux_head)."""
     options = {"data_format": body.data_format, "dtype": body.dtype}
-    batch_norm = {"batch_norm_momentum": body.batch_norm_momentum, "batch_norm_epsilon": body.batch_norm_epsilon}
+    batch_norm: dict[str, Any] = {
+        "batch_norm_momentum": body.batch_norm_momentum,
+        "batch_norm_epsilon": body.batch_norm_epsilon,
+    }
     tensor = body.rectify(hidden_states, name="auxiliary_rectified")
     shape = tensor.shape[2:] if body.channel_axis == 1 else tensor.shape[1:3]
     if None in shape:
         raise ValueError("auxiliary_head needs a fixed input size: give input_shape in whole numbers")
     if min(shape) < 5:
         raise ValueError(
-            f"auxiliary_head pools 5x5 pixels, but behind cell 2N - 1 are only {shape[0]}x{shape[1]}: "
-            "use larger images"
+            f"auxiliary_head pools 5x5 pixels, but behind cell 2N - 1 are only {shape[0]}x{shape[1]}: use larger images"
         )
     tensor = keras.layers.AveragePooling2D(5, strides=3, padding="valid", name="auxiliary_pool", **options)(tensor)
     tensor = Projection(128, name="auxiliary_projection", **batch_norm, **options)(tensor)

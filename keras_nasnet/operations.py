@@ -20,15 +20,15 @@ class _Step(NamedTuple):
     kernel_size: tuple[int, int]
     separable: bool = False
     dilation: int = 1
-    strided_axes: tuple[bool, bool] = (True, True)
+    strided: bool = True
 
 
 def _separable_twice(size: int) -> list[_Step]:
-    return [_Step((size, size), separable=True), _Step((size, size), separable=True, strided_axes=(False, False))]
+    return [_Step((size, size), separable=True), _Step((size, size), separable=True, strided=False)]
 
 
 def _factorized(size: int) -> list[_Step]:
-    return [_Step((1, size), strided_axes=(False, True)), _Step((size, 1), strided_axes=(True, False))]
+    return [_Step((1, size)), _Step((size, 1), strided=False)]
 
 
 _CONVOLUTIONS = {
@@ -134,7 +134,7 @@ class Convolution(Operation):
         self.built = True
 
     def _make_step(self, name: str, step: _Step) -> keras.layers.Layer:
-        strides = tuple(self.stride if strided else 1 for strided in step.strided_axes)
+        strides = self.stride if step.strided else 1
         if step.separable:
             return keras.layers.SeparableConv2D(
                 self.filters,

@@ -12,23 +12,28 @@ import argparse
 import datetime
 import os
 import platform
-import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from keras_nasnet.zoo import weights_file
 from PIL import Image
 
 from keras_nasnet import NASNet
 from keras_nasnet.images import Preprocessing
-from keras_nasnet.zoo import weights_file
 
 SEED = 0
 # The network: one, two and three normal cells at 32, 16 and 8 pixels, F = 16, a narrow stem.
-BUILDER = {"genotype": "nasnet_a", "num_blocks": (1, 2, 3), "penultimate_filters": 384, "stem_filters": 16}
+BUILDER: dict[str, Any] = {
+    "genotype": "nasnet_a",
+    "num_blocks": (1, 2, 3),
+    "penultimate_filters": 384,
+    "stem_filters": 16,
+}
 # Most epochs see smaller images, at half the cost; the learning rate falls to 0 in the last phase.
 PHASES = ((24, 8), (32, 6))  # (pixels, epochs)
 BATCH = 64
@@ -198,4 +203,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

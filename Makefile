@@ -1,0 +1,45 @@
+# Every target sets up what it needs: a .venv in the checkout, with the package installed in place.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: demo test test-slow test-backends test-jax lint types clean
+.DELETE_ON_ERROR:
+
+$(VENV)/installed: pyproject.toml setup.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet -e '.[dev]'
+	touch $@
+
+$(VENV)/torch-installed: $(VENV)/installed
+	$(BIN)/pip install --quiet torch==2.13.0
+	touch $@
+
+demo: $(VENV)/installed  ## classify photographs with the net that the package ships
+	$(BIN)/python scripts/demo.py
+
+test: $(VENV)/installed  ## all tests but the slow ones
+	$(BIN)/python -m pytest -n 2 -m 'not slow'
+
+test-slow: $(VENV)/installed  ## the tests on full-size networks
+	$(BIN)/python -m pytest -m slow
+
+test-backends: $(VENV)/torch-installed  ## the core's tests on each backend
+	for backend in tensorflow jax torch; do \
+	    KERAS_BACKEND=$$backend $(BIN)/python -m pytest -n 2 -m 'not slow' tests --ignore tests/cli --ignore tests/zoo \
+	    || exit 1; done
+
+test-jax: $(VENV)/installed
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 -m 'not slow' tests --ignore tests/cli --ignore tests/zoo
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/installed
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

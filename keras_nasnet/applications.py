@@ -1,0 +1,213 @@
+"""The networks of the paper by name; NASNetMobile and NASNetLarge as in `keras.applications`."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from keras.applications.nasnet import decode_predictions, preprocess_input
+
+from keras_nasnet.body import MIN_SIZE
+from keras_nasnet.model import NASNet
+
+__all__ = ["NASNetLarge", "NASNetMobile", "decode_predictions", "preprocess_input", "variant", "variants"]
+
+_CIFAR = {"stem": "cifar", "classes": 10, "input_shape": (32, 32, 3)}
+_IMAGENET = {"stem": "imagenet", "classes": 1000, "dropout": 0.5}
+
+# "genotype_N_P_dataset", where "N @ P" is the paper's name. For B and C the cells at each
+# resolution and the stem are the reading that comes nearest to the published sizes
+# (scripts/published_sizes.py).
+VARIANTS: dict[str, dict[str, Any]] = {
+    "nasnet_a_6_768_cifar": {"genotype": "nasnet_a", "num_blocks": 6, "penultimate_filters": 768, **_CIFAR},
+    "nasnet_a_7_2304_cifar": {"genotype": "nasnet_a", "num_blocks": 7, "penultimate_filters": 2304, **_CIFAR},
+    "nasnet_b_4_1152_cifar": {"genotype": "nasnet_b", "num_blocks": (3, 3, 4), "penultimate_filters": 1152, **_CIFAR},
+    "nasnet_c_4_640_cifar": {"genotype": "nasnet_c", "num_blocks": 4, "penultimate_filters": 640, **_CIFAR},
+    "nasnet_a_4_1056_imagenet": {
+        "genotype": "nasnet_a",
+        "num_blocks": 4,
+        "penultimate_filters": 1056,
+        "input_shape": (224, 224, 3),
+        **_IMAGENET,
+    },
+    "nasnet_a_5_1536_imagenet": {
+        "genotype": "nasnet_a",
+        "num_blocks": 5,
+        "penultimate_filters": 1536,  # the paper prints 1538, which no F gives
+        "stem_filters": 96,
+        "skip_reduction": True,
+        "input_shape": (299, 299, 3),
+        **_IMAGENET,
+    },
+    "nasnet_a_7_1920_imagenet": {
+        "genotype": "nasnet_a",
+        "num_blocks": 7,
+        "penultimate_filters": 1920,
+        "stem_filters": 96,
+        "skip_reduction": True,
+        "input_shape": (299, 299, 3),
+        **_IMAGENET,
+    },
+    "nasnet_a_6_4032_imagenet": {
+        "genotype": "nasnet_a",
+        "num_blocks": 6,
+        "penultimate_filters": 4032,
+        "stem_filters": 96,
+        "skip_reduction": True,
+        "input_shape": (331, 331, 3),
+        **_IMAGENET,
+    },
+    "nasnet_b_4_1536_imagenet": {
+        "genotype": "nasnet_b",
+        "num_blocks": (3, 3, 4),
+        "penultimate_filters": 1536,
+        "input_shape": (224, 224, 3),
+        **_IMAGENET,
+    },
+    "nasnet_c_3_960_imagenet": {
+        "genotype": "nasnet_c",
+        "num_blocks": 2,
+        "penultimate_filters": 960,
+        "stem_filters": 96,
+        "input_shape": (224, 224, 3),
+        **_IMAGENET,
+    },
+}
+
+
+def variants() -> list[str]:
+    """Returns the names that `variant` takes."""
+    return sorted(VARIANTS)
+
+
+def variant(name: str, /, **options: Any) -> NASNet:
+    """Returns a network of the paper with random weights.
+
+    Args:
+        name: one of `variants()`, for example "nasnet_a_6_768_cifar".
+        **options: arguments of `NASNet` that replace the variant's.
+
+    Raises:
+        ValueError: if there is no such variant.
+    """
+    if name not in VARIANTS:
+        raise ValueError(f"unknown variant {name!r}: choose from {', '.join(variants())}")
+    return NASNet(**({"name": name} | VARIANTS[name] | options))
+
+
+def NASNetMobile(
+    input_shape: Sequence[int | None] | None = None,
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = "imagenet",
+    input_tensor: Any = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: Any = "softmax",
+    name: str = "nasnet_mobile",
+) -> NASNet:
+    """NASNet-A 4 @ 1056 for ImageNet, with the arguments of `keras.applications.NASNetMobile`.
+
+    Args:
+        input_shape: (height, width, 3), each from 32 up; without top also None. Default:
+            (224, 224, 3) with top, any size without. Unlike there, every size takes the
+            ImageNet weights.
+        include_top: whether the classifier is there.
+        weights: "imagenet" downloads them at the first use (the files of
+            `keras.applications`, whose pools they are used with); None starts at random; or
+            the path of a file of `keras_nasnet.zoo.weights_file` (.safetensors) or of
+            Keras (.weights.h5) for this model.
+        input_tensor: a Keras tensor to build on.
+        pooling: without top, None, "avg" or "max".
+        classes: number of classes; 1000 with "imagenet" and top.
+        classifier_activation: "softmax" or None.
+        name: of the model.
+
+    Returns:
+        A `NASNet`. Inputs are images scaled to [-1, 1] as `preprocess_input` does.
+    """
+    return _application(
+        "nasnet_a_4_1056_imagenet",
+        224,
+        input_shape,
+        include_top,
+        weights,
+        input_tensor,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
+    )
+
+
+def NASNetLarge(
+    input_shape: Sequence[int | None] | None = None,
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = "imagenet",
+    input_tensor: Any = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: Any = "softmax",
+    name: str = "nasnet_large",
+) -> NASNet:
+    """NASNet-A 6 @ 4032 for ImageNet, with the arguments of `keras.applications.NASNetLarge`.
+
+    Args: as for `NASNetMobile`; the default size with top is (331, 331, 3).
+    """
+    return _application(
+        "nasnet_a_6_4032_imagenet",
+        331,
+        input_shape,
+        include_top,
+        weights,
+        input_tensor,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
+    )
+
+
+def _application(
+    variant_name: str,
+    default_size: int,
+    input_shape: Sequence[int | None] | None,
+    include_top: bool,
+    weights: str | os.PathLike[str] | None,
+    input_tensor: Any,
+    pooling: str | None,
+    classes: int,
+    classifier_activation: Any,
+    name: str,
+) -> NASNet:
+    if weights == "imagenet" and include_top and classes != 1000:
+        raise ValueError(f"classes is {classes}: the ImageNet weights with top have 1000")
+    if weights is not None and classifier_activation not in (None, "softmax"):
+        raise ValueError(f"classifier_activation is {classifier_activation!r}: with weights it is None or 'softmax'")
+    if weights not in (None, "imagenet") and not os.path.exists(weights):
+        raise ValueError(f"weights is {weights!r}: give None, 'imagenet' or the path of a file")
+    if include_top and input_shape is not None and None in tuple(input_shape):
+        raise ValueError(f"input_shape is {tuple(input_shape)}: with top it must be fixed, from {MIN_SIZE} up")
+    if input_shape is None and include_top:
+        input_shape = (default_size, default_size, 3)
+    model = variant(
+        variant_name,
+        input_shape=input_shape,
+        include_top=include_top,
+        input_tensor=input_tensor,
+        pooling=pooling,
+        classes=classes,
+        classifier_activation=classifier_activation,
+        pool_padding="keras" if weights == "imagenet" else "same",
+        name=name,
+    )
+    if weights == "imagenet":
+        from keras_nasnet.zoo.convert import from_keras
+        from keras_nasnet.zoo.fetch import keras_application
+
+        from_keras(keras_application("mobile" if default_size == 224 else "large", include_top), model)
+    elif weights is not None and str(weights).endswith(".safetensors"):
+        from keras_nasnet.zoo import weights_file
+
+        weights_file.load(weights, model)
+    elif weights is not None:
+        model.load_weights(weights)
+    return model

@@ -1,0 +1,115 @@
+"""`keras-nasnet classify`: says what is in images."""
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from keras_nasnet.images import SUFFIXES, find_images
+from keras_nasnet.zoo import load as zoo
+
+BAR_WIDTH = 24
+PROGRESS_FROM = 100  # more images than these show their progress
+
+
+class Refused(click.ClickException):
+    """An error of one line, exit code 2."""
+
+    exit_code = 2
+
+
+@click.command("classify")
+@click.argument("paths", metavar="IMAGE_OR_FOLDER...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--model", "name", default="nasnet_a_cifar10", show_default=True, help="A catalog name or a .keras file.")
+@click.option("--top", type=int, help="How many classes to show for each image.  [default: 5, or all if fewer]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line and image.")
+def classify_command(paths: tuple[Path, ...], name: str, top: int | None, as_json: bool) -> None:
+    """Say what is in images, or in all images below folders.
+
+    Files that cannot be read are named on stderr, the others are still done; the exit
+    code is then 2.
+    """
+    # All that can be wrong without Keras is said before it is imported, which takes seconds.
+    images = _images(paths)
+    try:
+        zoo.check(name)
+        if name in zoo.names():
+            _check_top(top, len(zoo.entry(name)["class_names"]))
+        elif top is not None:
+            _check_top(top, None)
+        model = zoo.load(name)
+        classes = model.get_config()["classes"]
+        _check_top(top, classes)
+        broken = show(model, images, min(5, classes) if top is None else top, as_json)
+    except ValueError as error:
+        raise Refused(" ".join(str(error).split())) from None
+    if broken:
+        sys.exit(2)
+
+
+def show(model: Any, images: Sequence[Path], top: int, as_json: bool = False) -> int:
+    """Prints what is in images and returns how many could not be read."""
+    from keras_nasnet.classify import classify
+
+    broken = 0
+    watched = len(images) > PROGRESS_FROM and sys.stderr.isatty()
+    progress = (
+        click.progressbar(length=len(images), label="Images", show_pos=True, file=sys.stderr) if watched else None
+    )
+    with progress or contextlib.nullcontext():
+        for path, result in classify(model, images, top):
+            if progress:
+                click.echo("\r\x1b[K", file=sys.stderr, nl=False)  # the line returns with the update
+            if isinstance(result, ValueError):
+                broken += 1
+                click.echo(str(result).encode(errors="backslashreplace").decode(), err=True)
+            elif as_json:
+                predictions = [prediction._asdict() for prediction in result]
+                click.echo(json.dumps({"path": os.fspath(path), "predictions": predictions}))
+            else:
+                click.echo(table(click.format_filename(path), result))
+            if progress:
+                progress.update(1)
+    return broken
+
+
+def table(path: str, predictions: Sequence[tuple[str, float]]) -> str:
+    """Returns the lines for one image: its path, then label, percentage and bar of each class."""
+    width = max(len(label) for label, _ in predictions)
+    lines = [path]
+    for label, probability in predictions:
+        lines.append(f"  {label:<{width}}  {100 * probability:5.1f} %  {_bar(probability)}".rstrip())
+    return "\n".join(lines)
+
+
+def _bar(fraction: float) -> str:
+    eighths = round(fraction * BAR_WIDTH * 8)
+    bar = "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
+    try:
+        bar.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return "#" * round(fraction * BAR_WIDTH)
+    return bar
+
+
+def _images(paths: Sequence[Path]) -> list[Path]:
+    images = []
+    for path in paths:
+        if not path.exists():
+            raise Refused(f"{path}: no such file or folder")
+        found = find_images([path])
+        if not found:
+            raise Refused(f"{path}: no images in this folder ({', '.join(SUFFIXES)})")
+        images += found
+    return images
+
+
+def _check_top(top: int | None, classes: int | None) -> None:
+    if top is not None and (top < 1 or (classes is not None and top > classes)):
+        until = "up" if classes is None else f"to {classes}, the number of classes"
+        raise Refused(f"--top is {top}: it must be from 1 {until}")

@@ -1,0 +1,23 @@
+"""The command `keras-nasnet`."""
+
+import os
+
+# Before anything imports TensorFlow: the command's own words only.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import click
+
+from keras_nasnet import __version__
+from keras_nasnet.cli.classify import classify_command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="keras-nasnet")
+def main() -> None:
+    """NASNet on Keras 3."""
+
+
+main.add_command(classify_command)
+
+if __name__ == "__main__":
+    main(prog_name="keras-nasnet")

@@ -1,0 +1,12 @@
+"""Public weights into a `NASNet`: from keras.applications, TF-slim and timm.
+
+Each function finds the source tensor of each variable by name. A file that does not fit the
+model changes nothing.
+"""
+
+from keras_nasnet.zoo.convert.assign import Report
+from keras_nasnet.zoo.convert.keras_h5 import from_keras
+from keras_nasnet.zoo.convert.slim import from_slim
+from keras_nasnet.zoo.convert.timm import from_timm
+
+__all__ = ["Report", "from_keras", "from_slim", "from_timm"]
