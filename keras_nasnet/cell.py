@@ -75,6 +75,8 @@ class Cell(ConvolutionalLayer):
         super().__init__(filters, stride, **kwargs)
         self.spec = spec
         self.input_strides = (1,) * spec.num_inputs if input_strides is None else tuple(input_strides)
+        if len(self.input_strides) != spec.num_inputs:
+            raise ValueError(f"input_strides is {input_strides!r}: give one for each of the {spec.num_inputs} inputs")
         if self.input_strides[0] != 1 or not set(self.input_strides) <= {1, 2}:
             raise ValueError(f"input_strides is {input_strides!r}: the first must be 1, the others 1 or 2")
         self.drop_path_rate = drop_path_rate

@@ -106,7 +106,7 @@ class ConvolutionalLayer(keras.layers.Layer):
             **kwargs,
         )
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: Any) -> Any:
         def shrink(length: int | None) -> int | None:
             return None if length is None else -(-length // self.stride)
 

@@ -152,4 +152,4 @@ class Preprocessing:
 
     def scale(self, pixels: np.ndarray) -> np.ndarray:
         """Returns pixels 0..255 as the model's float32 values."""
-        return (pixels.astype(np.float32) - np.float32(self.mean)) / np.float32(self.std)
+        return (pixels.astype(np.float32) - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)

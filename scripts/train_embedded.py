@@ -20,11 +20,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from keras_nasnet.zoo import weights_file
 from PIL import Image
 
 from keras_nasnet import NASNet
 from keras_nasnet.images import Preprocessing
+from keras_nasnet.zoo import weights_file
 
 SEED = 0
 # The network: one, two and three normal cells at 32, 16 and 8 pixels, F = 16, a narrow stem.

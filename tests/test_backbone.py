@@ -82,7 +82,7 @@ def test_halves_are_the_whole(options, cells):
 
 @pytest.mark.parametrize("cell", [3, -1, 2, "cell_2", "reduction_2", "stem", 1.5])
 def test_no_such_cut(cell):
-    with pytest.raises(ValueError, match="choose from .*cell_0"):
+    with pytest.raises(ValueError, match=r"choose from .*cell_0"):
         small(stem="cifar").split_at(cell)
 
 

@@ -132,7 +132,7 @@ def test_truncated(tmp_path, suffix, part):
 )
 def test_garbage(tmp_path, content):
     (tmp_path / "bad.png").write_bytes(content)
-    with pytest.raises(ValueError, match="bad.png"):
+    with pytest.raises(ValueError, match=r"bad\.png"):
         read_image(tmp_path / "bad.png")
 
 

@@ -13,8 +13,9 @@ ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 
 
 def small(**options):
-    """A network of five cells."""
-    return NASNet(**({"num_blocks": 1, "penultimate_filters": 192, "classes": 5} | options))
+    """A network of seven cells that returns logits."""
+    defaults = {"num_blocks": 1, "penultimate_filters": 192, "classes": 5, "classifier_activation": None}
+    return NASNet(**(defaults | options))
 
 
 def cifar(**options):
@@ -27,14 +28,21 @@ def images(*shape, seed=0):
 
 
 def randomize(model):
-    """No weight keeps its initial value."""
+    """No weight keeps its initial value; variances stay positive."""
     random = np.random.default_rng(3)
-    model.set_weights([random.uniform(0.5, 1.0, w.shape) * (np.sign(w) + (w == 0)) * 0.5 for w in model.get_weights()])
+    weights = model.get_weights()
+    model.set_weights([w * random.uniform(0.8, 1.2, w.shape) + random.uniform(0, 0.02, w.shape) for w in weights])
     return model
 
 
 def run(model, inputs):
     return ops.convert_to_numpy(model(inputs))
+
+
+def assert_close(outputs, expected, tolerance=1e-5):
+    """Equal up to a part of the largest value."""
+    assert np.isfinite(expected).all() and np.ptp(expected) > 1e-3
+    np.testing.assert_allclose(outputs, expected, rtol=0, atol=tolerance * np.abs(expected).max())
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +70,7 @@ def test_parameters_of_nasnet_a_large(include_top, count):
     [("nasnet_a", 240, 10), ("nasnet_b", 240, 10), ("nasnet_c", 200, 10)],
 )
 def test_filters_from_penultimate_filters(genotype, penultimate_filters, filters):
-    model = small(genotype=genotype, penultimate_filters=penultimate_filters)
+    model = small(genotype=genotype, penultimate_filters=penultimate_filters, classifier_activation="softmax")
     assert [model.get_layer(name).filters for name in ("stem_0", "stem_1", "cell_0", "reduction_0", "cell_2")] == [
         filters // 4,
         filters // 2,
@@ -94,7 +102,7 @@ def test_sizes_share_weights(model, size):
     fixed.set_weights(model.get_weights())
     inputs = images(2, *size, 3)
     assert fixed.input_shape == (None, *size, 3) and model.input_shape == (None, None, None, 3)
-    np.testing.assert_allclose(run(fixed, inputs), run(model, inputs), atol=1e-6)
+    assert_close(run(fixed, inputs), run(model, inputs))
 
 
 @pytest.mark.parametrize(("stem", "side"), [("imagenet", 2), ("cifar", 16)])
@@ -107,7 +115,7 @@ def test_features_without_top(stem, side):
     for pooling, reduce in [("avg", np.mean), ("max", np.max)]:
         pooled = small(**options, pooling=pooling)
         pooled.set_weights(features.get_weights())
-        np.testing.assert_allclose(run(pooled, inputs), reduce(outputs, axis=(1, 2)), atol=1e-4, rtol=1e-4)
+        assert_close(run(pooled, inputs), reduce(outputs, axis=(1, 2)))
 
 
 def test_skip_reduction_changes_what_is_read():
@@ -133,19 +141,21 @@ def test_pool_padding_changes_the_features(model):
 # === Saving ===
 
 
-@pytest.mark.parametrize("options", [{}, {"genotype": NASNET_B}, {"genotype": "nasnet_c", "penultimate_filters": 160}])
+@pytest.mark.parametrize(
+    "options", [{}, {"genotype": NASNET_B, "stem": "cifar"}, {"genotype": "nasnet_c", "stem": "cifar"}]
+)
 def test_saved_model_is_the_same(tmp_path, options):
     model = randomize(small(**options))
     inputs = images(2, 40, 33, 3)
     expected = run(model, inputs)
-    assert np.ptp(expected) > 1e-6
+    assert np.isfinite(expected).all()
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert type(loaded) is NASNet and loaded.get_config() == model.get_config()
     np.testing.assert_array_equal(run(loaded, inputs), expected)
     model.save_weights(tmp_path / "model.weights.h5")
     other = small(**options)
-    assert np.abs(run(other, inputs) - expected).max() > 1e-6
+    assert np.abs(run(other, inputs) - expected).max() > 1e-3
     other.load_weights(tmp_path / "model.weights.h5")
     np.testing.assert_array_equal(run(other, inputs), expected)
 
@@ -161,7 +171,7 @@ def test_clone(model):
     clone = keras.models.clone_model(model)
     inputs = images(1, 32, 32, 3)
     clone.set_weights(model.get_weights())
-    np.testing.assert_allclose(run(clone, inputs), run(model, inputs), atol=1e-6)
+    assert_close(run(clone, inputs), run(model, inputs))
     assert not {id(weight) for weight in clone.weights} & {id(weight) for weight in model.weights}
 
 
@@ -189,7 +199,7 @@ def test_plain_input_tensor(tmp_path, model):
     inputs = images(1, 32, 32, 3)
     built = small(input_tensor=keras.Input((32, 32, 3)))
     built.set_weights(model.get_weights())
-    np.testing.assert_allclose(run(built, inputs), run(model, inputs), atol=1e-6)
+    assert_close(run(built, inputs), run(model, inputs))
     built.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert type(loaded) is NASNet and loaded.input_shape == (None, 32, 32, 3)
@@ -202,10 +212,10 @@ def test_input_tensor_behind_layers(tmp_path, model):
     built = small(input_tensor=keras.layers.Rescaling(1 / 127.5, offset=-1)(source))
     built.set_weights(model.get_weights())
     expected = run(model, pixels / 127.5 - 1)
-    np.testing.assert_allclose(run(built, pixels), expected, atol=1e-5)
+    assert_close(run(built, pixels), expected)
     built.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    np.testing.assert_allclose(run(loaded, pixels), expected, atol=1e-5)
+    assert_close(run(loaded, pixels), expected)
 
 
 # === Precision, training, data format ===
@@ -221,15 +231,15 @@ def test_mixed_precision(dtype):
     assert keras.backend.standardize_dtype(outputs.dtype) == "float32"
     assert model.get_layer("cell_0").compute_dtype == dtype.removeprefix("mixed_")
     assert {str(weight.dtype) for weight in model.weights} == {"float32"}
-    np.testing.assert_allclose(ops.convert_to_numpy(outputs), run(reference, inputs), atol=0.05)
+    assert_close(ops.convert_to_numpy(outputs), run(reference, inputs), tolerance=0.2)
 
 
 def test_auxiliary_head():
-    model = small(auxiliary_head=True, input_shape=(160, 160, 3), classifier_activation=None)
+    model = small(auxiliary_head=True, input_shape=(160, 160, 3))
     outputs = model(images(2, 160, 160, 3))
     assert set(outputs) == {"predictions", "auxiliary_predictions"}
     assert all(ops.shape(tensor) == (2, 5) for tensor in outputs.values())
-    plain = small(classifier_activation=None)
+    plain = small()
     # The head stands beside the network: the rest is the same, in the same order.
     rest = [w.shape for w in model.weights if "auxiliary" not in w.path]
     assert rest == [w.shape for w in plain.weights]
@@ -240,7 +250,7 @@ def test_auxiliary_head():
 
 
 def test_training_step():
-    model = cifar(drop_path_rate=0.3, dropout=0.5)
+    model = cifar(classifier_activation="softmax", drop_path_rate=0.3, dropout=0.5)
     model.compile(optimizer="sgd", loss="sparse_categorical_crossentropy")
     before = model.get_weights()
     history = model.fit(images(4, 32, 32, 3), np.arange(4), epochs=1, batch_size=4, verbose=0)
@@ -267,7 +277,7 @@ def test_channels_first_equals_channels_last(genotype):
     inputs = images(1, 33, 40, 3)
     expected = run(last, inputs)
     outputs = run(first, inputs.transpose(0, 3, 1, 2)).transpose(0, 2, 3, 1)
-    np.testing.assert_allclose(outputs, expected, atol=1e-4 * np.abs(expected).max())
+    assert_close(outputs, expected, tolerance=1e-4)
     assert first.preprocess(np.zeros((32, 40, 3), "uint8")).shape == (1, 3, 32, 40)
 
 

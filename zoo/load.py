@@ -25,8 +25,7 @@ def entry(name: str) -> dict[str, Any]:
     """
     if name not in names():
         raise ValueError(f"no model is called {name!r}: choose from {', '.join(names())}, or give a .keras file")
-    with open(_FOLDER / "catalog" / f"{name}.toml", "rb") as file:
-        return tomllib.load(file)
+    return tomllib.loads((_FOLDER / "catalog" / f"{name}.toml").read_text(encoding="utf-8"))
 
 
 def check(name_or_path: str | os.PathLike[str]) -> None:
@@ -38,11 +37,12 @@ def check(name_or_path: str | os.PathLike[str]) -> None:
     text = os.fspath(name_or_path)
     if text in names():
         return
-    if not text.endswith(".keras") and not os.path.exists(text) and not os.path.dirname(text):
-        entry(text)  # meant as a name: says which there are
-    if not os.path.exists(text):
+    path = Path(text)
+    if not path.exists():
+        if path.name == text and path.suffix != ".keras":  # meant as a name
+            entry(text)
         raise ValueError(f"{text}: no such file")
-    if not (text.endswith(".keras") and os.path.isfile(text) and zipfile.is_zipfile(text)):
+    if not (path.suffix == ".keras" and path.is_file() and zipfile.is_zipfile(path)):
         raise ValueError(f"{text}: not a .keras file")
 
 

@@ -63,6 +63,7 @@ def test_folder_with_broken_files(folder):
     """As a program: nothing but its own words on stdout and stderr."""
     command = [sys.executable, "-m", "keras_nasnet.cli.main", "classify", str(folder), "--json"]
     environment = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
+    environment["PYTHONPATH"] = str(Path(__file__).parents[2])
     result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert result.returncode == 2, result.stderr
     errors = result.stderr.splitlines()
@@ -223,12 +224,13 @@ def test_load():
 
 
 def test_catalog_agrees_with_the_training_script():
-    source = (Path(__file__).parents[2] / "scripts" / "train_embedded.py").read_text()
+    script = Path(__file__).parents[2] / "scripts" / "train_embedded.py"
     values = {}
-    for line in source.splitlines():
-        name, equals, value = line.partition(" = ")
-        if equals and name in ("BUILDER", "MEAN", "STD"):
-            values[name] = ast.literal_eval(value)
+    for node in ast.parse(script.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            if isinstance(target, ast.Name) and target.id in ("BUILDER", "MEAN", "STD"):
+                values[target.id] = ast.literal_eval(node.value)
     data = zoo.entry("nasnet_a_cifar10")
     builder = values["BUILDER"] | {"num_blocks": list(values["BUILDER"]["num_blocks"])}
     assert data["builder"] == builder | {"stem": "cifar", "input_shape": [32, 32, 3]}

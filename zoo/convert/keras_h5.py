@@ -5,6 +5,7 @@ import os
 import h5py
 import keras
 import numpy as np
+
 from keras_nasnet.zoo.convert.assign import (
     Report,
     assign,

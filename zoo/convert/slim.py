@@ -5,6 +5,7 @@ import re
 
 import keras
 import numpy as np
+
 from keras_nasnet.zoo.convert.assign import Report, assign, first_line, network_config, rename, variable_paths
 
 _EMA = "/ExponentialMovingAverage"

@@ -6,9 +6,10 @@ import zipfile
 
 import keras
 import numpy as np
-from keras_nasnet.zoo.convert.assign import Report, assign, check_file, first_line, rename, variable_paths
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
+
+from keras_nasnet.zoo.convert.assign import Report, assign, check_file, first_line, rename, variable_paths
 
 _SUFFIXES = {
     "kernel": "weight",

@@ -1,0 +1,51 @@
+"""What is installed, and what importing it costs."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import keras_nasnet
+
+CHECKOUT = Path(__file__).parents[1]
+
+
+def run(code, **options):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, **options).stdout
+
+
+def test_import_is_instant():
+    code = (
+        "import sys, time; start = time.perf_counter(); import keras_nasnet; cost = time.perf_counter() - start;"
+        "print(cost, 'keras' in sys.modules, 'numpy' in sys.modules)"
+    )
+    results = [run(code).split() for _ in range(3)]
+    assert min(float(result[0]) for result in results) < 0.2
+    assert results[0][1:] == ["False", "False"]
+
+
+def test_every_public_name_loads():
+    for name in keras_nasnet.__all__:
+        assert getattr(keras_nasnet, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = keras_nasnet.nothing
+
+
+def test_the_core_never_imports_tensorflow_itself():
+    for path in sorted((CHECKOUT / "keras_nasnet").glob("*.py")):
+        lines = path.read_text().splitlines()
+        assert not [line for line in lines if line.split()[:1] in (["import"], ["from"]) and "tensorflow" in line], path
+
+
+def test_a_wheel_has_one_top_level_name_and_the_shipped_weights(tmp_path):
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), "."]
+    subprocess.run(command, cwd=CHECKOUT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"keras_nasnet"}
+    assert {"keras_nasnet/cell.py", "keras_nasnet/zoo/load.py", "keras_nasnet/search/__init__.py"} <= set(names)
+    assert "keras_nasnet/zoo/weights/nasnet_a_cifar10.safetensors" in names
+    assert "keras_nasnet/zoo/catalog/nasnet_a_cifar10.toml" in names
