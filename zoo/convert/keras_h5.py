@@ -100,7 +100,7 @@ def from_keras(path: str | os.PathLike[str], model: keras.Model) -> Report:
                     lambda name: name in known or (name.startswith("predictions/") and not _has_top(names)),
                 )
     except (OSError, KeyError) as error:
-        raise ValueError(f"{path}: not an HDF5 file ({first_line(error)})") from None
+        raise ValueError(f"{path}: not a readable HDF5 file of weights ({first_line(error)})") from None
     raise ValueError(f"{path}: not a Keras weights file with the names of its layers")
 
 
