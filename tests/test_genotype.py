@@ -14,9 +14,9 @@ from keras_nasnet.genotype import NASNET_A, NASNET_B, NASNET_C, Block, CellSpec,
 from tests.conftest import cell_specs, genotypes, respellings
 
 DIGESTS = {
-    "nasnet_a": "040eaeee7a4f65cc306708981967f01d8fd699b3de042ed3bd6330565f4733d1",
-    "nasnet_b": "86cafa5f4fcba161bac1dcf652218a4859d5624d745f117acb8a27486aa56be1",
-    "nasnet_c": "f795b2e1f897ccaaa7c9fffb7f918981803caa719abd8289769d195293547e17",
+    "nasnet_a": "5f5ad16dbcb37688b68f4b02f198a1ad99f702bcbc06612eb531e98ea2e08adb",
+    "nasnet_b": "86b69f89478758f4f63eb3942894050f1a2e3af496a9309e4ae9b21eb0ae72cc",
+    "nasnet_c": "851942311ffb5399840ef56b9e68e263fe1def9317ed8d835398569b552ec3f6",
 }
 ADD = Block((0, 1), ("identity", "identity"))
 

@@ -172,9 +172,10 @@ def test_keras_mobile_at_other_sizes(tmp_path, size):
 # where ours has 84,916,818: it compares sizes to decide on factorized reductions, and sizes
 # that it does not know are all the same to it. Built for a fixed size, the numbers agree.
 @pytest.mark.slow
-def test_keras_large_331_without_top(tmp_path):
-    source = applications_model(331, top=False, stem_block_filters=96, **LARGE)
-    check_applications(source, 331, tmp_path, (".weights.h5",), include_top=False, stem_filters=96, **LARGE)
+@pytest.mark.parametrize("size", [224, 225, 331])
+def test_keras_large_without_top(size, tmp_path):
+    source = applications_model(size, top=False, stem_block_filters=96, **LARGE)
+    check_applications(source, size, tmp_path, (".weights.h5",), include_top=False, stem_filters=96, **LARGE)
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".weights.h5"])
