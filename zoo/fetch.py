@@ -1,5 +1,7 @@
 """Downloads public weights into Keras' cache, checked."""
 
+import os
+
 import keras
 
 # The checkpoints of keras.applications and their MD5, by model and whether the top is in.
@@ -24,7 +26,13 @@ def keras_application(model: str, include_top: bool) -> str:
     """
     name, md5 = _FILES[model, include_top]
     try:
-        return keras.utils.get_file(name, _ORIGIN + name, file_hash=md5, cache_subdir="models/keras_nasnet")
+        return keras.utils.get_file(
+            name,
+            _ORIGIN + name,
+            file_hash=md5,
+            cache_subdir="models/keras_nasnet",
+            cache_dir=os.environ.get("KERAS_HOME"),  # default: ~/.keras
+        )
     except Exception as error:  # get_file raises bare Exceptions
         raise ValueError(
             f"{name} cannot be downloaded ({' '.join(str(error).split())}): without a network, use "
