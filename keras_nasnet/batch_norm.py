@@ -15,13 +15,15 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     On the TensorFlow backend Keras composes the layer of a dozen operations; here it is
     one fused kernel forward and one backward. What the kernel cannot do (masks,
-    replica-synchronised moments, other ranks, axes or dtypes) goes the Keras way, as does
-    everything on the other backends.
+    other ranks, axes or dtypes) goes the Keras way, as does everything on the other backends.
+    Under a `tf.distribute` strategy the moments are those of all replicas' examples, as
+    they are on JAX: else each replica would train, and remember, statistics of its own.
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         data_format = self._fused_data_format(inputs)
-        if mask is not None or data_format is None:
+        shared = bool(training) and self.trainable and _replicas() > 1
+        if mask is not None or data_format is None or shared:
             return super().call(inputs, training=training, mask=mask)
         # Keras has loaded TensorFlow already: the core never imports it itself.
         tensorflow = sys.modules["tensorflow"]
@@ -47,6 +49,11 @@ class BatchNormalization(keras.layers.BatchNormalization):
             self._move(self.moving_variance, variance)
         return result.y
 
+    def _moments(self, inputs: Any, mask: Any) -> tuple[Any, Any]:
+        if mask is None and _replicas() > 1:
+            return ops.moments(inputs, axes=self._reduction_axes, synchronized=True)
+        return super()._moments(inputs, mask)
+
     def _fused_data_format(self, inputs: Any) -> str | None:
         if keras.backend.backend() != "tensorflow" or self.synchronized or self.renorm or len(inputs.shape) != 4:
             return None
@@ -56,3 +63,11 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     def _move(self, variable: Any, value: Any) -> None:
         variable.assign(variable * self.momentum + value * (1.0 - self.momentum))
+
+
+def _replicas() -> int:
+    """How many replicas run this call in step, 1 where there is no strategy."""
+    if keras.backend.backend() != "tensorflow":
+        return 1
+    context = sys.modules["tensorflow"].distribute.get_replica_context()
+    return 1 if context is None else context.num_replicas_in_sync

@@ -10,17 +10,12 @@ from typing import Any
 
 import click
 
+from keras_nasnet.cli.refused import Refused
 from keras_nasnet.images import SUFFIXES, find_images
 from keras_nasnet.zoo import load as zoo
 
 BAR_WIDTH = 24
 PROGRESS_FROM = 100  # more images than these show their progress
-
-
-class Refused(click.ClickException):
-    """An error of one line, exit code 2."""
-
-    exit_code = 2
 
 
 @click.command("classify")
@@ -47,7 +42,7 @@ def classify_command(paths: tuple[Path, ...], name: str, top: int | None, as_jso
         _check_top(top, classes)
         broken = show(model, images, min(5, classes) if top is None else top, as_json)
     except ValueError as error:
-        raise Refused(" ".join(str(error).split())) from None
+        raise Refused(error) from None
     if broken:
         sys.exit(2)
 

@@ -9,6 +9,7 @@ import click
 
 from keras_nasnet import __version__
 from keras_nasnet.cli.classify import classify_command
+from keras_nasnet.cli.train import train_command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -18,6 +19,7 @@ def main() -> None:
 
 
 main.add_command(classify_command)
+main.add_command(train_command)
 
 if __name__ == "__main__":
     main(prog_name="keras-nasnet")

@@ -1,0 +1,71 @@
+"""`keras-nasnet train`: runs a recipe."""
+
+import contextlib
+import errno
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from keras_nasnet.cli.refused import Refused
+from keras_nasnet.training.recipe import RECIPES, get_recipe
+
+STRATEGIES = ("default", "mirrored", "multiworker", "central")
+
+
+@click.command("train")
+@click.argument("recipe", metavar="RECIPE")
+@click.option("--data", help="A tensorflow-datasets name, a folder of class folders, or a .npz file.")
+@click.option("--data-dir", help="Where tensorflow-datasets keeps its data.")
+@click.option("--out", type=click.Path(path_type=Path), help="The run's folder.  [default: runs/RECIPE]")
+@click.option("--strategy", type=click.Choice(STRATEGIES), default="default", show_default=True)
+@click.option("--resume", is_flag=True, help="Go on from the folder's checkpoint, if there is one.")
+@click.option("--set", "assignments", metavar="NAME=VALUE", multiple=True, help="Replace a setting of the recipe.")
+@click.option("--print", "only_print", is_flag=True, help="Print the recipe as TOML and do nothing.")
+def train_command(
+    recipe: str,
+    data: str | None,
+    data_dir: str | None,
+    out: Path | None,
+    strategy: str,
+    resume: bool,
+    assignments: tuple[str, ...],
+    only_print: bool,
+) -> None:
+    """Train a network as RECIPE says: a name, or a TOML file.
+
+    Recipes:"""
+    with said_in_one_line():
+        chosen = get_recipe(recipe).with_settings(*assignments)
+        if only_print:
+            click.echo(chosen.to_toml(), nl=False)
+            return
+        from keras_nasnet.training.train import train
+
+        result = train(
+            chosen, out or Path("runs") / chosen.name, data=data, data_dir=data_dir, strategy=strategy, resume=resume
+        )
+        if result.test is not None:
+            click.echo(f"test accuracy {result.test.accuracy:.4f} ({result.test.examples} images)")
+        click.echo(f"wrote {result.folder / 'model.keras'}")
+
+
+train_command.epilog = f"Recipes: {', '.join(RECIPES)}."
+
+
+@contextlib.contextmanager
+def said_in_one_line() -> Iterator[None]:
+    """Turns what can go wrong in a run into one line: exit code 2 for bad input, 1 else, 130 and 143 after signals."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        raise Refused(error) from None
+    except OSError as error:
+        text = "the disk is full" if error.errno == errno.ENOSPC else str(error)
+        raise click.ClickException(f"{text}: the last checkpoint is as it was") from None
+    except RuntimeError as error:
+        if type(error).__name__ not in ("Diverged", "Interrupted", "WorkerLost"):
+            raise
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(getattr(error, "exit_code", 1))

@@ -1,0 +1,1 @@
+"""Data for training: arrays in memory, folders of class folders, tensorflow-datasets."""

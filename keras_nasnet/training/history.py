@@ -1,0 +1,352 @@
+"""What a run says while it trains: `history.csv`, TensorBoard scalars, progress on stderr. Imports no Keras."""
+
+import csv
+import itertools
+import os
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from tensorboardX.event_file_writer import EventsWriter
+
+Row = dict[str, int | float | None]
+
+COLUMNS = (
+    "epoch",
+    "step",
+    "loss",
+    "accuracy",
+    "validation_loss",
+    "validation_accuracy",
+    "learning_rate",
+    "images_per_second",
+    "seconds",
+)
+_INTEGERS = ("epoch", "step")
+_VALIDATION = "validation_"
+
+
+class History:
+    """The rows of a run, one per epoch, in `history.csv` and as TensorBoard scalars in the run's folder.
+
+    Both are complete when `append` returns, and a kill at any moment leaves the rows of
+    before or after it, never half a row. What the folder already holds is read; to go on
+    from a checkpoint, call `restore` or `truncate` first. One process at a time may write.
+
+    TensorBoard shows each validation column over its training column: `validation_loss` is
+    the scalar "loss" of the run `tensorboard/validation`, all others are in `tensorboard/train`.
+
+    Args:
+        folder: of the run; made if missing.
+        columns: of the file, "epoch" and "step" among them; default: `COLUMNS`. epoch counts
+            from 1; step is the number of optimizer steps since the beginning of the run,
+            seconds the time of the epoch.
+
+    Raises:
+        ValueError: if the folder's `history.csv` is damaged or has other columns.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], columns: Sequence[str] = COLUMNS):
+        missing = [name for name in _INTEGERS if name not in columns]
+        if missing or len(set(columns)) != len(columns):
+            raise ValueError(f"columns are {', '.join(columns)}: each once, epoch and step among them")
+        self.folder = Path(folder)
+        self.path = self.folder / "history.csv"
+        self.columns = tuple(columns)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._rows = read_history(self.path) if self.path.exists() else []
+        if self._rows and tuple(self._rows[0]) != self.columns:
+            raise ValueError(f"{self.path} has columns {', '.join(self._rows[0])}, not {', '.join(self.columns)}")
+        self._writers: dict[str, EventsWriter] = {}
+
+    @property
+    def rows(self) -> list[Row]:
+        """Copies of all rows: epoch and step are int, the others float, or None where there was no value."""
+        return [dict(row) for row in self._rows]
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Adds the row of an epoch.
+
+        Args:
+            row: a number (NumPy's also) or None for every column.
+
+        Raises:
+            ValueError: if its columns are not the file's, or its step is not above the last row's.
+            OSError: if it cannot be written; the row is then not in the history.
+        """
+        checked = self._checked(row)
+        self._check_order([*self._rows[-1:], checked])
+        # TensorBoard first: a row in the file is then always in TensorBoard too.
+        self._write_scalars([checked])
+        self._write_csv([*self._rows, checked])
+        self._rows.append(checked)
+
+    def restore(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Makes `rows`, kept in a checkpoint, the whole history; `restore([])` begins a new one."""
+        new = [self._checked(row) for row in rows]
+        self._check_order(new)
+        same = 0
+        while same < min(len(new), len(self._rows)) and new[same] == self._rows[same]:
+            same += 1
+        self.close()
+        self._open_writers(new[:same])
+        self._write_scalars(new[same:])
+        self._write_csv(new)
+        self._rows = new
+
+    def truncate(self, step: int) -> None:
+        """Drops all rows later than `step`, that of the checkpoint from which the run goes on."""
+        self.restore([row for row in self._rows if _step(row) <= step])
+
+    def close(self) -> None:
+        """Closes the TensorBoard files; `append` opens new ones."""
+        for writer in self._writers.values():
+            writer.close()
+        self._writers = {}
+
+    def __enter__(self) -> "History":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _checked(self, row: Mapping[str, Any]) -> Row:
+        if set(row) != set(self.columns):
+            raise ValueError(f"a row has columns {', '.join(row)}: it must have {', '.join(self.columns)}")
+        return {name: _number(name, row[name]) for name in self.columns}
+
+    def _check_order(self, rows: Sequence[Row]) -> None:
+        steps = [_step(row) for row in rows]
+        for last, step in itertools.pairwise(steps):
+            if step <= last:
+                raise ValueError(f"a row of step {step} follows one of step {last}: call truncate or restore first")
+
+    def _write_csv(self, rows: Sequence[Row]) -> None:
+        temporary = self.path.with_name(f"{self.path.name}.{os.getpid()}.tmp")
+        try:
+            with open(temporary, "w", newline="", encoding="utf-8") as file:
+                writer = csv.writer(file, lineterminator="\n")
+                writer.writerow(self.columns)
+                # csv writes a float with all its digits, None as an empty cell
+                writer.writerows([row[name] for name in self.columns] for row in rows)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, self.path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _open_writers(self, kept: Sequence[Row]) -> None:
+        """Opens a new event file for each TensorBoard run, which hides all earlier scalars but those of `kept`."""
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
+
+        purge_step = _step(kept[-1]) + 1 if kept else 0
+        writers = {}
+        for run in sorted({_tensorboard_name(name)[0] for name in self.columns if name not in _INTEGERS}):
+            folder = self.folder / "tensorboard" / run
+            folder.mkdir(parents=True, exist_ok=True)
+            # Names hold the second: the number keeps two files of one second apart, and in order.
+            number = len(list(folder.iterdir()))
+            writer = writers[run] = EventsWriter(str(folder / "events"), f".{number:05}")
+            start = SessionLog(status=SessionLog.START)
+            writer.write_event(Event(step=purge_step, wall_time=time.time(), session_log=start))
+            writer.flush()
+        self._writers = writers
+
+    def _write_scalars(self, rows: Sequence[Row]) -> None:
+        # tensorboardX's SummaryWriter writes in a thread, where nobody sees a full disk.
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.summary import scalar
+
+        if not self._writers:
+            self._open_writers(self._rows)
+        for row in rows:
+            for name, value in row.items():
+                if name not in _INTEGERS and value is not None:
+                    run, tag = _tensorboard_name(name)
+                    event = Event(step=_step(row), wall_time=time.time(), summary=scalar(tag, value))
+                    self._writers[run].write_event(event)
+        for writer in self._writers.values():
+            writer.flush()
+
+
+def read_history(path: str | os.PathLike[str]) -> list[Row]:
+    """Returns the rows of a `history.csv`: epoch and step int, the others float, None for an empty cell.
+
+    Raises:
+        ValueError: if the file is missing or damaged; names the line.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            lines = list(csv.reader(file))
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file") from None
+    except (UnicodeDecodeError, csv.Error):
+        raise ValueError(f"{path} is not a history: not a CSV file of UTF-8 text") from None
+    columns = lines[0] if lines else []
+    if not set(_INTEGERS) <= set(columns):
+        raise ValueError(f"{path} is not a history: its first line must name the columns, epoch and step among them")
+    rows = []
+    for number, cells in enumerate(lines[1:], 2):
+        try:
+            rows.append({name: _parse(name, cell) for name, cell in zip(columns, cells, strict=True)})
+        except ValueError:
+            raise ValueError(f"{path}, line {number}: not {len(columns)} numbers") from None
+    return rows
+
+
+def _parse(name: str, cell: str) -> int | float | None:
+    if name in _INTEGERS:
+        return int(cell)
+    return float(cell) if cell else None
+
+
+def _number(name: str, value: Any) -> int | float | None:
+    if value is None and name not in _INTEGERS:
+        return None
+    try:
+        return int(value) if name in _INTEGERS else float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} is {value!r}: it must be a number") from None
+
+
+def _step(row: Row) -> int:
+    step = row["step"]
+    assert isinstance(step, int)
+    return step
+
+
+def _tensorboard_name(column: str) -> tuple[str, str]:
+    """Returns the run and the tag of a column."""
+    if column.startswith(_VALIDATION):
+        return "validation", column.removeprefix(_VALIDATION)
+    return "train", column
+
+
+class Progress:
+    """Shows on stderr how far a run is: a bar for each epoch, and a line when the epoch is over.
+
+    The bar shows the epoch's loss and accuracy so far, images per second, and the time left of
+    the whole run. Speed and time left leave out the first step of the process, which compiles.
+    Where stderr is no terminal there is no bar, only the lines:
+
+        epoch 3/20  loss 1.234  accuracy 0.567  validation 0.543  512 images/s  12 min left
+
+    In each epoch call `begin_epoch`, then `update` after every step, then `end_epoch`.
+
+    Args:
+        epochs: of the whole run.
+        steps: of one epoch.
+        batch: images of one step (of all workers together).
+        initial_step: the step of the checkpoint from which the run goes on; it may lie within
+            an epoch. Default: 0, a new run.
+        file: to write to; default: stderr.
+    """
+
+    def __init__(self, epochs: int, steps: int, batch: int, initial_step: int = 0, file: TextIO | None = None):
+        if epochs < 1 or steps < 1 or batch < 1:
+            raise ValueError(f"epochs, steps and batch are {epochs}, {steps}, {batch}: all must be from 1 up")
+        if not 0 <= initial_step <= epochs * steps:
+            raise ValueError(f"initial_step is {initial_step}: it must be between 0 and {epochs * steps}, the last")
+        self.epochs = epochs
+        self.steps = steps
+        self.batch = batch
+        self.step = initial_step
+        self.file = sys.stderr if file is None else file
+        self._terminal = self.file.isatty()
+        self._bar: Any = None
+        self._epoch = initial_step // steps + 1
+        self._run_start: tuple[float, int] | None = None  # time and step after this process's first step
+        self._epoch_start = self._last = (time.monotonic(), initial_step)
+
+    @property
+    def images_per_second(self) -> float:
+        """Of the present epoch's steps in this process; validation does not count. 0 before there is a measure."""
+        seconds = self._last[0] - self._epoch_start[0]
+        return (self._last[1] - self._epoch_start[1]) * self.batch / seconds if seconds > 0 else 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Of the whole run, validation and checkpoints included; None before there is a measure."""
+        if self._run_start is None or self.step <= self._run_start[1]:
+            return None
+        seconds, first_step = time.monotonic() - self._run_start[0], self._run_start[1]
+        return seconds / (self.step - first_step) * (self.epochs * self.steps - self.step)
+
+    def begin_epoch(self) -> None:
+        """Starts the clock and the bar of the epoch in which the run's step lies."""
+        self._epoch = min(self.step // self.steps + 1, self.epochs)
+        self._epoch_start = self._last = (time.monotonic(), self.step)
+        if self._terminal:
+            from tqdm import tqdm
+
+            self._bar = tqdm(
+                total=self.steps,
+                initial=self.step - (self._epoch - 1) * self.steps,
+                file=self.file,
+                leave=False,  # the epoch's line takes its place
+                dynamic_ncols=True,
+                bar_format=f"epoch {self._epoch}/{self.epochs} "
+                "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{desc}",
+            )
+
+    def update(self, steps: int = 1, loss: float | None = None, accuracy: float | None = None) -> None:
+        """Says that `steps` more steps are done, with the epoch's mean loss and accuracy so far."""
+        self.step += steps
+        self._last = (time.monotonic(), self.step)
+        if self._run_start is None:
+            self._run_start = self._epoch_start = self._last
+        if self._bar is not None:
+            parts = _parts(loss, accuracy, None, self.images_per_second, self.seconds_left)
+            self._bar.set_description_str("".join(f"  {part}" for part in parts), refresh=False)
+            self._bar.update(steps)
+
+    def end_epoch(self, row: Mapping[str, Any]) -> None:
+        """Takes the bar away and writes the epoch's line; `row` is that of the history."""
+        self.close()
+        left = self.seconds_left if self.step < self.epochs * self.steps else None
+        parts = _parts(
+            row.get("loss"), row.get("accuracy"), row.get("validation_accuracy"), row.get("images_per_second"), left
+        )
+        print("  ".join([f"epoch {self._epoch}/{self.epochs}", *parts]), file=self.file, flush=True)
+
+    def close(self) -> None:
+        """Takes the bar away, if there is one."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _parts(
+    loss: float | None, accuracy: float | None, validation: float | None, speed: float | None, left: float | None
+) -> list[str]:
+    """Returns the texts of the values that there are."""
+    named = {"loss": loss, "accuracy": accuracy, "validation": validation}
+    parts = [f"{name} {value:.3f}" for name, value in named.items() if value is not None]
+    if speed:
+        parts.append(f"{speed:.0f} images/s" if speed >= 10 else f"{speed:.1f} images/s")
+    if left is not None:
+        parts.append(f"{duration(left)} left")
+    return parts
+
+
+def duration(seconds: float) -> str:
+    """Returns a time as a person says it: "45 s", "12 min", "3 h 20 min", "2 d 4 h"."""
+    if seconds < 59.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 24 * 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    hours = round(minutes / 60)
+    return f"{hours // 24} d {hours % 24} h"

@@ -1,0 +1,424 @@
+"""The loop: a recipe, a dataset and devices in; checkpoints, history and a trained network out."""
+
+import contextlib
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_nasnet.training import report
+from keras_nasnet.training.augmentation import ColorDistortion, Cutout, PadCropFlip, RandomFlip
+from keras_nasnet.training.checkpoint import FILE, Checkpoint
+from keras_nasnet.training.data.datasets import Dataset
+from keras_nasnet.training.data.split import Split
+from keras_nasnet.training.distribution import Devices, WorkerLost
+from keras_nasnet.training.evaluation import Evaluation, averaged_weights, evaluate
+from keras_nasnet.training.history import History, Progress
+from keras_nasnet.training.network import for_inference, make_network, save_model, train_all, train_only_head
+from keras_nasnet.training.objective import Objective
+from keras_nasnet.training.optimizer import make_optimizer
+from keras_nasnet.training.recipe import Recipe
+from keras_nasnet.training.step import Step, make_step
+
+FETCH_STEPS = 32  # losses are looked at this often at least: waiting for each would stall a GPU
+
+
+class Interrupted(RuntimeError):
+    """The run was asked to stop; its checkpoint is written."""
+
+    def __init__(self, message: str, number: int):
+        super().__init__(message)
+        self.exit_code = 128 + number  # as a shell reports a signal
+
+
+class Diverged(RuntimeError):
+    """The loss is no finite number any more."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run came to.
+
+    Args:
+        folder: of the run.
+        network: for inference: probabilities, with class names and preprocessing.
+        validation: of the last epoch, or of the best where the recipe has patience; None
+            where there are no validation images.
+        test: of the test images, looked at once; None where there are none.
+        epochs: that were trained.
+    """
+
+    folder: Path
+    network: Any
+    validation: Evaluation | None
+    test: Evaluation | None
+    epochs: int
+
+
+class Run:
+    """One run, from its first or its last checkpoint to its end.
+
+    Args:
+        recipe: what to do.
+        dataset: with what.
+        folder: checkpoints, history and results go here.
+        devices: where to compute.
+        checkpoint_seconds: the longest time between two checkpoints.
+        say: gets a line for the user.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        dataset: Dataset,
+        folder: Path,
+        devices: Devices,
+        checkpoint_seconds: float,
+        say: Callable[[str], None],
+    ):
+        devices.check_batch(recipe.batch)
+        self.recipe = recipe
+        self.dataset = dataset
+        self.folder = folder
+        self.devices = devices
+        self.checkpoint = Checkpoint(folder / FILE)
+        self.checkpoint_seconds = checkpoint_seconds
+        self.say = say if devices.is_chief else _silent
+        self.steps = dataset.train.size // recipe.batch
+        if self.steps == 0:
+            raise ValueError(
+                f"batch is {recipe.batch}, but there are {dataset.train.size} training images: set a smaller batch"
+            )
+        self.step = 0
+        self.sums = [0.0] * 3  # of the present epoch: loss, right, examples
+        self.seconds = 0.0  # that the present epoch took before it was interrupted
+        self.rows: list[dict[str, Any]] = []
+        self.best: dict[str, Any] | None = None
+        self.stop_signal: int | None = None
+        self._pending: list[tuple[int, dict[str, Any]]] = []
+        self._head_phase: bool | None = None  # whether `trainer` trains the classifier alone
+        self.trainer: Step
+        self._saved_step = -1
+        self._saved_at = time.monotonic()
+
+    def run(self) -> Result:
+        """Trains to the end.
+
+        Raises:
+            Diverged: if the loss is not finite.
+            Interrupted: after Ctrl-C or SIGTERM.
+            WorkerLost: if another worker is gone.
+            OSError: if a file cannot be written.
+        """
+        with _signals(self), self.devices.scope():
+            keras.utils.set_random_seed(self.recipe.seed)
+            self.network = make_network(self.recipe, self.dataset.class_names)
+            self.objective = Objective(
+                self.network, self.recipe, make_augmentation(self.recipe, self.network), self._class_weights()
+            )
+            self._warn_of_slow_averages()
+            state = self.checkpoint.progress()
+            if state is not None:
+                self._restore(state)
+            self._begin_phase(self.step // self.steps)
+            if state is not None:
+                self.checkpoint.load(self.trainer.state)
+                self.trainer.changed()
+                self.say(f"goes on after step {self.step} of {self.recipe.epochs * self.steps}")
+            elif self.devices.is_chief:
+                self._save()  # so that a kill at any time after this finds a checkpoint
+            with self._history() as history, self._progress() as progress:
+                self._train(history, progress)
+            return self._finish()
+
+    # --- training
+
+    def _train(self, history: History | None, progress: "Progress | _Nothing") -> None:
+        while self.step < self.recipe.epochs * self.steps and not self._out_of_patience():
+            epoch, start = divmod(self.step, self.steps)
+            if start == 0:
+                self._begin_phase(epoch)
+            progress.begin_epoch()
+            begun = time.monotonic()
+            batches = self.dataset.train.train_batches(
+                self.recipe.batch, epoch, self.recipe.seed, start, self.devices.shard
+            )
+            total = self.recipe.epochs * self.steps
+            for images, labels in batches:
+                sums = self._guarded(self.trainer.train, images, labels, self.step / total)
+                self.step += 1
+                self._pending.append((self.step, sums))
+                if len(self._pending) >= FETCH_STEPS or time.monotonic() - self._fetched_at > 1:
+                    self._fetch(progress)
+                if self.stop_signal is not None:
+                    self._interrupt(begun)
+                if time.monotonic() - self._saved_at > self.checkpoint_seconds and self.step % self.steps:
+                    self._fetch(progress)
+                    self.seconds += time.monotonic() - begun
+                    begun = time.monotonic()
+                    self._save()
+            self._fetch(progress)
+            self.seconds += time.monotonic() - begun
+            self._end_epoch(epoch, history, progress)
+
+    def _begin_phase(self, epoch: int) -> None:
+        """Makes the step of the phase in which an epoch lies: the head alone, or the whole network."""
+        head = epoch < self.recipe.head_epochs
+        if self._head_phase == head:
+            return
+        if self._head_phase is not None:
+            self.trainer.sync()
+        self._head_phase = head
+        if head:
+            train_only_head(self.network)
+        else:
+            train_all(self.network, self.recipe.freeze_batch_norm)
+        epochs = self.recipe.head_epochs if head else self.recipe.epochs - self.recipe.head_epochs
+        self.optimizer = make_optimizer(self.recipe, self.steps, epochs)
+        self.trainer = make_step(self.objective, self.optimizer, self.recipe, self.devices)
+        self._fetched_at = time.monotonic()
+
+    def _fetch(self, progress: "Progress | _Nothing") -> None:
+        """Adds the sums of the steps that were not waited for, and looks whether they are finite."""
+        pending, self._pending = self._pending, []
+        for step, sums in pending:
+            loss, right, examples = (
+                float(keras.ops.convert_to_numpy(sums[name])) for name in ("loss", "right", "examples")
+            )
+            if not math.isfinite(loss):
+                raise Diverged(self._divergence(step, loss))
+            self.sums = [self.sums[0] + loss, self.sums[1] + right, self.sums[2] + examples]
+        if pending:
+            progress.update(len(pending), self.sums[0] / self.sums[2], self.sums[1] / self.sums[2])
+        self._fetched_at = time.monotonic()
+
+    def _divergence(self, step: int, loss: float) -> str:
+        epoch, batch = divmod(step - 1, self.steps)
+        return (
+            f"the loss is {loss} at step {step} (epoch {epoch + 1}, batch {batch + 1} of {self.steps}): "
+            f"the last good checkpoint is {self.checkpoint.path}, of step {max(self._saved_step, 0)}; "
+            "a lower learning_rate or a clip_norm may help"
+        )
+
+    def _end_epoch(self, epoch: int, history: History | None, progress: "Progress | _Nothing") -> None:
+        loss, right, examples = self.sums
+        self.trainer.sync()
+        learning_rate = float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))
+        validation = None
+        if self.dataset.validation.size:
+            with averaged_weights(self.trainer, self.optimizer):
+                validation = self._evaluate(self.dataset.validation)
+        row = {
+            "epoch": epoch + 1,
+            "step": self.step,
+            "loss": loss / examples,
+            "accuracy": right / examples,
+            "validation_loss": validation.loss if validation else None,
+            "validation_accuracy": validation.accuracy if validation else None,
+            "learning_rate": learning_rate,
+            "images_per_second": examples / self.seconds,
+            "seconds": self.seconds,
+        }
+        self.sums, self.seconds = [0.0] * 3, 0.0
+        self.rows.append(row)
+        if validation and (self.best is None or validation.accuracy > self.best["accuracy"]):
+            self.best = {"accuracy": validation.accuracy, "epoch": epoch + 1}
+            if self.recipe.patience:
+                self._save_best()
+        if self.devices.is_chief:
+            if history is not None:
+                history.append(row)
+            self._save()
+        if self.devices.is_chief:
+            progress.end_epoch(row)
+
+    def _out_of_patience(self) -> bool:
+        if not self.recipe.patience or self.best is None or self.step % self.steps:
+            return False
+        epoch = self.step // self.steps
+        # The head's phase is not judged: the body has not been trained yet.
+        since = max(self.best["epoch"], self.recipe.head_epochs)
+        return epoch - since >= self.recipe.patience
+
+    def _evaluate(self, split: Split) -> Evaluation:
+        return self._guarded(
+            evaluate, self.trainer, split, self.recipe.batch, len(self.dataset.class_names), self.devices
+        )
+
+    def _guarded(self, action: Callable[..., Any], *arguments: Any) -> Any:
+        """Runs what needs the other workers, and says in one line when they are gone."""
+        if self.devices.workers == 1:
+            return action(*arguments)
+        import tensorflow as tf
+
+        try:
+            return action(*arguments)
+        except tf.errors.OpError as error:
+            raise WorkerLost(
+                f"another worker does not answer after step {self.step} ({type(error).__name__}): start all workers "
+                f"again with --resume; the last checkpoint is {self.checkpoint.path}"
+            ) from error
+
+    # --- state
+
+    def _save(self) -> None:
+        if not self.devices.is_chief:
+            self._saved_at = time.monotonic()
+            return
+        self.trainer.sync()
+        self.checkpoint.save(
+            self.trainer.state,
+            {
+                "step": self.step,
+                "steps_per_epoch": self.steps,
+                "sums": self.sums,
+                "seconds": self.seconds,
+                "best": self.best,
+                "rows": self.rows,
+            },
+        )
+        self._saved_step = self.step
+        self._saved_at = time.monotonic()
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        if state["steps_per_epoch"] != self.steps:
+            raise ValueError(
+                f"{self.checkpoint.path} has {state['steps_per_epoch']} steps in an epoch, here are {self.steps}: "
+                "the dataset is not the same any more"
+            )
+        self.step, self.sums, self.seconds = state["step"], state["sums"], state["seconds"]
+        self.best, self.rows = state["best"], state["rows"]
+        self._saved_step = self.step
+
+    def _save_best(self) -> None:
+        """Keeps the weights that evaluation used; written before the checkpoint that knows of them."""
+        if not self.devices.is_chief:
+            return
+        self.trainer.sync()
+        with averaged_weights(self.trainer, self.optimizer):
+            Checkpoint(self.folder / "best.safetensors").save(self.network.weights, self.best or {})
+
+    def _interrupt(self, begun: float) -> None:
+        self._fetch(_Nothing())
+        self.seconds += time.monotonic() - begun
+        self._save()
+        number = signal.Signals(self.stop_signal or signal.SIGINT)
+        raise Interrupted(
+            f"stopped by {number.name} after step {self.step} of {self.recipe.epochs * self.steps}, checkpoint "
+            f"written: the same command with --resume goes on (folder {self.folder})",
+            number,
+        )
+
+    def _history(self) -> Any:
+        if not self.devices.is_chief:
+            return contextlib.nullcontext()
+        history = History(self.folder)
+        history.restore(self.rows)
+        return history
+
+    def _progress(self) -> Any:
+        if not self.devices.is_chief:
+            return _Nothing()
+        return Progress(self.recipe.epochs, self.steps, self.recipe.batch, self.step)
+
+    # --- the end
+
+    def _finish(self) -> Result:
+        self.trainer.sync()
+        best = Checkpoint(self.folder / "best.safetensors")
+        if self.recipe.patience and self.best is not None:
+            best.load(self.network.weights)
+            self.trainer.changed()
+            weights: Any = contextlib.nullcontext()
+        else:
+            weights = averaged_weights(self.trainer, self.optimizer)
+        with weights:
+            validation = self._evaluate(self.dataset.validation) if self.dataset.validation.size else None
+            test = self._evaluate(self.dataset.test) if self.dataset.test is not None else None
+            network = for_inference(self.network)
+        if self.devices.is_chief:
+            save_model(network, self.folder / "model.keras")
+            report.plot_curves(self.folder / "history.csv", self.folder / "curves.png")
+            shown = test or validation
+            if shown is not None:
+                names = self.dataset.class_names
+                report.plot_confusion(shown.confusion, names, self.folder / "confusion.png")
+                self.say(report.class_report(shown.confusion, names))
+        return Result(self.folder, network, validation, test, self.step // self.steps)
+
+    # --- preparation
+
+    def _class_weights(self) -> list[float] | None:
+        if not self.recipe.class_weights:
+            return None
+        counts = self.dataset.train.class_counts()
+        return [float(counts.sum() / (len(counts) * max(1, count))) for count in counts]
+
+    def _warn_of_slow_averages(self) -> None:
+        total = self.recipe.epochs * self.steps
+        momentum = self.network.get_config()["batch_norm_momentum"]
+        if not self.recipe.freeze_batch_norm and momentum > 0.9 and momentum**total > 0.05:
+            self.say(
+                f"warning: BN with momentum {momentum} trains for only {total} steps, too few for its statistics: "
+                "set batch_norm_momentum=0.9 or freeze_batch_norm=true"
+            )
+        if self.recipe.ema and self.recipe.ema**total > 0.05:
+            self.say(f"warning: an EMA of {self.recipe.ema} over only {total} steps stays near the initial weights")
+
+
+def make_augmentation(recipe: Recipe, network: Any) -> list[keras.layers.Layer]:
+    """Returns the layers that augment batches of pixels; Inception's crop is done where images are read."""
+    seed = recipe.seed
+    layers: list[keras.layers.Layer] = {
+        "none": lambda: [],
+        "flip": lambda: [RandomFlip(seed=seed)],
+        "pad_crop_flip": lambda: [PadCropFlip(seed=seed)],
+        "inception": lambda: [RandomFlip(seed=seed), ColorDistortion(seed=seed + 1)],
+    }[recipe.augmentation]()
+    if recipe.cutout:
+        layers.append(Cutout(recipe.cutout, fill=network.preprocessing.mean, seed=seed + 2))
+    return layers
+
+
+@contextlib.contextmanager
+def _signals(run: Run) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the run after the present step; a second Ctrl-C at once."""
+
+    def stop(number: int, frame: Any) -> None:
+        if run.stop_signal is not None:
+            raise KeyboardInterrupt
+        run.stop_signal = number
+
+    try:
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not the main thread: its signals are not ours
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Nothing:
+    """Progress for those who do not show it."""
+
+    def __enter__(self) -> "_Nothing":
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def begin_epoch(self) -> None: ...
+
+    def update(self, *_: Any) -> None: ...
+
+    def end_epoch(self, *_: Any) -> None: ...
+
+
+def _silent(line: str) -> None: ...

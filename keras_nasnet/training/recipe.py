@@ -1,0 +1,346 @@
+"""Recipe: all that decides a training run, as data; the paper's recipes by name."""
+
+import dataclasses
+import os
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+OPTIMIZERS = ("sgd", "rmsprop")
+SCHEDULES = ("cosine", "exponential", "one_cycle", "constant")
+AUGMENTATIONS = ("none", "flip", "pad_crop_flip", "inception")
+DTYPES = ("float32", "mixed_bfloat16", "mixed_float16")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained.
+
+    Args:
+        name: of the recipe.
+        variant: the network, one of `keras_nasnet.variants()`, or a name or file that
+            `keras_nasnet.load` takes: then its weights are where training starts.
+        network: arguments of `NASNet` that replace the variant's.
+        dataset: a name that tensorflow-datasets knows, a folder of class folders, or a .npz file.
+        image_size: height and width in pixels of what the network sees.
+        held_out: training images that are kept apart for validation.
+        augmentation: "none", "flip", "pad_crop_flip" (CIFAR) or "inception" (ImageNet: random
+            area, aspect, colours, flip).
+        cutout: side in pixels of the square that is blanked; 0 for none.
+        batch: examples of one step, over all devices and machines.
+        epochs: passes over the training images.
+        optimizer: "sgd" (Nesterov momentum) or "rmsprop".
+        learning_rate: the highest of the schedule, for `learning_rate_batch` examples a step.
+        learning_rate_batch: scales the learning rate by batch / this; None leaves it as it is.
+        schedule: "cosine" to 0, "exponential" (x `decay_rate` each `decay_epochs`),
+            "one_cycle" (up over `warm_up_epochs`, then linear to 0) or "constant".
+        warm_up_epochs: the learning rate rises linearly from 0 over these.
+        decay_rate: of "exponential".
+        decay_epochs: of "exponential".
+        momentum: of the optimizer.
+        rmsprop_decay: decay of RMSProp's mean of squares.
+        rmsprop_epsilon: added to that mean.
+        weight_decay: factor of the L2 penalty on kernels (half the sum of squares); never on BN or biases.
+        clip_norm: gradients are scaled to at most this global norm; 0 for no clipping.
+        label_smoothing: from 0 up, below 1.
+        auxiliary_weight: weight of the auxiliary head's loss; 0 builds none.
+        drop_path_rate: 1 - keep probability of the last cell, reached linearly over all steps.
+        dropout: rate in front of the classifier.
+        ema: decay of the moving average of the weights that evaluation uses; 0 for none.
+        dtype: "float32", "mixed_bfloat16" or "mixed_float16" (with loss scaling).
+        batch_norm_momentum: None for the network's own.
+        freeze_batch_norm: BN keeps its statistics, as a short fine-tuning should.
+        head_epochs: of `epochs`, those at the start that train the classifier alone.
+        body_learning_rate: factor on the learning rate of all but the classifier.
+        patience: epochs without a better validation accuracy before training stops; 0 for never.
+        class_weights: whether rare classes count more, in inverse proportion to their images.
+        seed: of everything random.
+    """
+
+    name: str
+    variant: str = "nasnet_a_6_768_cifar"
+    network: dict[str, Any] = field(default_factory=dict)
+    dataset: str = "cifar10"
+    image_size: tuple[int, int] = (32, 32)
+    held_out: int = 0
+    augmentation: str = "none"
+    cutout: int = 0
+    batch: int = 32
+    epochs: int = 1
+    optimizer: str = "sgd"
+    learning_rate: float = 0.025
+    learning_rate_batch: int | None = None
+    schedule: str = "cosine"
+    warm_up_epochs: float = 0.0
+    decay_rate: float = 0.97
+    decay_epochs: float = 2.4
+    momentum: float = 0.9
+    rmsprop_decay: float = 0.9
+    rmsprop_epsilon: float = 1.0
+    weight_decay: float = 0.0
+    clip_norm: float = 0.0
+    label_smoothing: float = 0.0
+    auxiliary_weight: float = 0.0
+    drop_path_rate: float = 0.0
+    dropout: float = 0.0
+    ema: float = 0.0
+    dtype: str = "float32"
+    batch_norm_momentum: float | None = None
+    freeze_batch_norm: bool = False
+    head_epochs: int = 0
+    body_learning_rate: float = 1.0
+    patience: int = 0
+    class_weights: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for spec in dataclasses.fields(self):
+            object.__setattr__(self, spec.name, _checked(spec.name, spec.type, getattr(self, spec.name)))
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} is {getattr(self, name)!r}: choose from {', '.join(choices)}")
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                limit = f"from {low} up" if high == _INFINITY else f"from {low} to {high}"
+                raise ValueError(f"{name} is {value!r}: it must be {limit}")
+        if self.head_epochs > self.epochs:
+            raise ValueError(f"head_epochs is {self.head_epochs}: it must be at most epochs, {self.epochs}")
+        if self.optimizer != "sgd" and self.body_learning_rate != 1:
+            raise ValueError("body_learning_rate needs optimizer 'sgd': RMSProp takes no notice of a gradient's scale")
+
+    @property
+    def scaled_learning_rate(self) -> float:
+        """The learning rate at this batch size."""
+        return self.learning_rate * (self.batch / self.learning_rate_batch if self.learning_rate_batch else 1)
+
+    def to_dict(self) -> dict[str, Any]:
+        data = dataclasses.asdict(self) | {"image_size": list(self.image_size)}
+        return {name: value for name, value in data.items() if value is not None}  # TOML has no null
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "Recipe":
+        unknown = sorted(data.keys() - {spec.name for spec in dataclasses.fields(cls)})
+        if unknown:
+            raise ValueError(f"a recipe has no setting {unknown[0]!r}: choose from {', '.join(settings())}")
+        if "name" not in data:
+            raise ValueError("a recipe needs a name")
+        return cls(**data)
+
+    def to_toml(self) -> str:
+        return tomli_w.dumps(self.to_dict())
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the recipe as TOML; the file appears when it is whole."""
+        path = Path(path)
+        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        temporary.write_text(self.to_toml(), encoding="utf-8")
+        os.replace(temporary, path)
+
+    def with_settings(self, *assignments: str) -> "Recipe":
+        """Returns the recipe with settings replaced, each written "name=value" as in TOML.
+
+        Text needs no quotes; `network.num_blocks=2` sets one argument of the network;
+        `none` is None.
+        """
+        data = self.to_dict()
+        for assignment in assignments:
+            name, equals, text = assignment.partition("=")
+            name = name.strip()
+            if not equals:
+                raise ValueError(f"{assignment!r} is no setting: write name=value")
+            group, dot, key = name.partition(".")
+            if dot and group == "network":
+                data["network"] = {**data["network"], key: _parsed(text)}
+            elif name == "network" or name not in settings():
+                raise ValueError(f"a recipe has no setting {name!r}: choose from {', '.join(settings())}, network.NAME")
+            elif text.strip().lower() == "none":
+                data.pop(name, None)
+                if _DEFAULTS[name] is not None:
+                    raise ValueError(f"{name} cannot be none")
+            else:
+                data[name] = _parsed(text)
+        return Recipe.from_dict(data)
+
+
+def settings() -> list[str]:
+    """Returns the names of a recipe's settings."""
+    return [spec.name for spec in dataclasses.fields(Recipe)]
+
+
+def get_recipe(name_or_path: str | os.PathLike[str] | Recipe) -> Recipe:
+    """Returns a recipe by its name in `RECIPES`, or from a TOML file.
+
+    Raises:
+        ValueError: if there is no such recipe, or the file is none; says what is wrong.
+    """
+    if isinstance(name_or_path, Recipe):
+        return name_or_path
+    text = os.fspath(name_or_path)
+    if text in RECIPES:
+        return RECIPES[text]
+    path = Path(text)
+    if path.suffix != ".toml":
+        raise ValueError(f"no recipe is called {text!r}: choose from {', '.join(RECIPES)}, or give a .toml file")
+    try:
+        return Recipe.from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text.strip()
+
+
+def _checked(name: str, kind: Any, value: Any) -> Any:
+    """The value in its field's type, or a TypeError that names the field."""
+    if name == "image_size":
+        sides = (value, value) if isinstance(value, int) else value
+        if not isinstance(sides, list | tuple) or len(sides) != 2 or not all(_is_int(side) for side in sides):
+            raise TypeError(f"image_size is {value!r}: it must be height and width in whole pixels")
+        if min(sides) < 32:
+            raise ValueError(f"image_size is {value!r}: images must be at least 32x32")
+        return tuple(sides)
+    if name == "network":
+        if not isinstance(value, dict):
+            raise TypeError(f"network is {value!r}: it must be a table of arguments")
+        return dict(value)
+    if value is None and _is_optional(kind):
+        return None
+    if kind in (float, float | None) and _is_number(value):
+        return float(value)
+    if kind in (int, int | None) and _is_int(value):
+        return value
+    if kind in (str, bool) and isinstance(value, kind):
+        return value
+    wanted = {float: "a number", int: "a whole number", str: "text", bool: "true or false"}
+    plain = next(known for known in wanted if kind in (known, known | None))
+    raise TypeError(f"{name} is {value!r}: it must be {wanted[plain]}")
+
+
+def _is_optional(kind: Any) -> bool:
+    return kind in (int | None, float | None)
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+_INFINITY = float("inf")
+_BELOW_ONE = 1 - 1e-9
+_CHOICES = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "augmentation": AUGMENTATIONS, "dtype": DTYPES}
+_RANGES: dict[str, tuple[float, float]] = {
+    "held_out": (0, _INFINITY),
+    "cutout": (0, _INFINITY),
+    "batch": (1, _INFINITY),
+    "epochs": (1, _INFINITY),
+    "learning_rate": (0, _INFINITY),
+    "learning_rate_batch": (1, _INFINITY),
+    "warm_up_epochs": (0, _INFINITY),
+    "decay_rate": (0, 1),
+    "decay_epochs": (1e-9, _INFINITY),
+    "momentum": (0, 1),
+    "rmsprop_decay": (0, 1),
+    "rmsprop_epsilon": (0, _INFINITY),
+    "weight_decay": (0, _INFINITY),
+    "clip_norm": (0, _INFINITY),
+    "label_smoothing": (0, _BELOW_ONE),
+    "auxiliary_weight": (0, _INFINITY),
+    "drop_path_rate": (0, _BELOW_ONE),
+    "dropout": (0, _BELOW_ONE),
+    "ema": (0, _BELOW_ONE),
+    "batch_norm_momentum": (0, 1),
+    "head_epochs": (0, _INFINITY),
+    "body_learning_rate": (0, _INFINITY),
+    "patience": (0, _INFINITY),
+    "seed": (0, 2**31 - 1),
+}
+_DEFAULTS = {spec.name: spec.default for spec in dataclasses.fields(Recipe)}
+
+# Source: TF-slim's nasnet.py (cifar_config, mobile_imagenet_config, large_imagenet_config) and appendix A.2 of
+# the paper. The ImageNet learning rates are written for one worker's batch and scale with the global one.
+_CIFAR10 = Recipe(
+    "cifar10",
+    variant="nasnet_a_6_768_cifar",
+    dataset="cifar10",
+    augmentation="pad_crop_flip",
+    batch=32,
+    epochs=600,
+    learning_rate=0.025,
+    schedule="cosine",
+    weight_decay=5e-4,
+    clip_norm=5.0,
+    auxiliary_weight=0.4,
+    drop_path_rate=0.4,
+)
+_IMAGENET_MOBILE = Recipe(
+    "imagenet_mobile",
+    variant="nasnet_a_4_1056_imagenet",
+    dataset="imagenet2012",
+    image_size=(224, 224),
+    augmentation="inception",
+    batch=32 * 50,
+    epochs=250,
+    optimizer="rmsprop",
+    learning_rate=0.04,
+    learning_rate_batch=32,
+    schedule="exponential",
+    decay_rate=0.97,
+    decay_epochs=2.4,
+    weight_decay=4e-5,
+    clip_norm=10.0,
+    label_smoothing=0.1,
+    auxiliary_weight=0.4,
+    dropout=0.5,
+    ema=0.9999,
+)
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        _CIFAR10,
+        dataclasses.replace(_CIFAR10, name="cifar10_cutout", cutout=16),
+        _IMAGENET_MOBILE,
+        dataclasses.replace(
+            _IMAGENET_MOBILE,
+            name="imagenet_large",
+            variant="nasnet_a_6_4032_imagenet",
+            image_size=(331, 331),
+            batch=16 * 100,
+            learning_rate=0.015,
+            learning_rate_batch=16,
+            weight_decay=5e-5,
+            drop_path_rate=0.3,
+        ),
+        Recipe(
+            "finetune",
+            variant="nasnet_a_cifar10",
+            dataset=".",
+            augmentation="pad_crop_flip",
+            batch=32,
+            epochs=20,
+            learning_rate=0.05,
+            schedule="one_cycle",
+            warm_up_epochs=1.0,
+            weight_decay=1e-4,
+            clip_norm=5.0,
+            label_smoothing=0.1,
+            freeze_batch_norm=True,
+            head_epochs=4,
+            body_learning_rate=0.2,
+            patience=8,
+            class_weights=True,
+        ),
+    )
+}

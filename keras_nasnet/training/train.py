@@ -1,0 +1,109 @@
+"""`train`: runs a recipe in a folder, from the start or from where it stopped."""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keras_nasnet.training.checkpoint import FILE
+from keras_nasnet.training.data.datasets import Dataset, open_dataset
+from keras_nasnet.training.recipe import Recipe, get_recipe
+
+if TYPE_CHECKING:
+    from keras_nasnet.training.loop import Result
+
+RECIPE_FILE = "recipe.toml"
+CHECKPOINT_SECONDS = 180.0
+
+
+def say(line: str) -> None:
+    """Writes a line for the user to stderr."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def train(
+    recipe: str | os.PathLike[str] | Recipe,
+    folder: str | os.PathLike[str],
+    *,
+    data: str | os.PathLike[str] | Dataset | None = None,
+    data_dir: str | None = None,
+    strategy: str = "default",
+    resume: bool = False,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    say: Callable[[str], None] = say,
+) -> "Result":
+    """Trains a network, and leaves in a folder what came of it.
+
+    The folder then holds `model.keras` (which `keras_nasnet.load` takes), `recipe.toml`,
+    `history.csv`, `tensorboard/`, `curves.png`, `confusion.png` and `checkpoint.safetensors`.
+
+    Args:
+        recipe: a name in `recipe.RECIPES`, a TOML file, or a `Recipe`.
+        folder: of the run; made if missing.
+        data: replaces the recipe's dataset: a name that tensorflow-datasets knows, a folder
+            of class folders, a .npz file, or a `Dataset`.
+        data_dir: where tensorflow-datasets keeps its data; default: its own choice.
+        strategy: "default", "mirrored", "multiworker" or "central", see `distribution.Devices`.
+        resume: goes on from the folder's checkpoint, if there is one. The curve of a run
+            that was interrupted is that of one that was not.
+        checkpoint_seconds: the longest time between two checkpoints; there is one at the end
+            of every epoch anyway.
+        say: gets each line for the user; default: prints it on stderr.
+
+    Returns:
+        A `loop.Result`.
+
+    Raises:
+        ValueError: if recipe, dataset, strategy or folder do not go together; says why.
+        loop.Interrupted, loop.Diverged, distribution.WorkerLost: see `loop.Run.run`.
+    """
+    recipe = get_recipe(recipe)
+    if data is not None:
+        recipe = replace(recipe, dataset=data.name if isinstance(data, Dataset) else os.fspath(data))
+    folder = Path(folder)
+    check_folder(folder, recipe, resume)
+
+    from keras_nasnet.training.distribution import Devices
+
+    devices = Devices(strategy)  # before anything computes: some strategies insist
+    if isinstance(data, Dataset):
+        dataset = data
+    else:
+        dataset = open_dataset(
+            recipe.dataset,
+            image_size=recipe.image_size,
+            held_out=recipe.held_out,
+            crop="inception" if recipe.augmentation == "inception" else "none",
+            seed=recipe.seed,
+            data_dir=data_dir,
+        )
+    for problem in dataset.problems:
+        say(f"warning: {problem}")
+
+    from keras_nasnet.training.loop import Run
+
+    run = Run(recipe, dataset, folder, devices, checkpoint_seconds, say)
+    if devices.is_chief:
+        folder.mkdir(parents=True, exist_ok=True)
+        recipe.save(folder / RECIPE_FILE)
+    return run.run()
+
+
+def check_folder(folder: Path, recipe: Recipe, resume: bool) -> None:
+    """Raises ValueError where a run cannot begin, or go on, in a folder."""
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder}: a file, not a folder for a run")
+    if not (folder / FILE).exists():
+        return
+    if not resume:
+        raise ValueError(f"{folder} holds a run already: add --resume to go on with it, or choose another folder")
+    before = get_recipe(folder / RECIPE_FILE)
+    if before != recipe:
+        old, new = before.to_dict(), recipe.to_dict()
+        name = next(name for name in {**old, **new} if old.get(name) != new.get(name))
+        raise ValueError(
+            f"{folder} was begun with {name} = {old.get(name)!r}, not {new.get(name)!r}: "
+            "resume with the same settings, or choose another folder"
+        )
