@@ -143,7 +143,8 @@ class Preprocessing:
         box = (0.0, 0.0, float(width), float(height))
         if self.crop_fraction is not None:
             scale = min(width / self.width, height / self.height) * self.crop_fraction
-            crop_width, crop_height = self.width * scale, self.height * scale
+            # The product may round to more than there is.
+            crop_width, crop_height = min(self.width * scale, width), min(self.height * scale, height)
             left, top = (width - crop_width) / 2, (height - crop_height) / 2
             box = (left, top, left + crop_width, top + crop_height)
         if (width, height) != (self.width, self.height) or box != (0, 0, width, height):

@@ -237,3 +237,11 @@ def test_refuses_shapes_and_nothing():
         Preprocessing(32, 32)(np.zeros((2, 32, 32, 4)))
     with pytest.raises(ValueError, match="at least one"):
         Preprocessing(32, 32)([])
+
+
+@pytest.mark.parametrize("side", [56, 90, 224, 331])
+def test_crops_never_reach_beyond_the_image(side):
+    """The crop of the whole image rounds to more than the image for some sizes."""
+    preprocessing = Preprocessing(side, side)
+    for width in range(32, 700, 3):
+        assert preprocessing.fit(np.zeros((width, width, 3), np.uint8)).shape == (side, side, 3)

@@ -9,6 +9,8 @@ import click
 
 from keras_nasnet import __version__
 from keras_nasnet.cli.classify import classify_command
+from keras_nasnet.cli.features import features_command
+from keras_nasnet.cli.finetune import finetune_command
 from keras_nasnet.cli.train import train_command
 
 
@@ -19,6 +21,8 @@ def main() -> None:
 
 
 main.add_command(classify_command)
+main.add_command(features_command)
+main.add_command(finetune_command)
 main.add_command(train_command)
 
 if __name__ == "__main__":

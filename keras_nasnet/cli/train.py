@@ -21,6 +21,9 @@ STRATEGIES = ("default", "mirrored", "multiworker", "central")
 @click.option("--out", type=click.Path(path_type=Path), help="The run's folder.  [default: runs/RECIPE]")
 @click.option("--strategy", type=click.Choice(STRATEGIES), default="default", show_default=True)
 @click.option("--resume", is_flag=True, help="Go on from the folder's checkpoint, if there is one.")
+@click.option(
+    "--checkpoint-seconds", type=click.FloatRange(0), default=180, show_default=True, help="Longest time between two."
+)
 @click.option("--set", "assignments", metavar="NAME=VALUE", multiple=True, help="Replace a setting of the recipe.")
 @click.option("--print", "only_print", is_flag=True, help="Print the recipe as TOML and do nothing.")
 def train_command(
@@ -30,6 +33,7 @@ def train_command(
     out: Path | None,
     strategy: str,
     resume: bool,
+    checkpoint_seconds: float,
     assignments: tuple[str, ...],
     only_print: bool,
 ) -> None:
@@ -44,7 +48,13 @@ def train_command(
         from keras_nasnet.training.train import train
 
         result = train(
-            chosen, out or Path("runs") / chosen.name, data=data, data_dir=data_dir, strategy=strategy, resume=resume
+            chosen,
+            out or Path("runs") / chosen.name,
+            data=data,
+            data_dir=data_dir,
+            strategy=strategy,
+            resume=resume,
+            checkpoint_seconds=checkpoint_seconds,
         )
         if result.test is not None:
             click.echo(f"test accuracy {result.test.accuracy:.4f} ({result.test.examples} images)")

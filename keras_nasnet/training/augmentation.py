@@ -20,6 +20,7 @@ class _Augmentation(keras.layers.Layer):
         super().__init__(**{"dtype": "float32", "autocast": False} | kwargs)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
+        self.built = True  # no shape to wait for: JAX can call it statelessly at once
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"seed": self.seed}

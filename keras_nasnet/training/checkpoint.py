@@ -35,7 +35,7 @@ class Checkpoint:
             OSError: if it cannot be written (a full disk); the file is then as it was.
         """
         tensors = {
-            key: np.ascontiguousarray(keras.ops.convert_to_numpy(variable))
+            key: np.array(keras.ops.convert_to_numpy(variable), order="C")
             for key, variable in _keyed(variables).items()
         }
         data = save(tensors, {"progress": json.dumps(progress)})
@@ -75,11 +75,14 @@ class Checkpoint:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         for key in [*keyed, *tensors]:
             if key not in keyed or key not in tensors or tensors[key].shape != tuple(keyed[key].shape):
-                name = key.split(" ", 1)[1]
+                name = keyed[key].path if key in keyed else key.split(" ", 1)[1]
                 raise ValueError(f"{self.path} is of another network or recipe: they differ in {name}")
         for key, variable in keyed.items():
             variable.assign(tensors[key])
 
 
 def _keyed(variables: Sequence[keras.Variable]) -> dict[str, keras.Variable]:
-    return {f"{place:05} {variable.path}": variable for place, variable in enumerate(variables)}
+    # DropPath layers share one progress, which Keras lists for each.
+    unique = {id(variable): variable for variable in variables}.values()
+    # By place and last name: Keras numbers the rest of a path by what the process made before.
+    return {f"{place:05} {variable.name}": variable for place, variable in enumerate(unique)}

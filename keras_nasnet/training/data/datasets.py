@@ -80,7 +80,7 @@ def write_npz(dataset: Dataset, path: str | Path) -> None:
 
     The file holds uint8 `train_images` (n, height, width, 3), int32 `train_labels` (n,), the same
     for `validation` and `test` where the dataset has them, and `class_names`. Its compression
-    (LZMA) is slow: CIFAR-10 takes a few minutes, and 139 MB instead of 184.
+    (LZMA) is slow: CIFAR-10 takes a few minutes, and 140 MB instead of 184.
     """
     arrays: dict[str, np.ndarray] = {"class_names": np.array(dataset.class_names)}
     for part, split in _parts(dataset).items():

@@ -107,7 +107,7 @@ class FolderSplit:
     def readable(self, problems: list[str]) -> "FolderSplit":
         """Returns a split of the images that can be read; what is wrong with the others goes to `problems`."""
         kept = []
-        for index, result in enumerate(_in_threads(_verify, self.paths)):
+        for index, result in enumerate(_read_each(self.paths, lambda image: None)):
             if isinstance(result, ValueError):
                 problems.append(f"{result}; left out")
             else:
@@ -118,7 +118,7 @@ class FolderSplit:
         """Reads the images that can be read into memory; what is wrong with the others goes to `problems`."""
         images = np.empty((self.size, *self.image_shape), np.uint8)
         kept: list[int] = []
-        for index, result in enumerate(_in_threads(self._central.fit, self.paths)):
+        for index, result in enumerate(_read_each(self.paths, self._central.fit)):
             if isinstance(result, ValueError):
                 problems.append(f"{result}; left out")
             else:
@@ -172,18 +172,15 @@ class FolderSplit:
             pool.shutdown(cancel_futures=True)
 
 
-def _verify(path: Path) -> None:
-    read_image(path)
-
-
-def _in_threads(function: Callable[[Path], Any], paths: Iterable[Path]) -> Iterator[Any]:
-    """Yields what a function returns for each path, in order, or the ValueError it raises."""
+def _read_each(paths: Iterable[Path], make: Callable[[Image.Image], Any]) -> Iterator[Any]:
+    """Yields what is made of each image, in order, or the ValueError that says why it cannot be read."""
 
     def attempt(path: Path) -> Any:
         try:
-            return function(path)
+            image = read_image(path)
         except ValueError as error:
             return error
+        return make(image)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         yield from pool.map(attempt, paths)

@@ -1,0 +1,32 @@
+"""`keras-nasnet features`: what a network sees in images, as a file of numbers."""
+
+from pathlib import Path
+
+import click
+
+from keras_nasnet.cli.train import said_in_one_line
+
+
+@click.command("features")
+@click.argument("images", metavar="IMAGES_OR_FOLDER...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--model", default="nasnet_a_cifar10", show_default=True, help="A catalog name or a .keras file.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="A .npz or .parquet file.")
+@click.option("--image-size", type=int, help="Side in pixels of what the network sees.  [default: the model's own]")
+def features_command(images: tuple[Path, ...], model: str, out: Path, image_size: int | None) -> None:
+    """Write the features of images, the numbers in front of a network's classifier, with paths and labels.
+
+    The labels are the names of the class folders, where there are some. Images that cannot
+    be read are named and left out.
+    """
+    with said_in_one_line():
+        from keras_nasnet.training.features import check_format, extract_features, list_images
+        from keras_nasnet.zoo import load as zoo
+
+        # All that can be wrong without Keras is said before it is imported, which takes seconds.
+        check_format(out)
+        zoo.check(model)
+        list_images(images)
+        found = extract_features(
+            model, images, out, image_size=image_size, say=lambda line: click.echo(f"warning: {line}", err=True)
+        )
+        click.echo(f"wrote {out}: {len(found.paths)} images, {found.features.shape[1]} features each")

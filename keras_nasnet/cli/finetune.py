@@ -1,0 +1,45 @@
+"""`keras-nasnet finetune`: a trained network learns the classes of a folder."""
+
+from pathlib import Path
+
+import click
+
+from keras_nasnet.cli.train import said_in_one_line
+
+
+@click.command("finetune")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--model", default="nasnet_a_cifar10", show_default=True, help="Where to start: a catalog name or a .keras file."
+)
+@click.option("--epochs", type=int, help="At most this many.  [default: the recipe's]")
+@click.option("--out", type=click.Path(path_type=Path), help="The run's folder.  [default: runs/finetune-FOLDER]")
+@click.option("--resume", is_flag=True, help="Go on from the folder's checkpoint, if there is one.")
+@click.option(
+    "--set", "settings", metavar="NAME=VALUE", multiple=True, help="Replace a setting of the recipe 'finetune'."
+)
+@click.option("--seed", type=int, help="Of everything random.  [default: 0]")
+def finetune_command(
+    folder: Path,
+    model: str,
+    epochs: int | None,
+    out: Path | None,
+    resume: bool,
+    settings: tuple[str, ...],
+    seed: int | None,
+) -> None:
+    """Teach a trained network the classes of FOLDER: a folder of images for each class.
+
+    Or such folders in FOLDER/train and FOLDER/val; without val a fifth of the images is
+    held out. Images that cannot be read are named and left out. The new network is
+    model.keras in the run's folder, which `classify --model` takes.
+    """
+    with said_in_one_line():
+        from keras_nasnet.training.finetune import finetune
+
+        result = finetune(folder, model, epochs, out, settings=settings, resume=resume, seed=seed)
+        what, shown = ("test", result.test) if result.test else ("validation", result.validation)
+        if shown is not None:
+            click.echo(f"{what} accuracy {shown.accuracy:.4f} ({shown.examples} images)")
+            click.echo(f"confusion matrix {result.folder / 'confusion.png'}")
+        click.echo(f"model {result.folder / 'model.keras'}")

@@ -1,0 +1,72 @@
+"""Checkpoints: exact, whole or not at all, and refused where they do not fit."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_nasnet.training.checkpoint import FILE, Checkpoint
+
+
+def variables():
+    state = keras.random.SeedGenerator(3).state
+    return [
+        keras.Variable(np.random.default_rng(0).normal(size=(3, 4)).astype("float32"), name="kernel"),
+        keras.Variable(np.float32(0.1), name="scalar"),
+        keras.Variable(7, dtype="int32", name="iterations"),
+        state,
+        state,  # listed twice, as shared state is
+    ]
+
+
+def numbers(some):
+    return [keras.ops.convert_to_numpy(variable).copy() for variable in some]
+
+
+def test_values_and_progress_come_back_exactly(tmp_path):
+    saved = variables()
+    checkpoint = Checkpoint(tmp_path / FILE)
+    assert checkpoint.progress() is None
+    progress = {"step": 12, "sums": [0.1 + 0.2, 1e-300, 3.0], "best": None}
+    checkpoint.save(saved, progress)
+    loaded = variables()
+    for variable in loaded:
+        variable.assign(keras.ops.zeros_like(variable))
+    checkpoint.load(loaded)
+    for before, after in zip(numbers(saved), numbers(loaded), strict=True):
+        np.testing.assert_array_equal(before, after)
+        assert before.dtype == after.dtype and before.shape == after.shape
+    assert checkpoint.progress() == progress
+
+
+def test_full_disk_leaves_the_checkpoint_before(tmp_path):
+    checkpoint = Checkpoint(tmp_path / FILE)
+    checkpoint.save(variables(), {"step": 1})
+    (tmp_path / f"{FILE}.tmp").symlink_to("/dev/full")  # every write to it fails as on a full disk
+    with pytest.raises(OSError, match="No space left"):
+        checkpoint.save(variables(), {"step": 2})
+    assert checkpoint.progress() == {"step": 1}
+    assert [file.name for file in tmp_path.iterdir()] == [FILE]
+
+
+def test_what_a_kill_left_is_overwritten(tmp_path):
+    (tmp_path / f"{FILE}.tmp").write_bytes(b"half a file")
+    Checkpoint(tmp_path / FILE).save(variables(), {"step": 2})
+    assert [file.name for file in tmp_path.iterdir()] == [FILE]
+
+
+def test_another_networks_checkpoint_changes_nothing(tmp_path):
+    checkpoint = Checkpoint(tmp_path / FILE)
+    checkpoint.save(variables(), {})
+    others = [keras.Variable(np.zeros((3, 5), "float32"), name="kernel"), *variables()[1:]]
+    with pytest.raises(ValueError, match="another network or recipe: they differ in kernel"):
+        checkpoint.load(others)
+    with pytest.raises(ValueError, match="they differ in scalar"):
+        checkpoint.load(variables()[:1])
+    assert not keras.ops.convert_to_numpy(others[0]).any()
+
+
+@pytest.mark.parametrize("data", [b"", b"nonsense", b"\x02\0\0\0\0\0\0\0{}"])
+def test_other_files_are_no_checkpoints(tmp_path, data):
+    (tmp_path / FILE).write_bytes(data)
+    with pytest.raises(ValueError, match="not a checkpoint"):
+        Checkpoint(tmp_path / FILE).progress()
