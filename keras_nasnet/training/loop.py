@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_nasnet.training import report
 from keras_nasnet.training.augmentation import ColorDistortion, Cutout, PadCropFlip, RandomFlip
@@ -115,7 +116,7 @@ class Run:
             WorkerLost: if another worker is gone.
             OSError: if a file cannot be written.
         """
-        with _signals(self), self.devices.scope():
+        with _signals(self), self._lost_workers(), self.devices.scope():
             keras.utils.set_random_seed(self.recipe.seed)
             self.network = make_network(self.recipe, self.dataset.class_names)
             self.objective = Objective(
@@ -123,6 +124,10 @@ class Run:
             )
             self._warn_of_slow_averages()
             state = self.checkpoint.progress()
+            self.devices.check_same(
+                -1 if state is None else state["step"],
+                f"the workers do not see the same {self.checkpoint.path}: the run's folder must be shared by all",
+            )
             if state is not None:
                 self._restore(state)
             self._begin_phase(self.step // self.steps)
@@ -150,12 +155,15 @@ class Run:
             )
             total = self.recipe.epochs * self.steps
             for images, labels in batches:
-                sums = self._guarded(self.trainer.train, images, labels, self.step / total)
+                sums = self.trainer.train(images, labels, self.step / total)
                 self.step += 1
                 self._pending.append((self.step, sums))
-                if len(self._pending) >= FETCH_STEPS or time.monotonic() - self._fetched_at > 1:
+                due = len(self._pending) >= FETCH_STEPS or time.monotonic() - self._fetched_at > 1
+                # All workers look, and stop, after the same step: else one would wait for the others in vain.
+                due, stop = self.devices.agree(due, self.stop_signal is not None)
+                if due:
                     self._fetch(progress)
-                if self.stop_signal is not None:
+                if stop:
                     self._interrupt(begun)
                 if time.monotonic() - self._saved_at > self.checkpoint_seconds and self.step % self.steps:
                     self._fetch(progress)
@@ -246,19 +254,16 @@ class Run:
         return epoch - since >= self.recipe.patience
 
     def _evaluate(self, split: Split) -> Evaluation:
-        return self._guarded(
-            evaluate, self.trainer, split, self.recipe.batch, len(self.dataset.class_names), self.devices
-        )
+        return evaluate(self.trainer, split, self.recipe.batch, len(self.dataset.class_names), self.devices)
 
-    def _guarded(self, action: Callable[..., Any], *arguments: Any) -> Any:
-        """Runs what needs the other workers, and says in one line when they are gone."""
-        if self.devices.workers == 1:
-            return action(*arguments)
-        import tensorflow as tf
-
+    @contextlib.contextmanager
+    def _lost_workers(self) -> Iterator[None]:
+        """Says in one line when other workers are gone."""
         try:
-            return action(*arguments)
-        except tf.errors.OpError as error:
+            yield
+        except Exception as error:
+            if not self.devices.is_lost_worker(error):
+                raise
             raise WorkerLost(
                 f"another worker does not answer after step {self.step} ({type(error).__name__}): start all workers "
                 f"again with --resume; the last checkpoint is {self.checkpoint.path}"
@@ -307,7 +312,7 @@ class Run:
         self._fetch(_Nothing())
         self.seconds += time.monotonic() - begun
         self._save()
-        number = signal.Signals(self.stop_signal or signal.SIGINT)
+        number = signal.Signals(self.stop_signal or signal.SIGTERM)  # another worker's may be the one
         raise Interrupted(
             f"stopped by {number.name} after step {self.step} of {self.recipe.epochs * self.steps}, checkpoint "
             f"written: the same command with --resume goes on (folder {self.folder})",
@@ -354,10 +359,7 @@ class Run:
     # --- preparation
 
     def _class_weights(self) -> list[float] | None:
-        if not self.recipe.class_weights:
-            return None
-        counts = self.dataset.train.class_counts()
-        return [float(counts.sum() / (len(counts) * max(1, count))) for count in counts]
+        return balanced_weights(self.dataset.train.class_counts()) if self.recipe.class_weights else None
 
     def _warn_of_slow_averages(self) -> None:
         total = self.recipe.epochs * self.steps
@@ -369,6 +371,11 @@ class Run:
             )
         if self.recipe.ema and self.recipe.ema**total > 0.05:
             self.say(f"warning: an EMA of {self.recipe.ema} over only {total} steps stays near the initial weights")
+
+
+def balanced_weights(counts: np.ndarray) -> list[float]:
+    """Returns a weight for each class, in inverse proportion to its examples; their mean over the examples is 1."""
+    return [float(counts.sum() / (len(counts) * max(1, count))) for count in counts]
 
 
 def make_augmentation(recipe: Recipe, network: Any) -> list[keras.layers.Layer]:

@@ -1,8 +1,9 @@
 """`train`: runs a recipe in a folder, from the start or from where it stopped."""
 
+import contextlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,7 +68,7 @@ def train(
 
     from keras_nasnet.training.distribution import Devices
 
-    devices = Devices(strategy)  # before anything computes: some strategies insist
+    devices = Devices(strategy, say)  # before anything computes: some strategies insist
     if isinstance(data, Dataset):
         dataset = data
     else:
@@ -88,7 +89,8 @@ def train(
     if devices.is_chief:
         folder.mkdir(parents=True, exist_ok=True)
         recipe.save(folder / RECIPE_FILE)
-    return run.run()
+    with _no_search_for_tensorflow():
+        return run.run()
 
 
 def check_folder(folder: Path, recipe: Recipe, resume: bool) -> None:
@@ -107,3 +109,18 @@ def check_folder(folder: Path, recipe: Recipe, resume: bool) -> None:
             f"{folder} was begun with {name} = {old.get(name)!r}, not {new.get(name)!r}: "
             "resume with the same settings, or choose another folder"
         )
+
+
+@contextlib.contextmanager
+def _no_search_for_tensorflow() -> Iterator[None]:
+    """Keeps Keras from importing TensorFlow, for seconds, only to see that a model of JAX has nothing of it."""
+    import keras
+
+    lazy = keras.src.utils.module_utils.tensorflow
+    before = lazy._available
+    if "tensorflow" not in sys.modules:
+        lazy._available = False
+    try:
+        yield
+    finally:
+        lazy._available = before

@@ -1,0 +1,53 @@
+"""JAX and PyTorch run the same loop; on JAX with data in memory no TensorFlow is imported."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from toy import write_npz
+
+PROGRAM = """
+import sys
+sys.path.insert(0, {tests!r})
+from toy import recipe
+from keras_nasnet.training.train import train
+settings = recipe(epochs=4, learning_rate=0.02, clip_norm=5.0, weight_decay=1e-4, auxiliary_weight=0.4,
+                  drop_path_rate=0.2, augmentation="pad_crop_flip", cutout=8, ema=0.5, dtype={dtype!r})
+result = train(settings, {out!r}, data={data!r})
+print("tensorflow" in sys.modules, result.test.accuracy, result.network.name)
+"""
+
+
+def run(backend, tmp_path, dtype="float32"):
+    data, out = write_npz(tmp_path / "toy.npz"), tmp_path / "run"
+    program = PROGRAM.format(tests=str(Path(__file__).parents[1]), data=str(data), out=str(out), dtype=dtype)
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=os.environ | {"KERAS_BACKEND": backend}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    tensorflow, accuracy, _ = done.stdout.strip().splitlines()[-1].split()
+    names = {path.name for path in out.iterdir()}
+    assert {"model.keras", "history.csv", "curves.png", "confusion.png", "checkpoint.safetensors"} <= names
+    return tensorflow == "True", float(accuracy)
+
+
+def test_jax_trains_without_tensorflow(tmp_path):
+    tensorflow, accuracy = run("jax", tmp_path)
+    assert not tensorflow
+    assert accuracy >= 0.6  # 1/3 is chance
+
+
+@pytest.mark.slow
+def test_jax_trains_in_mixed_precision(tmp_path):
+    for dtype in ("mixed_bfloat16", "mixed_float16"):
+        (tmp_path / dtype).mkdir()
+        assert run("jax", tmp_path / dtype, dtype)[1] >= 0.6
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_torch_trains(tmp_path, dtype):
+    assert run("torch", tmp_path, dtype)[1] >= 0.6
