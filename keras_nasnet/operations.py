@@ -10,6 +10,7 @@ import keras
 from keras import ops
 
 from keras_nasnet.convolution import ConvolutionalLayer, Projection, kernel_initializer, subsample
+from keras_nasnet.cpu_convolution import SeparableConv2D
 from keras_nasnet.genotype import COMBINES, OPERATIONS
 from keras_nasnet.pooling import POOL_PADDINGS, pool
 
@@ -136,7 +137,7 @@ class Convolution(Operation):
     def _make_step(self, name: str, step: _Step) -> keras.layers.Layer:
         strides = self.stride if step.strided else 1
         if step.separable:
-            return keras.layers.SeparableConv2D(
+            return SeparableConv2D(
                 self.filters,
                 step.kernel_size,
                 strides=strides,
