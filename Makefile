@@ -21,18 +21,18 @@ demo: $(VENV)/installed  ## classify photographs with the net that the package s
 	$(BIN)/python scripts/demo.py
 
 test: $(VENV)/installed  ## all tests but the slow ones
-	$(BIN)/python -m pytest -n 2 -m 'not slow'
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow'
 
 test-slow: $(VENV)/installed  ## the tests on full-size networks
 	$(BIN)/python -m pytest -m slow
 
 test-backends: $(VENV)/torch-installed  ## the core's tests on each backend
 	for backend in tensorflow jax torch; do \
-	    KERAS_BACKEND=$$backend $(BIN)/python -m pytest -n 2 -m 'not slow' tests --ignore tests/cli --ignore tests/zoo \
+	    KERAS_BACKEND=$$backend $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' tests --ignore tests/cli --ignore tests/zoo \
 	    || exit 1; done
 
 test-jax: $(VENV)/installed
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 -m 'not slow' tests --ignore tests/cli --ignore tests/zoo
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' tests --ignore tests/cli --ignore tests/zoo
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

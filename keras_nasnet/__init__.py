@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from keras_nasnet.genotype import CellSpec as CellSpec
     from keras_nasnet.genotype import Genotype as Genotype
     from keras_nasnet.model import NASNet as NASNet
+    from keras_nasnet.training.features import extract_features as extract_features
+    from keras_nasnet.training.finetune import finetune as finetune
     from keras_nasnet.zoo.load import load as load
 
 __version__ = "0.1.0"
@@ -41,6 +43,8 @@ _MODULES = {
     "NASNetLarge": "applications",
     "NASNetMobile": "applications",
     "decode_predictions": "applications",
+    "extract_features": "training.features",
+    "finetune": "training.finetune",
     "load": "zoo.load",
     "mult_adds": "complexity",
     "preprocess_input": "applications",

@@ -10,17 +10,18 @@ comes through tensorflow-datasets (extra `[data]`), or as --data cifar10.npz, fo
 KERAS_BACKEND=jax needs no TensorFlow; `--write-npz cifar10.npz` makes that file.
 """
 
-import argparse
 import datetime
 import os
 import platform
 import sys
 from pathlib import Path
 
+import click
 import keras
 
 from keras_nasnet.cli.train import said_in_one_line
 from keras_nasnet.training import get_recipe, open_dataset, train
+from keras_nasnet.training.data import datasets
 from keras_nasnet.training.history import read_history
 
 PUBLISHED = {"cifar10": "3.41 % (600 epochs)", "cifar10_cutout": "2.65 % (600 epochs)"}
@@ -38,31 +39,30 @@ def device() -> str:
     return f"{len(gpus)} GPU"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--recipe", default="cifar10")
-    parser.add_argument("--data", help="a .npz file; default: tensorflow-datasets' cifar10")
-    parser.add_argument("--data-dir", help="where tensorflow-datasets keeps its data")
-    parser.add_argument("--out", type=Path, help="the run's folder; default: runs/RECIPE")
-    parser.add_argument("--strategy", default="default")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="replace a setting")
-    parser.add_argument("--write-npz", type=Path, help="only write the dataset to this file")
-    arguments = parser.parse_args()
+@click.command(help=__doc__.splitlines()[0])
+@click.option("--recipe", "name", default="cifar10", show_default=True)
+@click.option("--data", help="A .npz file.  [default: tensorflow-datasets' cifar10]")
+@click.option("--data-dir", help="Where tensorflow-datasets keeps its data.")
+@click.option("--out", type=click.Path(path_type=Path), help="The run's folder.  [default: runs/RECIPE]")
+@click.option("--strategy", default="default", show_default=True)
+@click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Replace a setting.")
+@click.option("--write-npz", type=click.Path(path_type=Path), help="Only write the dataset to this file.")
+def main(
+    name: str,
+    data: str | None,
+    data_dir: str | None,
+    out: Path | None,
+    strategy: str,
+    assignments: tuple[str, ...],
+    write_npz: Path | None,
+) -> None:
     with said_in_one_line():
-        if arguments.write_npz:
-            from keras_nasnet.training.data.datasets import write_npz
-
-            write_npz(open_dataset("cifar10", image_size=None, data_dir=arguments.data_dir), arguments.write_npz)
+        if write_npz:
+            datasets.write_npz(open_dataset("cifar10", image_size=None, data_dir=data_dir), write_npz)
             return
-        recipe = get_recipe(arguments.recipe).with_settings(*arguments.set)
-        result = train(
-            recipe,
-            arguments.out or Path("runs") / recipe.name,
-            data=arguments.data,
-            data_dir=arguments.data_dir,
-            strategy=arguments.strategy,
-            resume=True,
-        )
+        recipe = get_recipe(name).with_settings(*assignments)
+        out = out or Path("runs") / recipe.name
+        result = train(recipe, out, data=data, data_dir=data_dir, strategy=strategy, resume=True)
     if result.test is None:
         sys.exit("the dataset has no test images")
     hours = sum(row["seconds"] or 0 for row in read_history(result.folder / "history.csv")) / 3600

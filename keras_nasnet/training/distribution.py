@@ -1,15 +1,21 @@
 """The devices and machines that share a run: `tf.distribute` strategies, JAX's local devices."""
 
 import contextlib
+import faulthandler
 import json
 import os
-from collections.abc import Iterator
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
 STRATEGIES = ("default", "mirrored", "multiworker", "central")
+START_SECONDS = 300.0  # the longest wait for other workers to come up
+_SAY_SECONDS = 5.0  # a wait of more than this is worth a line
 
 
 class WorkerLost(RuntimeError):
@@ -25,12 +31,14 @@ class Devices:
             environment variable TF_CONFIG lists) or "central" (variables in main memory,
             all devices of this machine compute). Only the first two exist on JAX, only the
             first on PyTorch.
+        say: gets a line for the user, on whom it waits.
 
     Raises:
         ValueError: if the strategy is unknown, the backend has it not, or TF_CONFIG is wrong.
+        WorkerLost: if another worker does not come up.
     """
 
-    def __init__(self, strategy: str = "default"):
+    def __init__(self, strategy: str = "default", say: Callable[[str], None] = lambda line: None):
         if strategy not in STRATEGIES:
             raise ValueError(f"strategy is {strategy!r}: choose from {', '.join(STRATEGIES)}")
         backend = keras.backend.backend()
@@ -42,15 +50,21 @@ class Devices:
         self.workers = 1
         self.tf_strategy: Any = None
         self._jax_devices: list[Any] = []
+        self._total: Any = None
         if strategy == "default":
             return
         if backend == "jax":
             self._jax_devices = keras.distribution.list_devices()
         elif strategy == "multiworker":
-            self.worker, self.workers = worker_place(os.environ.get("TF_CONFIG"))
+            self.worker, addresses = worker_place(os.environ.get("TF_CONFIG"))
+            self.workers = len(addresses)
             import tensorflow as tf
 
+            meet(addresses, self.worker, say)
+            # Waits for ever, deaf to signals, should another worker die just now.
+            faulthandler.dump_traceback_later(START_SECONDS, exit=True, file=sys.__stderr__ or sys.stderr)
             self.tf_strategy = tf.distribute.MultiWorkerMirroredStrategy()
+            faulthandler.cancel_dump_traceback_later()
         else:
             import tensorflow as tf
 
@@ -78,34 +92,44 @@ class Devices:
 
     @contextlib.contextmanager
     def scope(self) -> Iterator[None]:
-        """Where variables are made."""
-        if self.tf_strategy is not None:
-            with self.tf_strategy.scope():
-                yield
-        elif self._jax_devices:
-            before = keras.distribution.distribution()
-            keras.distribution.set_distribution(keras.distribution.DataParallel(devices=self._jax_devices))
-            try:
-                yield
-            finally:
-                keras.distribution.set_distribution(before)
-        else:
+        """Where variables are made and steps are taken."""
+        with contextlib.ExitStack() as stack:
+            if keras.backend.backend() == "tensorflow":
+                stack.enter_context(_plain_graphs_on_cpus())
+            if self.tf_strategy is not None:
+                stack.enter_context(self.tf_strategy.scope())
+            elif self._jax_devices:
+                stack.callback(keras.distribution.set_distribution, keras.distribution.distribution())
+                keras.distribution.set_distribution(keras.distribution.DataParallel(devices=self._jax_devices))
             yield
 
     def total(self, array: np.ndarray) -> np.ndarray:
         """Returns the sum of an array over all processes, to each of them: float64."""
         if self.workers == 1:
-            return array
+            return np.asarray(array, np.float64)
+        if self._total is None:
+            self._total = _total(self.tf_strategy, self.replicas // self.workers)
+        return self._total(np.asarray(array, np.float64)).numpy()
+
+    def agree(self, *flags: bool) -> tuple[bool, ...]:
+        """Returns for each flag whether any process has it up; all processes must call it in step."""
+        return tuple(bool(count) for count in self.total(np.asarray(flags, np.float64)))
+
+    def check_same(self, number: int, problem: str) -> None:
+        """Raises ValueError(problem) in all processes where the number is not the same in all."""
+        numbers = np.zeros(self.workers)
+        numbers[self.worker] = number
+        if len(set(self.total(numbers))) > 1:
+            raise ValueError(problem)
+
+    def is_lost_worker(self, error: Exception) -> bool:
+        """Whether an error says that another worker is gone."""
+        if self.workers == 1:
+            return False
         import tensorflow as tf
 
-        replicas = self.replicas // self.workers
-
-        def summed() -> Any:
-            context = tf.distribute.get_replica_context()
-            first = tf.cast(context.replica_id_in_sync_group % replicas == 0, tf.float64)
-            return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.constant(array, tf.float64) * first)
-
-        return self.tf_strategy.experimental_local_results(self.tf_strategy.run(summed))[0].numpy()
+        kinds = tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError
+        return isinstance(error, kinds) or "Collective ops is aborted" in str(error)
 
     def check_batch(self, batch: int) -> None:
         """Raises ValueError where a batch cannot be shared out evenly."""
@@ -113,8 +137,8 @@ class Devices:
             raise ValueError(f"batch is {batch}: it must be a multiple of the {self.replicas} devices that share it")
 
 
-def worker_place(tf_config: str | None) -> tuple[int, int]:
-    """Returns a worker's number and the number of all workers, from TF_CONFIG's JSON.
+def worker_place(tf_config: str | None) -> tuple[int, list[str]]:
+    """Returns a worker's number and the addresses of all workers, from TF_CONFIG's JSON.
 
     Raises:
         ValueError: if it is missing or wrong; says what it must look like.
@@ -123,16 +147,91 @@ def worker_place(tf_config: str | None) -> tuple[int, int]:
     try:
         config = json.loads(tf_config or "")
         workers, task = config["cluster"]["worker"], config["task"]
-        index = int(task["index"])
-    except (ValueError, KeyError, TypeError):
+        index, ports = int(task["index"]), [int(address.rpartition(":")[2]) for address in workers]
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise ValueError(f"strategy 'multiworker' needs TF_CONFIG in the environment, such as {example}") from None
     if set(config["cluster"]) != {"worker"} or task.get("type") != "worker":
         raise ValueError("TF_CONFIG: all tasks must be of type 'worker'; worker 0 is the chief")
-    if not 0 <= index < len(workers):
-        raise ValueError(f"TF_CONFIG: the task's index is {index}, but there are {len(workers)} workers, from 0 up")
-    return index, len(workers)
+    if not 0 <= index < len(ports):
+        raise ValueError(f"TF_CONFIG: the task's index is {index}, but there are {len(ports)} workers, from 0 up")
+    return index, list(workers)
+
+
+def meet(addresses: Sequence[str], index: int, say: Callable[[str], None], seconds: float = START_SECONDS) -> None:
+    """Waits until all workers are up: TensorFlow would wait for ever, deaf to Ctrl-C and SIGTERM.
+
+    Args:
+        addresses: "host:port" of each worker. This one listens on its own while it waits.
+        index: this worker's number.
+        say: gets a line where it takes long.
+        seconds: the longest wait.
+
+    Raises:
+        ValueError: if this worker's port is in use.
+        WorkerLost: if a worker did not come up in time.
+    """
+    port = int(addresses[index].rpartition(":")[2])
+    both = socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if both else socket.AF_INET
+    try:
+        listener = socket.create_server(("", port), family=family, dualstack_ipv6=both)
+    except OSError as error:
+        raise ValueError(f"TF_CONFIG: worker {index} cannot listen on port {port} ({error.strerror})") from None
+    begun, said = time.monotonic(), False
+    missing = [worker for worker in range(len(addresses)) if worker != index]
+    with listener:
+        while missing := [worker for worker in missing if not _answers(addresses[worker])]:
+            names = ", ".join(f"worker {worker} ({addresses[worker]})" for worker in missing)
+            waited = time.monotonic() - begun
+            if waited > seconds:
+                raise WorkerLost(f"{names} did not come up within {seconds:.0f} s: start all workers")
+            if waited > _SAY_SECONDS and not said:
+                said = True
+                say(f"waiting for {names}")
+            time.sleep(0.5)
+
+
+def _answers(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=2).close()
+    except OSError:
+        return False
+    return True
+
+
+def _total(strategy: Any, local_replicas: int) -> Callable[[np.ndarray], Any]:
+    """Returns a function that sums a float64 array over all processes; they must call it in step."""
+    import tensorflow as tf
+
+    @tf.function(autograph=False)
+    def total(array: Any) -> Any:
+        def summed() -> Any:
+            context = tf.distribute.get_replica_context()
+            first = tf.cast(context.replica_id_in_sync_group % local_replicas == 0, tf.float64)
+            return context.all_reduce(tf.distribute.ReduceOp.SUM, array * first)
+
+        return strategy.experimental_local_results(strategy.run(summed))[0]
+
+    return lambda array: total(tf.constant(array, tf.float64))
 
 
 def _local_devices(tf: Any) -> list[tuple[str, Any]]:
     kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
     return [(kind, device) for device in tf.config.list_logical_devices(kind)]
+
+
+@contextlib.contextmanager
+def _plain_graphs_on_cpus() -> Iterator[None]:
+    """On CPUs TensorFlow's graph optimizer takes half of the first step and makes no training step quicker."""
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("GPU"):
+        yield
+        return
+    before = tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer", False)
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": before})

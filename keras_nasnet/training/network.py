@@ -1,5 +1,6 @@
 """A recipe's network for training, and what is kept of it afterwards."""
 
+import inspect
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,6 +13,7 @@ from keras_nasnet.applications import VARIANTS
 from keras_nasnet.batch_norm import BatchNormalization
 from keras_nasnet.images import Preprocessing
 from keras_nasnet.model import NASNet
+from keras_nasnet.training.optimizer import is_head
 from keras_nasnet.training.recipe import Recipe
 
 EVALUATION_CROP = {"inception": 0.875}
@@ -48,12 +50,17 @@ def make_network(recipe: Recipe, class_names: Sequence[str]) -> NASNet:
     }
     if recipe.batch_norm_momentum is not None:
         options["batch_norm_momentum"] = recipe.batch_norm_momentum
-    try:
-        network = NASNet(**(config | options | recipe.network))
-    except TypeError as error:
-        raise ValueError(f"network: {error}") from None
+    unknown = sorted(recipe.network.keys() - inspect.signature(NASNet).parameters.keys())
+    if unknown:
+        raise ValueError(f"network.{unknown[0]}: NASNet has no such argument")
+    network = NASNet(**(config | options | recipe.network))
     if pretrained is not None:
-        copy_weights(pretrained, network)
+        same_classes = pretrained.get_config()["include_top"] and pretrained.class_names == tuple(class_names)
+        copy_weights(pretrained, network, head=same_classes)
+        if not same_classes:
+            # Large random logits would spoil the body's weights before the classifier has learned anything.
+            kernel = network.get_layer("predictions").kernel
+            kernel.assign(keras.ops.zeros(kernel.shape))
     return network
 
 
@@ -67,7 +74,7 @@ def _load(name: str) -> NASNet:
 
 
 def copy_weights(source: keras.Model, target: keras.Model, head: bool = False) -> None:
-    """Copies weights by their paths; all but the classifiers', unless `head`.
+    """Copies weights by their paths; all but the auxiliary head's and, unless `head`, the classifier's.
 
     Raises:
         ValueError: if a weight of the target has no equal in the source; nothing is copied then.
@@ -75,7 +82,7 @@ def copy_weights(source: keras.Model, target: keras.Model, head: bool = False) -
     known = {variable.path: variable for variable in source.weights}
     pairs = []
     for variable in target.weights:
-        if not head and ("predictions/" in variable.path or variable.path.startswith("auxiliary_")):
+        if variable.path.startswith("auxiliary_") or (not head and is_head(variable)):
             continue
         found = known.get(variable.path)
         if found is None or found.shape != variable.shape:

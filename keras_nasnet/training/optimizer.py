@@ -84,7 +84,7 @@ class RMSProp(_TakesSums, keras.optimizers.RMSprop):
             return
         super().build(variables)
         for mean in self._velocities:
-            mean.assign(ops.ones_like(mean))
+            mean.assign(ops.ones(mean.shape))
 
 
 def is_decayed(variable: keras.Variable) -> bool:

@@ -1,15 +1,16 @@
 """A training step on TensorFlow, on one device or under any `tf.distribute` strategy."""
 
+import functools
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from keras_nasnet.training.objective import Objective
 from keras_nasnet.training.optimizer import adjust_gradients
 from keras_nasnet.training.recipe import Recipe
 
+_SEEDS_APART = 7919
 _SUMS = ("loss", "right", "right_5", "examples")
 
 
@@ -38,11 +39,12 @@ class TensorFlowStep:
         with self._strategy.scope():
             # Built before the trace: a trace that makes variables has to be done twice.
             optimizer.build(self._variables)
+        if self._strategy.num_replicas_in_sync > 1:
+            self._spread_seeds()
         if isinstance(self._strategy, tf.distribute.experimental.CentralStorageStrategy):
-            self._share_seeds()
+            self._share_states()
         self._train = tf.function(self._train_step, autograph=False)
         self._evaluate = tf.function(self._evaluate_step, autograph=False)
-        self.spread_seeds()
 
     @property
     def local_replicas(self) -> int:
@@ -60,8 +62,7 @@ class TensorFlowStep:
         """Nothing to do: the variables are always up to date."""
 
     def changed(self) -> None:
-        """Call after `state` was assigned to."""
-        self.spread_seeds()
+        """Nothing to do."""
 
     def train(self, images: Any, labels: Any, progress: float) -> dict[str, Any]:
         """One update from this process' part of a global batch; returns sums over all of it."""
@@ -71,25 +72,20 @@ class TensorFlowStep:
         """Sums and predictions of this process' part of a batch."""
         return self._evaluate(self._place(images), self._place(labels), self._place(weights))
 
-    def _share_seeds(self) -> None:
-        """Central variables are written by all replicas at once, and Keras does not say how its seeds should be."""
-        for variable in self._seeds():
-            if hasattr(variable.value, "_aggregation"):
-                variable.value._aggregation = tf.VariableAggregation.ONLY_FIRST_REPLICA
+    def _spread_seeds(self) -> None:
+        """Gives each replica its own random numbers: masks and crops of two must not be the same.
 
-    def _seeds(self) -> list[keras.Variable]:
-        return [variable for variable in self._objective.variables if variable.name == "seed_generator_state"]
+        The seeds' states stay the same everywhere, so a checkpoint holds those of all replicas.
+        """
+        for layer in self._objective._flatten_layers():
+            for generator in layer._seed_generators:
+                generator.next = functools.partial(_next_seed, generator)
 
-    def spread_seeds(self) -> None:
-        """Gives each replica its own random numbers: masks and crops of two must not be the same."""
-        if self._strategy.num_replicas_in_sync == 1:
-            return
-        first = self.local_replicas * getattr(self._strategy.cluster_resolver, "task_id", 0)
-        for variable in self._seeds():
-            copies = self._strategy.experimental_local_results(variable.value)
-            base = copies[0].numpy()
-            for place, copy in enumerate(copies):
-                copy.assign(base + np.array([(first + place) * 7919, 0], base.dtype))
+    def _share_states(self) -> None:
+        """Says who updates the one copy of averages, statistics and seeds, which all replicas compute alike."""
+        for variable in [*self._objective.non_trainable_variables, *self._optimizer.variables]:
+            # No public name: Keras makes these without, and central storage insists.
+            variable.value._aggregation = tf.VariableAggregation.ONLY_FIRST_REPLICA
 
     def _train_step(self, images: Any, labels: Any, progress: Any) -> dict[str, Any]:
         sums = self._strategy.run(self._update, args=(images, labels, progress))
@@ -132,3 +128,10 @@ class TensorFlowStep:
             return tensor[place * share : (place + 1) * share]
 
         return self._strategy.experimental_distribute_values_from_function(part)
+
+
+def _next_seed(generator: keras.random.SeedGenerator, ordered: bool = True) -> Any:
+    """As `generator.next`, with the replica's number in it."""
+    seed = keras.random.SeedGenerator.next(generator, ordered)
+    replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+    return seed + tf.cast(tf.stack([replica * _SEEDS_APART, 0]), seed.dtype)

@@ -1,0 +1,209 @@
+"""Feature extraction: what a network makes of images in front of its classifier, in memory or as a file."""
+
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_nasnet.images import SUFFIXES, find_images, read_image
+from keras_nasnet.zoo import load as zoo
+
+if TYPE_CHECKING:
+    from keras_nasnet.model import NASNet
+
+FORMATS = (".npz", ".parquet")
+SPLITS = ("train", "val", "validation", "valid", "test")  # folders that hold class folders
+BATCH = 32
+
+StrPath = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features of images.
+
+    Args:
+        features: float32 (images, channels), averaged over height and width.
+        paths: of the images.
+        labels: of the images: the names of their class folders, "" where there is none.
+        problems: a line for each image that was left out.
+    """
+
+    features: np.ndarray
+    paths: tuple[str, ...]
+    labels: tuple[str, ...]
+    problems: tuple[str, ...] = ()
+
+    def save(self, path: StrPath) -> None:
+        """Writes a .npz file (arrays features, paths, labels) or a .parquet file (columns of these names).
+
+        The file appears when it is whole.
+
+        Raises:
+            ValueError: if `path` ends in neither, or pyarrow is missing; see `check_format`.
+        """
+        path = Path(path)
+        check_format(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            if path.suffix == ".npz":
+                with open(temporary, "wb") as file:
+                    np.savez(file, features=self.features, paths=np.array(self.paths), labels=np.array(self.labels))
+            else:
+                self._write_parquet(temporary)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _write_parquet(self, path: Path) -> None:
+        import pyarrow
+        from pyarrow import parquet
+
+        rows = pyarrow.FixedSizeListArray.from_arrays(self.features.ravel(), self.features.shape[1])
+        columns = {"path": list(self.paths), "label": list(self.labels), "features": rows}
+        parquet.write_table(pyarrow.table(columns), path)
+
+
+def check_format(path: StrPath) -> None:
+    """Raises ValueError if features cannot be written to a file of this name."""
+    suffix = Path(path).suffix
+    if suffix not in FORMATS:
+        raise ValueError(f"{os.fspath(path)}: the file's name must end in {' or '.join(FORMATS)}")
+    if suffix == ".parquet":
+        try:
+            import pyarrow  # noqa: F401
+        except ImportError:
+            raise ValueError(
+                f"{os.fspath(path)}: Parquet needs pyarrow: pip install 'keras-nasnet[parquet]', or write .npz"
+            ) from None
+
+
+def extract_features(
+    model: "StrPath | NASNet",
+    images: StrPath | Iterable[StrPath],
+    out: StrPath | None = None,
+    *,
+    image_size: int | tuple[int, int] | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Features:
+    """Returns what a network sees in images: the last features, averaged over height and width.
+
+    Args:
+        model: a name in the catalog, a .keras file, or a NASNet.
+        images: files and folders, of which all images below are taken in order of name. Of a
+            folder of class folders, or of such folders in train/ and val/, the labels are the
+            names of the class folders.
+        out: a .npz or .parquet file to write as well, see `Features.save`.
+        image_size: side, or (height, width), in pixels to which the images are cropped and
+            scaled; default: the model's own, 224 where it takes any.
+        say: gets a line for each image that cannot be read and is left out; default: they
+            are in `problems` only.
+
+    Raises:
+        ValueError: if there is no such model or path, no image, or none that can be read, or
+            `out` is no such file.
+    """
+    if out is not None:
+        check_format(out)
+    found = list_images(images)
+    network = _body(zoo.load(model) if isinstance(model, str | os.PathLike) else model, image_size)
+    features, paths, labels, problems = [], [], [], []
+    for batch in _batches(network, found):
+        inputs = []
+        for path, label, result in batch:
+            if isinstance(result, ValueError):
+                problems.append(f"{result}; left out")
+                if say:
+                    say(problems[-1])
+            else:
+                inputs.append(result)
+                paths.append(os.fspath(path))
+                labels.append(label)
+        if inputs:
+            features.append(_run(network, np.concatenate(inputs)))
+    if not features:
+        raise ValueError(f"none of {len(found)} images can be read; the first: {problems[0]}")
+    extracted = Features(np.concatenate(features), tuple(paths), tuple(labels), tuple(problems))
+    if out is not None:
+        extracted.save(out)
+    return extracted
+
+
+def list_images(images: StrPath | Iterable[StrPath]) -> list[tuple[Path, str]]:
+    """Returns the images of files and folders, each with its label.
+
+    Raises:
+        ValueError: if a path does not exist, or there are no images.
+    """
+    found = []
+    for place in [images] if isinstance(images, str | os.PathLike) else images:
+        place = Path(place)
+        if not place.exists():
+            raise ValueError(f"{place}: no such file or folder")
+        inside = find_images([place])
+        if not inside:
+            raise ValueError(f"{place}: no images in this folder ({', '.join(SUFFIXES)})")
+        found += [(path, _label(path.relative_to(place)) if place.is_dir() else "") for path in inside]
+    if not found:
+        raise ValueError("there are no images: give files or folders")
+    return found
+
+
+def _label(path: Path) -> str:
+    folders = path.parts[:-1]
+    if folders and folders[0] in SPLITS:
+        folders = folders[1:]
+    return folders[0] if folders else ""
+
+
+def _body(model: "NASNet", image_size: int | tuple[int, int] | None) -> "NASNet":
+    """Returns the network without its classifier, for images of one size, with the same weights."""
+    from keras_nasnet.body import MIN_SIZE
+    from keras_nasnet.model import NASNet
+    from keras_nasnet.training.network import copy_weights
+
+    if image_size is None:
+        image_size = (model.preprocessing.height or 224, model.preprocessing.width or 224)
+    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+    if min(height, width) < MIN_SIZE:
+        raise ValueError(f"image_size is {height}x{width}: images must be at least {MIN_SIZE}x{MIN_SIZE}")
+    channels_first = model.get_config()["data_format"] == "channels_first"
+    options: dict[str, Any] = {
+        "include_top": False,
+        "pooling": "avg",
+        "auxiliary_head": False,
+        "input_shape": (3, height, width) if channels_first else (height, width, 3),
+        "preprocessing": replace(model.preprocessing, height=height, width=width),
+    }
+    network = NASNet(**(model.get_config() | options))
+    copy_weights(model, network)
+    return network
+
+
+def _batches(
+    network: "NASNet", found: Iterable[tuple[Path, str]]
+) -> Iterator[list[tuple[Path, str, np.ndarray | ValueError]]]:
+    def read(path: Path) -> np.ndarray | ValueError:
+        try:
+            return network.preprocess(read_image(path))
+        except ValueError as error:
+            return error
+
+    upcoming = iter(found)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        while batch := list(itertools.islice(upcoming, BATCH)):
+            results = pool.map(read, [path for path, _ in batch])
+            yield [(path, label, result) for (path, label), result in zip(batch, results, strict=True)]
+
+
+def _run(network: "NASNet", batch: np.ndarray) -> np.ndarray:
+    import keras
+
+    # Called, not predicted: a new batch size costs no compilation.
+    return keras.ops.convert_to_numpy(network(batch, training=False)).astype(np.float32)

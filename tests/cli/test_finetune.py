@@ -1,0 +1,141 @@
+"""The command `keras-nasnet finetune`: untidy folders, refusals, Ctrl-C and --resume."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from keras_nasnet import Block, CellSpec, Genotype, NASNet
+from keras_nasnet.cli.main import main
+
+CELL = CellSpec((Block((0, 1), ("sep_conv_3x3", "identity")),), ((2,),))
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, ["finetune", *map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    keras.utils.set_random_seed(0)
+    path = tmp_path_factory.mktemp("source") / "source.keras"
+    NASNet(Genotype(CELL, CELL), 1, 96, stem="cifar", classes=4).save(path)
+    return path
+
+
+def fill(folder, colour, count):
+    folder.mkdir(parents=True, exist_ok=True)
+    generator = np.random.default_rng(0)
+    for number in range(count):
+        pixels = np.clip(generator.normal(colour, 30, (40, 48, 3)), 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Two classes; a broken image, a text file, and half of one class in nested folders."""
+    folder = tmp_path / "photos"
+    fill(folder / "red", (200, 40, 40), 10)
+    fill(folder / "blue" / "more" / "still more", (40, 40, 200), 5)
+    fill(folder / "blue", (40, 40, 200), 5)
+    content = (folder / "red" / "7.png").read_bytes()
+    (folder / "red" / "7.png").write_bytes(content[: len(content) // 2])
+    (folder / "blue" / "notes.txt").write_text("from the garden")
+    return folder
+
+
+def test_untidy_folder(photos, source, tmp_path):
+    out = tmp_path / "run"
+    options = ("--model", source, "--out", out, "--epochs", 2, "--set", "image_size=32", "--set", "patience=0")
+    result = run(photos, *options)
+    assert result.exit_code == 0, result.stderr
+    warnings = [line for line in result.stderr.splitlines() if line.startswith("warning: ")]
+    assert len(warnings) == 2
+    assert f"1 files in class folders are no images, such as {photos / 'blue' / 'notes.txt'}; left out" in warnings[0]
+    assert warnings[1].startswith(f"warning: {photos / 'red' / '7.png'}: cannot be read")
+    assert "precision" in result.stderr and "recall" in result.stderr
+    accuracy, *places = result.stdout.splitlines()
+    assert re.fullmatch(r"validation accuracy [01]\.\d{4} \(4 images\)", accuracy)
+    assert places == [
+        f"confusion matrix {out / 'confusion.png'}",
+        f"model {out / 'model.keras'}",
+    ]
+    assert (out / "confusion.png").stat().st_size > 0
+
+    command = ["classify", str(photos / "blue" / "more"), "--model", str(out / "model.keras"), "--json"]
+    lines = CliRunner().invoke(main, command).stdout.splitlines()
+    assert len(lines) == 5
+    for line in lines:
+        assert sorted(entry["label"] for entry in json.loads(line)["predictions"]) == ["blue", "red"]
+
+    again = run(photos, *options)
+    assert again.exit_code == 2
+    assert again.stderr.splitlines()[-1].startswith(f"Error: {out} holds a run already: add --resume")
+
+
+def test_refusals_need_no_keras_and_leave_nothing(photos, source, tmp_path):
+    """An untidy folder with an empty class among them: its one line comes before anything is trained."""
+    (photos / "green").mkdir()
+    wrong = {
+        ("photos",): f"{Path('photos', 'green')}: no image in this class folder; add some or remove the folder",
+        ("nowhere",): "nowhere: no such folder",
+        ("photos", "--model", "nasnet_z"): "choose from nasnet_a_cifar10",
+        ("photos", "--model", "nothing.keras"): "nothing.keras: no such file",
+        ("photos", "--set", "colour=red"): "no setting 'colour'",
+        ("photos", "--epochs", "0"): "epochs is 0",
+    }
+    code = (
+        "import sys; from keras_nasnet.cli.main import main\n"
+        "try: main()\n"
+        "finally: print(sorted({'keras', 'tensorflow', 'torch', 'jax'} & set(sys.modules)))"
+    )
+    before = sorted(tmp_path.iterdir())
+    for arguments, words in wrong.items():
+        command = [sys.executable, "-c", code, "finetune", "--model", str(source), *arguments]
+        result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=ENVIRONMENT, check=False)
+        assert (result.returncode, result.stdout) == (2, "[]\n")
+        assert len(result.stderr.splitlines()) == 1
+        assert words in result.stderr
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_goes_on_after_ctrl_c(photos, source, tmp_path):
+    out = tmp_path / "runs" / "finetune-photos"  # the default
+    settings = ["--epochs=6", "--set=image_size=32", "--set=patience=0", "--seed=1", f"--model={source}"]
+    command = [sys.executable, "-m", "keras_nasnet.cli.main", "finetune", "photos", *settings]
+    options = {"text": True, "cwd": tmp_path, "env": ENVIRONMENT}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+    deadline = time.monotonic() + 120
+    while not rows(out) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130, errors
+    assert "--resume goes on" in errors
+    done = len(rows(out))
+    assert 1 <= done < 6
+
+    result = subprocess.run([*command, "--resume"], capture_output=True, check=False, **options)
+    assert result.returncode == 0, result.stderr
+    assert "goes on after step" in result.stderr
+    assert [row["epoch"] for row in rows(out)] == ["1", "2", "3", "4", "5", "6"]
+    assert result.stdout.splitlines()[-1] == f"model {Path('runs', 'finetune-photos', 'model.keras')}"
+
+
+def rows(out):
+    if not (out / "history.csv").exists():
+        return []
+    with open(out / "history.csv") as file:
+        return list(csv.DictReader(file))

@@ -1,0 +1,179 @@
+"""Feature extraction: its numbers, labels and files."""
+
+import sys
+
+import keras
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+import keras_nasnet
+from keras_nasnet import Block, CellSpec, Genotype, NASNet
+from keras_nasnet.cli.main import main
+
+CELL = CellSpec((Block((0, 1), ("sep_conv_3x3", "identity")),), ((2,),))
+
+
+def make(**options):
+    keras.utils.set_random_seed(0)
+    return NASNet(Genotype(CELL, CELL), 1, 96, stem="cifar", classes=4, **options)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return make()
+
+
+def picture(path, seed=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two classes, one with a nested folder; a broken image, a text file, an image in no class."""
+    root = tmp_path / "photos"
+    for seed, name in enumerate(("ant/1.png", "ant/deep/er/2.png", "bee/1.jpg", "stray.png")):
+        picture(root / name, seed)
+    (root / "ant" / "broken.png").write_bytes(b"no image")
+    (root / "ant" / "notes.txt").write_text("notes")
+    return root
+
+
+NAMES = ("ant/1.png", "ant/deep/er/2.png", "bee/1.jpg", "stray.png")
+LABELS = ("ant", "ant", "bee", "")
+
+
+def test_features_are_what_the_classifier_reads(model, folder):
+    found = keras_nasnet.extract_features(model, folder)
+    assert found.features.dtype == np.float32
+    assert found.features.shape == (4, model.get_layer("predictions").kernel.shape[0])
+    kernel, bias = (keras.ops.convert_to_numpy(weight) for weight in model.get_layer("predictions").weights)
+    logits = found.features @ kernel + bias
+    expected = keras.ops.convert_to_numpy(model(model.preprocess(list(found.paths)), training=False))
+    np.testing.assert_allclose(np.exp(logits) / np.exp(logits).sum(1, keepdims=True), expected, atol=1e-5)
+    assert np.ptp(expected, axis=0).max() > 1e-4
+
+
+def test_paths_labels_and_problems(model, folder):
+    said = []
+    found = keras_nasnet.extract_features(model, folder, say=said.append)
+    assert found.paths == tuple(str(folder / name) for name in NAMES)
+    assert found.labels == LABELS
+    assert list(found.problems) == said
+    assert [line.startswith(f"{folder / 'ant' / 'broken.png'}: not an image") for line in said] == [True]
+
+
+def test_splits_are_no_classes(model, tmp_path):
+    for name in ("train/ant/1.png", "train/bee/1.png", "val/ant/2.png"):
+        picture(tmp_path / name)
+    assert keras_nasnet.extract_features(model, tmp_path).labels == ("ant", "bee", "ant")
+
+
+def test_files_one_by_one_and_batches(model, tmp_path, monkeypatch):
+    paths = [picture(tmp_path / f"{number}.png", number) for number in range(5)]
+    whole = keras_nasnet.extract_features(model, paths)
+    monkeypatch.setattr("keras_nasnet.training.features.BATCH", 2)
+    parts = keras_nasnet.extract_features(model, paths)
+    np.testing.assert_allclose(parts.features, whole.features, rtol=1e-4, atol=1e-5)
+    assert parts.paths == whole.paths == tuple(map(str, paths))
+    assert parts.labels == ("",) * 5
+    reversed_ones = keras_nasnet.extract_features(model, paths[::-1])
+    np.testing.assert_allclose(reversed_ones.features[::-1], whole.features, rtol=1e-4, atol=1e-5)
+
+
+def test_any_image_size(model, tmp_path):
+    path = picture(tmp_path / "a.png")
+    large = keras_nasnet.extract_features(model, path, image_size=48).features
+    expected = make(include_top=False, pooling="avg", input_shape=(48, 48, 3))
+    np.testing.assert_allclose(large, expected(expected.preprocess(path)), rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="image_size is 16x16: images must be at least 32x32"):
+        keras_nasnet.extract_features(model, path, image_size=16)
+
+
+def test_an_auxiliary_head_is_left_out(tmp_path):
+    aux = make(auxiliary_head=True, input_shape=(64, 64, 3))
+    plain = make(input_shape=(64, 64, 3))
+    plain.set_weights([w for v, w in zip(aux.weights, aux.get_weights(), strict=True) if "auxiliary" not in v.path])
+    path = picture(tmp_path / "a.png")
+    np.testing.assert_allclose(
+        keras_nasnet.extract_features(aux, path).features, keras_nasnet.extract_features(plain, path).features
+    )
+
+
+# === Files ===
+
+
+def test_npz(model, folder, tmp_path):
+    out = tmp_path / "new" / "features.npz"
+    found = keras_nasnet.extract_features(model, folder, out)
+    with np.load(out) as file:
+        np.testing.assert_array_equal(file["features"], found.features)
+        assert tuple(file["paths"]) == found.paths
+        assert tuple(file["labels"]) == LABELS
+    assert list(out.parent.iterdir()) == [out]
+
+
+def test_parquet(model, folder, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    found = keras_nasnet.extract_features(model, folder, tmp_path / "features.parquet")
+    table = parquet.read_table(tmp_path / "features.parquet").to_pydict()
+    np.testing.assert_array_equal(np.array(table["features"], np.float32), found.features)
+    assert tuple(table["path"]) == found.paths
+    assert tuple(table["label"]) == LABELS
+
+
+def test_parquet_without_pyarrow(model, folder, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ValueError, match=r"pip install 'keras-nasnet\[parquet\]', or write .npz"):
+        keras_nasnet.extract_features(model, folder, tmp_path / "features.parquet")
+
+
+def test_refusals(model, folder, tmp_path):
+    def refusal(*arguments):
+        with pytest.raises(ValueError) as error:
+            keras_nasnet.extract_features(*arguments)
+        assert "\n" not in str(error.value)
+        return str(error.value)
+
+    assert "must end in .npz or .parquet" in refusal(model, folder, tmp_path / "features.csv")
+    assert "nowhere: no such file or folder" in refusal(model, tmp_path / "nowhere")
+    assert "there are no images" in refusal(model, [])
+    (tmp_path / "empty").mkdir()
+    assert "no images in this folder" in refusal(model, tmp_path / "empty")
+    assert "choose from nasnet_a_cifar10" in refusal("nasnet_z", folder)
+    broken = refusal(model, folder / "ant" / "broken.png")
+    assert broken.startswith("none of 1 images can be read; the first: ")
+
+
+# === Command ===
+
+
+def command(*arguments):
+    return CliRunner().invoke(main, ["features", *map(str, arguments)])
+
+
+def test_command(model, folder, tmp_path):
+    model.save(tmp_path / "tiny.keras")
+    out = tmp_path / "features.npz"
+    result = command(folder, "--model", tmp_path / "tiny.keras", "--out", out)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == f"wrote {out}: 4 images, 96 features each\n"
+    assert result.stderr.startswith(f"warning: {folder / 'ant' / 'broken.png'}: not an image")
+    with np.load(out) as file:
+        np.testing.assert_allclose(
+            file["features"], keras_nasnet.extract_features(model, folder).features, rtol=1e-4, atol=1e-5
+        )
+
+
+def test_command_refuses_in_one_line(folder, tmp_path):
+    for arguments in (
+        (folder, "--out", tmp_path / "features.txt"),
+        (tmp_path / "nowhere", "--out", tmp_path / "features.npz"),
+        (folder, "--out", tmp_path / "features.npz", "--model", "nasnet_z"),
+    ):
+        result = command(*arguments)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert len(result.stderr.splitlines()) == 1
