@@ -2,6 +2,9 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+# What must hold on every backend; training on JAX and PyTorch has a test of its own in `make test`.
+CORE_TESTS := $(filter-out tests/test_benchmark.py,$(wildcard tests/test_*.py)) \
+    tests/training/test_optimizer.py tests/training/test_augmentation.py
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .PHONY: demo test test-slow test-backends test-jax lint types clean
@@ -28,11 +31,11 @@ test-slow: $(VENV)/installed  ## the tests on full-size networks
 
 test-backends: $(VENV)/torch-installed  ## the core's tests on each backend
 	for backend in tensorflow jax torch; do \
-	    KERAS_BACKEND=$$backend $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' tests --ignore tests/cli --ignore tests/zoo \
+	    KERAS_BACKEND=$$backend $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' $(CORE_TESTS) \
 	    || exit 1; done
 
 test-jax: $(VENV)/installed
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' tests --ignore tests/cli --ignore tests/zoo
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' $(CORE_TESTS)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
