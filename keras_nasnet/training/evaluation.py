@@ -87,6 +87,6 @@ def averaged_weights(step: Step, optimizer: keras.optimizers.Optimizer) -> Itera
 
 def _swap(pairs: list[tuple[Any, Any]]) -> None:
     for variable, average in pairs:
-        value = keras.ops.convert_to_numpy(variable)
+        value = np.array(keras.ops.convert_to_numpy(variable))  # a copy: on PyTorch it is the variable's own memory
         variable.assign(keras.ops.convert_to_numpy(average))
         average.assign(value)

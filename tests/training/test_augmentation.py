@@ -72,7 +72,7 @@ def test_the_seed_decides(layer):
 
 def test_a_restored_state_goes_on(layer):
     augment(layer, IMAGES)
-    state = np.asarray(layer.seed_generator.state.value)
+    state = np.array(layer.seed_generator.state.value)  # a copy: PyTorch would hand out its own memory
     expected = augment(layer, IMAGES)
     resumed = clone(layer)
     resumed.seed_generator.state.assign(state)

@@ -9,6 +9,23 @@ from pathlib import Path
 import pytest
 from toy import write_npz
 
+AVERAGES = """
+import keras, numpy as np
+from keras_nasnet.training.evaluation import averaged_weights
+variable = keras.Variable(np.array([1.0, 2.0], "float32"))
+optimizer = keras.optimizers.SGD(0.5, use_ema=True, ema_momentum=0.5)
+optimizer.build([variable])
+for _ in range(2):
+    optimizer.apply([keras.ops.convert_to_tensor([1.0, 1.0], "float32")], [variable])
+class Step:
+    sync = changed = lambda self: None
+values = lambda: np.array(keras.ops.convert_to_numpy(variable)).tolist()
+before = values()
+with averaged_weights(Step(), optimizer):
+    during = values()
+print(before, during, values())
+"""
+
 PROGRAM = """
 import sys
 sys.path.insert(0, {tests!r})
@@ -51,3 +68,12 @@ def test_jax_trains_in_mixed_precision(tmp_path):
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
 def test_torch_trains(tmp_path, dtype):
     assert run("torch", tmp_path, dtype)[1] >= 0.6
+
+
+@pytest.mark.parametrize("backend", ["jax", "tensorflow", "torch"])
+def test_weights_come_back_from_behind_their_averages(backend):
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    environment = os.environ | {"KERAS_BACKEND": backend}
+    done = subprocess.run([sys.executable, "-c", AVERAGES], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip().splitlines()[-1] == "[0.0, 1.0] [0.25, 1.25] [0.0, 1.0]"
