@@ -47,7 +47,7 @@ def main(
         if workers is not None:
             os.environ["TF_CONFIG"] = tf_config(workers, worker)
         chosen = get_recipe(recipe).with_settings(*assignments)
-        from keras_nasnet.training.train import train
+        from keras_nasnet.training.trainer import train
 
         result = train(chosen, out or Path("runs") / chosen.name, data_dir=data_dir, strategy=strategy, resume=resume)
     shown = result.test or result.validation

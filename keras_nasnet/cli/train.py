@@ -45,7 +45,7 @@ def train_command(
         if only_print:
             click.echo(chosen.to_toml(), nl=False)
             return
-        from keras_nasnet.training.train import train
+        from keras_nasnet.training.trainer import train
 
         result = train(
             chosen,

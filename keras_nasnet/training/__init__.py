@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from keras_nasnet.training.recipe import RECIPES as RECIPES
     from keras_nasnet.training.recipe import Recipe as Recipe
     from keras_nasnet.training.recipe import get_recipe as get_recipe
-    from keras_nasnet.training.train import train as train
+    from keras_nasnet.training.trainer import train as train
 
 _MODULES = {
     "Dataset": "data.datasets",
@@ -17,7 +17,7 @@ _MODULES = {
     "Recipe": "recipe",
     "get_recipe": "recipe",
     "open_dataset": "data.datasets",
-    "train": "train",
+    "train": "trainer",
 }
 __all__ = sorted(_MODULES)
 

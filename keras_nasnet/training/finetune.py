@@ -59,8 +59,8 @@ def finetune(
         loop.Interrupted, loop.Diverged: see `loop.Run.run`.
     """
     chosen, dataset = prepare(folder, model, epochs, recipe, settings, seed)
-    from keras_nasnet.training.train import say as say_on_stderr
-    from keras_nasnet.training.train import train
+    from keras_nasnet.training.trainer import say as say_on_stderr
+    from keras_nasnet.training.trainer import train
 
     if out is None:
         out = Path("runs") / f"finetune-{Path(dataset.name).resolve().name}"

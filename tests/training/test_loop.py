@@ -10,7 +10,7 @@ from toy import arrays, dataset, recipe
 import keras_nasnet
 from keras_nasnet.training.data.arrays import ArraySplit
 from keras_nasnet.training.network import make_network
-from keras_nasnet.training.train import train
+from keras_nasnet.training.trainer import train
 
 LEARNS = {"epochs": 6, "learning_rate": 0.02, "weight_decay": 1e-4, "clip_norm": 5.0}
 

@@ -30,7 +30,7 @@ PROGRAM = """
 import sys
 sys.path.insert(0, {tests!r})
 from toy import recipe
-from keras_nasnet.training.train import train
+from keras_nasnet.training.trainer import train
 settings = recipe(epochs=4, learning_rate=0.02, clip_norm=5.0, weight_decay=1e-4, auxiliary_weight=0.4,
                   drop_path_rate=0.2, augmentation="pad_crop_flip", cutout=8, ema=0.5, dtype={dtype!r})
 result = train(settings, {out!r}, data={data!r})
