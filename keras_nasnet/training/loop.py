@@ -146,8 +146,6 @@ class Run:
     def _train(self, history: History | None, progress: "Progress | _Nothing") -> None:
         while self.step < self.recipe.epochs * self.steps and not self._out_of_patience():
             epoch, start = divmod(self.step, self.steps)
-            if start == 0:
-                self._begin_phase(epoch)
             progress.begin_epoch()
             begun = time.monotonic()
             batches = self.dataset.train.train_batches(
@@ -163,8 +161,9 @@ class Run:
                 due, stop = self.devices.agree(due, self.stop_signal is not None)
                 if due:
                     self._fetch(progress)
-                if stop:
-                    self._interrupt(begun)
+                if stop and self.step % self.steps:
+                    self.seconds += time.monotonic() - begun
+                    self._interrupt(progress)
                 if time.monotonic() - self._saved_at > self.checkpoint_seconds and self.step % self.steps:
                     self._fetch(progress)
                     self.seconds += time.monotonic() - begun
@@ -173,6 +172,8 @@ class Run:
             self._fetch(progress)
             self.seconds += time.monotonic() - begun
             self._end_epoch(epoch, history, progress)
+            if self.devices.agree(self.stop_signal is not None)[0]:
+                self._interrupt(progress)
 
     def _begin_phase(self, epoch: int) -> None:
         """Makes the step of the phase in which an epoch lies: the head alone, or the whole network."""
@@ -238,12 +239,12 @@ class Run:
             self.best = {"accuracy": validation.accuracy, "epoch": epoch + 1}
             if self.recipe.patience:
                 self._save_best()
-        if self.devices.is_chief:
-            if history is not None:
-                history.append(row)
-            self._save()
-        if self.devices.is_chief:
-            progress.end_epoch(row)
+        if history is not None:
+            history.append(row)
+        if self.step < self.recipe.epochs * self.steps:
+            self._begin_phase(epoch + 1)  # before it is saved: a checkpoint belongs to the phase that it begins
+        self._save()
+        progress.end_epoch(row)
 
     def _out_of_patience(self) -> bool:
         if not self.recipe.patience or self.best is None or self.step % self.steps:
@@ -308,9 +309,8 @@ class Run:
         with averaged_weights(self.trainer, self.optimizer):
             Checkpoint(self.folder / "best.safetensors").save(self.network.weights, self.best or {})
 
-    def _interrupt(self, begun: float) -> None:
-        self._fetch(_Nothing())
-        self.seconds += time.monotonic() - begun
+    def _interrupt(self, progress: "Progress | _Nothing") -> None:
+        self._fetch(progress)
         self._save()
         number = signal.Signals(self.stop_signal or signal.SIGTERM)  # another worker's may be the one
         raise Interrupted(

@@ -1,6 +1,7 @@
 """Runs of the loop in this process: what they learn, keep, warn of and refuse."""
 
 import dataclasses
+import signal
 
 import keras
 import numpy as np
@@ -9,6 +10,8 @@ from toy import arrays, dataset, recipe
 
 import keras_nasnet
 from keras_nasnet.training.data.arrays import ArraySplit
+from keras_nasnet.training.history import read_history
+from keras_nasnet.training.loop import Interrupted, balanced_weights
 from keras_nasnet.training.network import make_network
 from keras_nasnet.training.trainer import train
 
@@ -111,8 +114,6 @@ def test_class_weights_help_the_rare_class(tmp_path):
     skewed = dataclasses.replace(dataset(), train=ArraySplit(images[few], labels[few], 3))
     settings = recipe(epochs=1, class_weights=True)
     result = train(settings, tmp_path / "run", data=skewed, say=print)
-    from keras_nasnet.training.loop import balanced_weights
-
     weights = balanced_weights(skewed.train.class_counts())
     counts = skewed.train.class_counts()
     assert weights == pytest.approx([len(few) / (3 * count) for count in counts])
@@ -139,3 +140,62 @@ def test_a_dataset_that_changed_is_noticed(tmp_path):
     other = dataclasses.replace(dataset(), train=ArraySplit(*arrays(64, 0), 3))
     with pytest.raises(ValueError, match="6 steps in an epoch, here are 8"):
         train(settings, tmp_path / "run", data=other, resume=True, say=print)
+
+
+class Disturbed(ArraySplit):
+    """A training split that does something, once, before a batch is handed out."""
+
+    def __init__(self, at, action):
+        super().__init__(*arrays(48, 0), 3)
+        self.at, self.action = at, action
+
+    def train_batches(self, batch, epoch, seed, start=0, shard=(0, 1)):
+        for number, data in enumerate(super().train_batches(batch, epoch, seed, start, shard), start):
+            if (epoch, number) == self.at:
+                self.at = None
+                self.action()
+            yield data
+
+
+class PlugPulled(Exception):
+    pass
+
+
+def pull_the_plug():
+    raise PlugPulled
+
+
+def terminate():
+    signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("at", "action", "error"),
+    [
+        ((1, 0), pull_the_plug, PlugPulled),  # the first step after the classifier's phase
+        ((0, 5), terminate, Interrupted),  # the last step of an epoch, and of that phase
+        ((1, 2), terminate, Interrupted),
+    ],
+)
+def test_wherever_it_is_stopped_it_goes_on(tmp_path, at, action, error):
+    settings = recipe(epochs=2, head_epochs=1, augmentation="flip", ema=0.9)
+    train(settings, tmp_path / "whole", data=dataset(), say=print)
+    disturbed = dataclasses.replace(dataset(), train=Disturbed(at, action))
+    with pytest.raises(error):
+        train(settings, tmp_path / "run", data=disturbed, say=print)
+    train(settings, tmp_path / "run", data=disturbed, resume=True, say=print)
+    columns = [
+        [row | {"seconds": 0, "images_per_second": 0} for row in read_history(tmp_path / name / "history.csv")]
+        for name in ("whole", "run")
+    ]
+    assert columns[0] == columns[1] and len(columns[0]) == 2
+
+
+def test_a_splits_batches_feed_keras_own_fit():
+    """As docs/training.md has it."""
+    model = make_network(recipe(), ("dark", "grey", "light"))
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    train_split = dataset().train
+    batches = ((model.preprocess(images), labels) for images, labels in train_split.train_batches(8, epoch=0, seed=0))
+    history = model.fit(batches, verbose=0)
+    assert np.isfinite(history.history["loss"]).all() and int(model.optimizer.iterations) == train_split.size // 8
