@@ -197,5 +197,6 @@ def test_a_splits_batches_feed_keras_own_fit():
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     train_split = dataset().train
     batches = ((model.preprocess(images), labels) for images, labels in train_split.train_batches(8, epoch=0, seed=0))
-    history = model.fit(batches, verbose=0)
-    assert np.isfinite(history.history["loss"]).all() and int(model.optimizer.iterations) == train_split.size // 8
+    steps = train_split.size // 8
+    history = model.fit(batches, steps_per_epoch=steps, verbose=0)
+    assert np.isfinite(history.history["loss"]).all() and int(model.optimizer.iterations) == steps
