@@ -1,16 +1,14 @@
 """Trains the CIFAR-10 NASNet-A that the package ships, and prints its test accuracy.
 
     python scripts/train_embedded.py --folder runs/embedded        # again to resume
-    python scripts/train_embedded.py --refine                       # four more epochs on the shipped file
     python scripts/train_embedded.py --evaluate                     # the shipped file
 
 Reads CIFAR-10 through tensorflow-datasets (extra `[data]`). Trains on the 50,000 training
-images and looks at the 10,000 test images once, at the end of each. A run that was interrupted,
+images and looks at the 10,000 test images once, at the end. A run that was interrupted,
 by Ctrl-C or worse, continues from its last checkpoint with the same order of images.
 """
 
 import argparse
-import dataclasses
 import datetime
 import os
 import platform
@@ -26,8 +24,6 @@ from PIL import Image
 
 from keras_nasnet import NASNet
 from keras_nasnet.images import Preprocessing
-from keras_nasnet.training import Recipe, open_dataset
-from keras_nasnet.training import train as run_recipe
 from keras_nasnet.zoo import weights_file
 
 SEED = 0
@@ -47,21 +43,6 @@ WEIGHT_DECAY = 5e-3  # decoupled; with momentum 0.9 as strong as an L2 of 5e-4
 CLIP_NORM = 5.0
 MAX_SHIFT = 2  # pixels
 CHECKPOINT_STEPS = 200
-# The second training: it starts from the first one's weights, with a learning rate that rises and falls again.
-REFINE = Recipe(
-    "embedded",
-    variant="nasnet_a_cifar10",
-    augmentation="pad_crop_flip",
-    batch=64,
-    epochs=4,
-    learning_rate=0.05,
-    schedule="one_cycle",
-    warm_up_epochs=0.25,
-    weight_decay=5e-4,
-    clip_norm=5.0,
-    batch_norm_momentum=0.99,
-    seed=SEED,
-)
 # Mean and standard deviation of the training images' pixels, 0..255.
 MEAN = (125.307, 122.950, 113.865)
 STD = (62.993, 62.089, 66.705)
@@ -191,14 +172,6 @@ def train(folder: Path, data_dir: str | None, out: Path) -> None:
     print(f"wrote {out}: {out.stat().st_size:,} bytes")
 
 
-def refine(folder: Path, data_dir: str | None, out: Path) -> None:
-    dataset = open_dataset(REFINE.dataset, image_size=REFINE.image_size, data_dir=data_dir)
-    # Names that are not the net's: the classifier is learned anew, as it was for the file in the package.
-    dataset = dataclasses.replace(dataset, class_names=tuple(str(label) for label in range(10)))
-    network = run_recipe(REFINE, folder, data=dataset, resume=True).network
-    weights_file.save(network, out, dtype="float16")
-
-
 def evaluate(path: Path, data_dir: str | None) -> None:
     """Prints the accuracy of a weights file on the 10,000 test images."""
     images, labels, class_names = load_split("test", data_dir)
@@ -220,14 +193,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=Path("runs/embedded"), help="checkpoints go here")
     parser.add_argument("--data-dir", default=None, help="where tensorflow-datasets keeps its data")
-    parser.add_argument("--refine", action="store_true", help="train the weights file of the package further")
     parser.add_argument("--evaluate", action="store_true", help="only measure the weights file")
     default_out = Path(__file__).parents[1] / "zoo" / "weights" / "nasnet_a_cifar10.safetensors"
     parser.add_argument("--out", type=Path, default=default_out, help="weights file")
     arguments = parser.parse_args()
-    if arguments.refine:
-        refine(arguments.folder.with_name("embedded_refined"), arguments.data_dir, arguments.out)
-    elif not arguments.evaluate:
+    if not arguments.evaluate:
         train(arguments.folder, arguments.data_dir, arguments.out)
     evaluate(arguments.out, arguments.data_dir)
 
