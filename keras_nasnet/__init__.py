@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from keras_nasnet.model import NASNet as NASNet
     from keras_nasnet.training.features import extract_features as extract_features
     from keras_nasnet.training.finetune import finetune as finetune
-    from keras_nasnet.zoo.load import load as load
+    from keras_nasnet.zoo.loading import load as load
 
 __version__ = "0.1.0"
 
@@ -45,7 +45,7 @@ _MODULES = {
     "decode_predictions": "applications",
     "extract_features": "training.features",
     "finetune": "training.finetune",
-    "load": "zoo.load",
+    "load": "zoo.loading",
     "mult_adds": "complexity",
     "preprocess_input": "applications",
     "variant": "applications",

@@ -73,6 +73,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
     },
 }
 
+# The entry of the catalog behind weights="imagenet", by network and whether the top is in.
+_BEST = {
+    ("nasnet_a_4_1056_imagenet", True): "nasnet_a_mobile_keras",
+    ("nasnet_a_4_1056_imagenet", False): "nasnet_a_mobile_keras_no_top",
+    ("nasnet_a_6_4032_imagenet", True): "nasnet_a_large_slim",
+    ("nasnet_a_6_4032_imagenet", False): "nasnet_a_large_slim",
+}
+
 
 def variants() -> list[str]:
     """Returns the names that `variant` takes."""
@@ -111,10 +119,10 @@ def NASNetMobile(
             (224, 224, 3) with top, any size without. Unlike there, every size takes the
             ImageNet weights.
         include_top: whether the classifier is there.
-        weights: "imagenet" downloads them at the first use (the files of
-            `keras.applications`, whose pools they are used with); None starts at random; or
-            the path of a file of `keras_nasnet.zoo.weights_file` (.safetensors) or of
-            Keras (.weights.h5) for this model.
+        weights: "imagenet" downloads the best at the first use (below); None starts at
+            random; a name of `keras_nasnet.zoo.list()` takes those; or the path of a file of
+            `keras_nasnet.zoo.weights_file` (.safetensors) or of Keras (.weights.h5) for this
+            model.
         input_tensor: a Keras tensor to build on.
         pooling: without top, None, "avg" or "max".
         classes: number of classes; 1000 with "imagenet" and top.
@@ -123,6 +131,10 @@ def NASNetMobile(
 
     Returns:
         A `NASNet`. Inputs are images scaled to [-1, 1] as `preprocess_input` does.
+
+    "imagenet" is `keras.applications`' checkpoint with its pools, which pool padded zeros like
+    pixels: 74.366 % top-1 as published, where TF-slim publishes 74.0 % for the moving averages
+    (EMA) of its weights with its own pools.
     """
     return _application(
         "nasnet_a_4_1056_imagenet",
@@ -151,6 +163,11 @@ def NASNetLarge(
     """NASNet-A 6 @ 4032 for ImageNet, with the arguments of `keras.applications.NASNetLarge`.
 
     Args: as for `NASNetMobile`; the default size with top is (331, 331, 3).
+
+    "imagenet" is TF-slim's checkpoint, the moving averages (EMA) of its weights with the pools
+    that they were trained with: 82.7 % top-1 as published. timm publishes 82.638 % with its own
+    pools ("nasnet_a_large_timm"), `keras.applications` 82.498 % with its own: for its outputs
+    give weights="nasnet_a_large_keras". No result is published for the weights without averaging.
     """
     return _application(
         "nasnet_a_6_4032_imagenet",
@@ -182,32 +199,41 @@ def _application(
         raise ValueError(f"classes is {classes}: the ImageNet weights with top have 1000")
     if weights is not None and classifier_activation not in (None, "softmax"):
         raise ValueError(f"classifier_activation is {classifier_activation!r}: with weights it is None or 'softmax'")
-    if weights not in (None, "imagenet") and not os.path.exists(weights):
-        raise ValueError(f"weights is {weights!r}: give None, 'imagenet' or the path of a file")
+    # Late: the core knows of the zoo only here.
+    from keras_nasnet.zoo import entries, loading, weights_file
+
+    entry = None
+    if weights == "imagenet":
+        entry = _BEST[variant_name, include_top]
+    elif isinstance(weights, str) and weights in entries.names():
+        entry = weights
+    if weights is not None and entry is None and not os.path.exists(weights):
+        raise ValueError(f"weights is {weights!r}: give None, 'imagenet', a name of the zoo or the path of a file")
     if include_top and input_shape is not None and None in tuple(input_shape):
         raise ValueError(f"input_shape is {tuple(input_shape)}: with top it must be fixed, from {MIN_SIZE} up")
     if input_shape is None and include_top:
         input_shape = (default_size, default_size, 3)
-    model = variant(
-        variant_name,
-        input_shape=input_shape,
-        include_top=include_top,
-        input_tensor=input_tensor,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        pool_padding="keras" if weights == "imagenet" else "same",
-        name=name,
-    )
-    if weights == "imagenet":
-        from keras_nasnet.zoo.convert import from_keras
-        from keras_nasnet.zoo.fetch import keras_application
-
-        from_keras(keras_application("mobile" if default_size == 224 else "large", include_top), model)
-    elif weights is not None and str(weights).endswith(".safetensors"):
-        from keras_nasnet.zoo import weights_file
-
+    options = {
+        "input_shape": input_shape,
+        "include_top": include_top,
+        "input_tensor": input_tensor,
+        "pooling": pooling,
+        "classes": classes,
+        "classifier_activation": classifier_activation,
+        "name": name,
+    }
+    if entry is not None:
+        with loading.without_random_values():
+            model = variant(
+                variant_name, pool_padding=entries.entry(entry)["builder"].get("pool_padding", "same"), **options
+            )
+        loading.fill(entry, model)
+        return model
+    model = variant(variant_name, **options)
+    if weights is None:
+        return model
+    if str(weights).endswith(".safetensors"):
         weights_file.load(weights, model)
-    elif weights is not None:
+    else:
         model.load_weights(weights)
     return model

@@ -14,7 +14,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from keras_nasnet.cli.classify import show
-from keras_nasnet.zoo.load import load
+from keras_nasnet.zoo.loading import load
 
 PHOTOGRAPHS = ("chelsea.png",)
 

@@ -9,7 +9,7 @@ from PIL import Image
 from keras_nasnet.genotype import NASNET_A, NASNET_B, NASNET_C, Genotype
 from keras_nasnet.images import Preprocessing
 from keras_nasnet.model import NASNet
-from keras_nasnet.zoo.load import load
+from keras_nasnet.zoo.loading import load
 
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 

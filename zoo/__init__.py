@@ -1,1 +1,19 @@
-"""Where trained NASNets live: a catalog, their weights, and converters from other code."""
+"""Where trained NASNets live: a catalog, their weights, and converters from other code.
+
+>>> from keras_nasnet import zoo
+>>> zoo.list("*mobile*", task="classification")
+>>> zoo.info("nasnet_a_mobile_keras")["published"]
+>>> model = zoo.load("nasnet_a_mobile_keras")
+>>> zoo.path("nasnet_a_mobile_keras")
+>>> zoo.verify("nasnet_a_mobile_keras")
+
+`KERAS_HOME`, `HF_HOME`, `HF_HUB_OFFLINE`, `HF_ENDPOINT`, `KERAS_NASNET_MIRROR` and
+`KERAS_NASNET_CATALOG` are explained in `keras_nasnet.zoo.fetch` and `keras_nasnet.zoo.entries`.
+"""
+
+from keras_nasnet.zoo.entries import entry as info
+from keras_nasnet.zoo.entries import find as list
+from keras_nasnet.zoo.fetch import path, verify
+from keras_nasnet.zoo.loading import load
+
+__all__ = ["info", "list", "load", "path", "verify"]

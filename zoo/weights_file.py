@@ -1,6 +1,11 @@
-"""Our own weights format: safetensors, a tensor for each variable, by the variable's path."""
+"""Our own weights format: safetensors, a tensor for each variable, by the variable's path.
 
+The metadata has one key, "sha256": of the tensors, checked when they are read.
+"""
+
+import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -9,6 +14,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 _STORED = ("float32", "float16")
+_DIGEST = "sha256"
+
+
+class Damaged(ValueError):
+    """A file that is missing, cannot be read, or does not have the checksum in it."""
 
 
 def save(model: keras.Model, path: str | os.PathLike[str], dtype: str = "float32") -> None:
@@ -35,29 +45,41 @@ def save(model: keras.Model, path: str | os.PathLike[str], dtype: str = "float32
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        save_file(tensors, temporary)
+        try:
+            save_file(tensors, temporary, metadata={_DIGEST: _digest(tensors)})
+        except SafetensorError as error:  # hides the OSError: of a full disk or a folder that cannot be written
+            raise OSError(f"{path}: cannot be written ({error})") from None
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def load(path: str | os.PathLike[str], model: keras.Model) -> None:
+def load(path: str | os.PathLike[str], model: keras.Model, unused: Sequence[str] = ()) -> None:
     """Fills all weights of a model from a file that `save` wrote.
 
+    Args:
+        path: of the file.
+        model: a built model.
+        unused: how names begin that the file may have more than the model.
+
     Raises:
-        ValueError: if the file is broken, or its tensors are not the model's; the message
-            lists the difference, and the model is left as it was.
+        ValueError: if the file is broken (`Damaged`), or its tensors are not the model's; the
+            message lists the difference, and the model is left as it was.
     """
-    try:
-        with safe_open(path, framework="numpy") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except FileNotFoundError:
-        raise ValueError(f"{path}: no such file") from None
-    except SafetensorError as error:
-        raise ValueError(f"{path}: not a safetensors file ({error})") from None
+    assign(path, read(path), model, unused)
+
+
+def assign(
+    source: str | os.PathLike[str], tensors: dict[str, np.ndarray], model: keras.Model, unused: Sequence[str] = ()
+) -> None:
+    """Fills all weights of a model from tensors by the variables' paths, as `load` does; `source` is for messages."""
     variables = {variable.path: variable for variable in model.weights}
     shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    found = {
+        name: tuple(tensor.shape)
+        for name, tensor in tensors.items()
+        if name in variables or not name.startswith(tuple(unused))
+    }
     if shapes != found:
         differing = sorted(name for name in shapes.keys() | found.keys() if shapes.get(name) != found.get(name))
         listed = "; ".join(
@@ -65,6 +87,36 @@ def load(path: str | os.PathLike[str], model: keras.Model) -> None:
             for name in differing[:5]
         )
         more = f"; and {len(differing) - 5} more" if len(differing) > 5 else ""
-        raise ValueError(f"{path} is not for this model: {listed}{more}")
+        raise ValueError(f"{source} is not for this model: {listed}{more}")
     for name, variable in variables.items():
-        variable.assign(tensors[name].astype("float32"))
+        variable.assign(tensors[name].astype("float32", copy=False))
+
+
+def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """Returns the tensors of a file by name, checked.
+
+    Raises:
+        Damaged: if the file is broken.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata = file.metadata() or {}
+    except FileNotFoundError:
+        raise Damaged(f"{path}: no such file") from None
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise Damaged(f"{path}: not a safetensors file ({' '.join(str(error).split())})") from None
+    # Files of the first version have no metadata and no checksum.
+    if metadata and metadata.get(_DIGEST) != _digest(tensors):
+        raise Damaged(f"{path}: damaged, its tensors do not have the checksum in its metadata")
+    return tensors
+
+
+def _digest(tensors: dict[str, np.ndarray]) -> str:
+    """SHA-256 of the names, dtypes, shapes and values of tensors, in hex."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tensor.shape}\n".encode())
+        digest.update(np.ascontiguousarray(tensor).data)
+    return digest.hexdigest()

@@ -12,7 +12,7 @@ import click
 
 from keras_nasnet.cli.refused import Refused
 from keras_nasnet.images import SUFFIXES, find_images
-from keras_nasnet.zoo import load as zoo
+from keras_nasnet.zoo import loading as zoo
 
 BAR_WIDTH = 24
 PROGRESS_FROM = 100  # more images than these show their progress

@@ -20,7 +20,7 @@ def features_command(images: tuple[Path, ...], model: str, out: Path, image_size
     """
     with said_in_one_line():
         from keras_nasnet.training.features import check_format, extract_features, list_images
-        from keras_nasnet.zoo import load as zoo
+        from keras_nasnet.zoo import loading as zoo
 
         # All that can be wrong without Keras is said before it is imported, which takes seconds.
         check_format(out)

@@ -12,6 +12,7 @@ from keras_nasnet.cli.classify import classify_command
 from keras_nasnet.cli.features import features_command
 from keras_nasnet.cli.finetune import finetune_command
 from keras_nasnet.cli.train import train_command
+from keras_nasnet.cli.zoo import zoo_group
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -24,6 +25,7 @@ main.add_command(classify_command)
 main.add_command(features_command)
 main.add_command(finetune_command)
 main.add_command(train_command)
+main.add_command(zoo_group)
 
 if __name__ == "__main__":
     main(prog_name="keras-nasnet")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_nasnet.images import SUFFIXES, find_images, read_image
-from keras_nasnet.zoo import load as zoo
+from keras_nasnet.zoo import loading as zoo
 
 if TYPE_CHECKING:
     from keras_nasnet.model import NASNet

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from keras_nasnet.training.data.datasets import open_dataset
 from keras_nasnet.training.data.split import Dataset
 from keras_nasnet.training.recipe import Recipe, get_recipe
-from keras_nasnet.zoo import load as zoo
+from keras_nasnet.zoo import loading as zoo
 
 if TYPE_CHECKING:
     from keras_nasnet.training.loop import Result

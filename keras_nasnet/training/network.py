@@ -65,7 +65,7 @@ def make_network(recipe: Recipe, class_names: Sequence[str]) -> NASNet:
 
 
 def _load(name: str) -> NASNet:
-    from keras_nasnet.zoo.load import load
+    from keras_nasnet.zoo.loading import load
 
     try:
         return load(name)

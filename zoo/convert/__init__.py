@@ -7,6 +7,7 @@ model changes nothing.
 from keras_nasnet.zoo.convert.assign import Report
 from keras_nasnet.zoo.convert.keras_h5 import from_keras
 from keras_nasnet.zoo.convert.slim import from_slim
+from keras_nasnet.zoo.convert.slim_archive import from_slim_archive
 from keras_nasnet.zoo.convert.timm import from_timm
 
-__all__ = ["Report", "from_keras", "from_slim", "from_timm"]
+__all__ = ["Report", "from_keras", "from_slim", "from_slim_archive", "from_timm"]

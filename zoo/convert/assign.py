@@ -107,6 +107,8 @@ def assign(
         expected = tuple(variables[variable].shape)
         if tensor.shape != expected:
             differences.append(f"{name} has the shape {tensor.shape}, {variable} has {expected}")
+        elif tensor.dtype.kind not in "fiu":
+            differences.append(f"{name} holds {tensor.dtype}, not numbers")
         values[variable] = tensor
     if len(needed) != len(names):
         raise ValueError(f"{path}: two variables of the model have the same source")

@@ -32,6 +32,8 @@ _CELL_PATTERNS = [
     (rf"block_(\d)_(left|right)/convolution_(\d)/{_SUFFIX}", r"separable_conv_\3_KIND_\2BLOCK_ID/\4"),
     (rf"block_(\d)_(left|right)/batch_norm_(\d)/{_SUFFIX}", r"separable_conv_\3_bn_KIND_\2BLOCK_ID/\4"),
 ]
+# What h5py raises on damaged files.
+_UNREADABLE = (OSError, LookupError, RuntimeError, ValueError, TypeError, AttributeError, MemoryError, OverflowError)
 _BATCH_NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 
 
@@ -87,21 +89,28 @@ def from_keras(path: str | os.PathLike[str], model: keras.Model) -> Report:
     """
     check_file(path)
     names = keras_names(model)
+    shapes = {names[weight.path]: tuple(weight.shape) for weight in model.weights}
     try:
         with h5py.File(path, "r") as file:
             datasets, known = _datasets(file)
-            if datasets:
-                return assign(
-                    path,
-                    model,
-                    names,
-                    [*datasets, *known],
-                    lambda name: datasets[name][()],
-                    lambda name: name in known or (name.startswith("predictions/") and not _has_top(names)),
-                )
-    except (OSError, KeyError) as error:
+            tensors = {name: _tensor(dataset, shapes.get(name)) for name, dataset in datasets.items()}
+    except _UNREADABLE as error:
         raise ValueError(f"{path}: not a readable HDF5 file of weights ({first_line(error)})") from None
-    raise ValueError(f"{path}: not a Keras weights file with the names of its layers")
+    if not tensors:
+        raise ValueError(f"{path}: not a Keras weights file with the names of its layers")
+    return assign(
+        path,
+        model,
+        names,
+        [*tensors, *known],
+        tensors.__getitem__,
+        lambda name: name in known or (name.startswith("predictions/") and not _has_top(names)),
+    )
+
+
+def _tensor(dataset: h5py.Dataset, shape: tuple[int, ...] | None) -> np.ndarray:
+    """The values if the shape is right; else zeros of the file's shape, which damage can make too large to read."""
+    return dataset[()] if dataset.shape == shape else np.broadcast_to(np.float32(0), dataset.shape)
 
 
 def _has_top(names: dict[str, str]) -> bool:

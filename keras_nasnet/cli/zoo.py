@@ -1,0 +1,192 @@
+"""`keras-nasnet zoo`: trained weights by name."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from keras_nasnet.cli.refused import Refused
+from keras_nasnet.zoo import entries, fetch
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON: a line for each entry.")
+_NAMES = click.argument("names", metavar="NAME...", nargs=-1, required=True)
+
+
+@click.group("zoo")
+def zoo_group() -> None:
+    """List, fetch and check trained weights.
+
+    Downloads lie under KERAS_HOME (~/.keras), those of the Hugging Face Hub under HF_HOME.
+    HF_HUB_OFFLINE=1 forbids the network.
+    """
+
+
+@zoo_group.command("list")
+@click.argument("pattern", default="*")
+@click.option("--task", type=click.Choice(entries.TASKS), help="Only entries for this.")
+@_JSON
+def list_command(pattern: str, task: str | None, as_json: bool) -> None:
+    """List the entries whose names match PATTERN, for example '*mobile*'.
+
+    MB is the size of the file, or where it is not there yet of the weights as 32-bit
+    floats. A top-1 accuracy with a star is published and was not measured by us.
+    """
+    with _said_in_one_line():
+        found = [entries.entry(name) for name in entries.find(pattern, task)]
+        if not found:
+            raise ValueError(f"no entry matches {pattern!r}: `keras-nasnet zoo list` prints all")
+        rows = [_row(data) for data in found]
+    if as_json:
+        for row in rows:
+            click.echo(json.dumps(row))
+    else:
+        click.echo(_table(rows))
+
+
+@zoo_group.command("info")
+@click.argument("name")
+@_JSON
+def info_command(name: str, as_json: bool) -> None:
+    """Print all that the catalog says about an entry."""
+    with _said_in_one_line():
+        data = entries.entry(name)
+        data |= {"cached": str(found) if (found := fetch.on_this_machine(data)) else None}
+    if as_json:
+        click.echo(json.dumps(data, default=str))
+        return
+    if classes := data.pop("class_names", None):
+        data["classes"] = len(classes)
+    for key, value in _flat(data):
+        click.echo(f"{key:<28} {value}")
+
+
+@zoo_group.command("download")
+@_NAMES
+@_JSON
+def download_command(names: tuple[str, ...], as_json: bool) -> None:
+    """Download the files of entries, and print where they are."""
+    _each(names, lambda name: {"name": name, "path": str(fetch.path(name))}, as_json)
+
+
+@zoo_group.command("verify")
+@click.argument("names", metavar="[NAME...]", nargs=-1)
+@_JSON
+def verify_command(names: tuple[str, ...], as_json: bool) -> None:
+    """Check the files of entries against their checksums; by default of all that are cached.
+
+    A download that is wrong is deleted. Exit code 2 if one was.
+    """
+
+    def verify(name: str) -> dict[str, Any]:
+        paths = fetch.verify(name)
+        if not paths and asked:
+            raise ValueError(f"{name}: not in the cache; `keras-nasnet zoo download {name}` fetches it")
+        return {"name": name, "paths": [str(path) for path in paths]}
+
+    asked = bool(names)
+    _each(names or tuple(entries.names()), verify, as_json)
+
+
+@zoo_group.command("clear")
+@click.argument("names", metavar="[NAME...]", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All entries.")
+@_JSON
+def clear_command(names: tuple[str, ...], everything: bool, as_json: bool) -> None:
+    """Delete what entries have in the cache."""
+    if bool(names) == everything:
+        raise Refused("name the entries whose files shall be deleted, or give --all")
+    _each(
+        tuple(entries.names()) if everything else names,
+        lambda name: {"name": name, "bytes_freed": fetch.clear(name)},
+        as_json,
+    )
+
+
+def _each(names: tuple[str, ...], act: Any, as_json: bool) -> None:
+    """Prints what `act` returns for each name; errors are said as they come, and make the exit code 2."""
+    failed = False
+    for name in names:
+        try:
+            result = act(name)
+        except ValueError as error:
+            click.echo(f"Error: {' '.join(str(error).split())}", err=True)
+            failed = True
+            continue
+        if as_json:
+            click.echo(json.dumps(result))
+            continue
+        for key, value in result.items():
+            for item in value if isinstance(value, list) else [value]:
+                if key != "name" and item != 0:
+                    click.echo(f"{name}  {item}" if key != "bytes_freed" else f"{name}  {item / 1e6:.1f} MB freed")
+    if failed:
+        raise SystemExit(2)
+
+
+@contextlib.contextmanager
+def _said_in_one_line() -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise Refused(error) from None
+
+
+def _row(data: dict[str, Any]) -> dict[str, Any]:
+    found = fetch.on_this_machine(data)
+    results = [(result["value"], published) for published in (False, True) for result in _top1(data, published)]
+    value, published = results[0] if results else (None, None)
+    return {
+        "name": data["name"],
+        "task": data["task"],
+        "bytes": found.stat().st_size if found else 4 * data["parameters"],
+        "parameters": data["parameters"],
+        "mult_adds": data["mult_adds"],
+        "top1": value,
+        "top1_is": None if value is None else "published" if published else "measured",
+        "licence": data["licence"],
+        "cached": found is not None,
+    }
+
+
+def _top1(data: dict[str, Any], published: bool) -> list[dict[str, Any]]:
+    return [result for result in data["published" if published else "metrics"] if result["name"] == "top1"]
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    lines = [["name", "task", "MB", "parameters", "mult-adds", "top-1", "licence", "cached"]]
+    for row in rows:
+        star = "*" if row["top1_is"] == "published" else " "
+        lines.append(
+            [
+                row["name"],
+                row["task"],
+                f"{row['bytes'] / 1e6:.1f}",
+                f"{row['parameters'] / 1e6:.2f}M",
+                f"{row['mult_adds'] / 1e6:.0f}M",
+                "" if row["top1"] is None else f"{100 * row['top1']:.2f} %{star}",
+                row["licence"],
+                "yes" if row["cached"] else "no",
+            ]
+        )
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    numbers = range(2, 6)
+    return "\n".join(
+        "  ".join(
+            text.rjust(width) if column in numbers else text.ljust(width)
+            for column, (text, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def _flat(data: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in data.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            for item in value:
+                yield from _flat(item, f"{prefix}{key}.")
+        elif value != []:
+            yield f"{prefix}{key}", value

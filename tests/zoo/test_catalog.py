@@ -1,0 +1,97 @@
+"""What the catalog says fits the networks that it names."""
+
+import math
+
+import pytest
+
+import keras_nasnet
+from keras_nasnet import zoo
+from keras_nasnet.applications import VARIANTS
+from keras_nasnet.images import Preprocessing
+from keras_nasnet.zoo.loading import without_random_values
+
+NAMES = zoo.list()
+PUBLIC = {  # source of each public file, and its checksum
+    "nasnet_a_mobile_keras": ("NASNet-mobile.h5", "020fb642bf7360b370c678b08e0adf61"),
+    "nasnet_a_mobile_keras_no_top": ("NASNet-mobile-no-top.h5", "1ed92395b5b598bdda52abe5c0dbfd63"),
+    "nasnet_a_large_keras": ("NASNet-large.h5", "11577c9a518f0070763c2b964a382f17"),
+    "nasnet_a_large_keras_no_top": ("NASNet-large-no-top.h5", "d81d89dc07e6e56530c4e77faddd61b5"),
+    "nasnet_a_mobile_slim": ("nasnet-a_mobile_04_10_2017.tar.gz", "7777886f3de3d733d3a6bf8b80e63555"),
+    "nasnet_a_large_slim": ("nasnet-a_large_04_10_2017.tar.gz", "5286bdbb29bab27c4d3431c70f8becf9"),
+    "nasnet_a_large_timm": (
+        "model.safetensors",
+        "a9852852333c258f0d86b90185580de4bbad1265cb3a9eb1f13165b91bfe638d",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_files(name):
+    source = zoo.info(name)["source"]
+    place = source.get("url", source.get("file")).split("/")[-1]
+    assert (place, source.get("md5", source.get("sha256"))) == PUBLIC[name]
+
+
+def test_averaged_and_raw_weights_are_of_one_file():
+    for size in ("mobile", "large"):
+        averaged, raw = (zoo.info(f"nasnet_a_{size}_slim{end}")["source"] for end in ("", "_raw"))
+        assert averaged["moving_averages"]
+        assert not raw["moving_averages"]
+        assert averaged["url"] == raw["url"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_entry_is_complete(name):
+    data = zoo.info(name)
+    assert data["name"] == name
+    preprocessing = Preprocessing.from_dict(data["preprocessing"])
+    assert [preprocessing.height, preprocessing.width, 3] == data["builder"]["input_shape"]
+    assert ("class_names" in data) == (data["task"] == "classification")
+    if "imagenet" in data["description"].lower() and "class_names" in data:
+        names = data["class_names"]
+        assert (len(names), len(set(names))) == (1000, 1000)
+        assert (names[0], names[207], names[999]) == ("tench", "golden retriever", "toilet tissue")
+
+
+@pytest.mark.parametrize(("size", "variant"), [("mobile", "4_1056"), ("large", "6_4032")])
+def test_builders_are_the_papers_variants(size, variant):
+    expected = VARIANTS[f"nasnet_a_{variant}_imagenet"]
+    for name in zoo.list(f"*_{size}_*"):
+        builder = zoo.info(name)["builder"]
+        for key in ("genotype", "num_blocks", "penultimate_filters", "stem"):
+            assert builder[key] == expected[key]
+        assert builder["skip_reduction"] == expected.get("skip_reduction", False)
+        assert builder["stem_filters"] == expected.get("stem_filters", 32)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if "_large_" in name else ()) for name in NAMES]
+)
+def test_sizes_are_counted(name):
+    data = zoo.info(name)
+    with without_random_values():
+        model = keras_nasnet.NASNet(**data["builder"], classes=len(data.get("class_names", range(1000))))
+    assert sum(math.prod(weight.shape) for weight in model.weights) == data["parameters"]
+    assert keras_nasnet.mult_adds(model) == data["mult_adds"]
+
+
+def test_list():
+    assert zoo.list("*mobile*", task="features") == ["nasnet_a_mobile_keras_no_top"]
+    assert "nasnet_a_large_timm" in zoo.list("*large*", task="classification")
+    assert zoo.list("nothing*") == []
+    with pytest.raises(ValueError, match="choose from classification, features"):
+        zoo.list(task="dance")
+
+
+def test_a_broken_entry_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_NASNET_CATALOG", str(tmp_path))
+    (tmp_path / "own.toml").write_text("description = ")
+    with pytest.raises(ValueError, match=r"own\.toml: not a readable entry"):
+        zoo.info("own")
+    (tmp_path / "own.toml").write_text('description = "d"\n[source]\nformat = "pickle"\nfile = "a"\n')
+    with pytest.raises(ValueError, match=r"no task; .*no source\.format \(one of keras_nasnet,.*no source\.md5"):
+        zoo.info("own")
+    assert "own" in zoo.list()
+    monkeypatch.setenv("KERAS_NASNET_CATALOG", str(tmp_path / "nowhere"))
+    with pytest.raises(ValueError, match="no such folder"):
+        zoo.list()

@@ -1,0 +1,389 @@
+"""Small nets in the formats of the public files, by name: exact, kept, and refused when damaged."""
+
+import gc
+import hashlib
+import io
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+import pytest
+import tomli_w
+from keras.src.legacy.saving import legacy_h5_format
+from safetensors.numpy import save_file
+
+import keras_nasnet
+from keras_nasnet import NASNet, applications, zoo
+from keras_nasnet.zoo import convert, entries, fetch, weights_file
+from keras_nasnet.zoo.convert.keras_h5 import keras_names
+from keras_nasnet.zoo.convert.slim import slim_names
+from keras_nasnet.zoo.convert.timm import timm_names
+from keras_nasnet.zoo.loading import fill
+
+CHECKOUT = Path(__file__).parents[2]
+SMALL = {"num_blocks": 1, "penultimate_filters": 192, "stem_filters": 8, "input_shape": [64, 64, 3]}
+CLASSES = ["a", "b", "c"]
+FORMATS = ("keras_h5", "slim", "timm", "keras_nasnet")
+
+
+def values(model):
+    return {weight.path: keras.ops.convert_to_numpy(weight) for weight in model.weights}
+
+
+def assert_equal(actual, expected):
+    assert actual.keys() == expected.keys()
+    for path, value in actual.items():
+        np.testing.assert_array_equal(value, expected[path], err_msg=path)
+
+
+def write_keras_h5(path, model):
+    names, tensors = keras_names(model), values(model)
+    layers = {}
+    for variable, name in names.items():
+        layers.setdefault(name.split("/")[0], {})[f"{name}:0"] = tensors[variable]
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = [layer.encode() for layer in layers]
+        for layer, weights in layers.items():
+            file.create_group(layer).attrs["weight_names"] = [name.encode() for name in weights]
+            for name, tensor in weights.items():
+                file[layer][name] = tensor
+
+
+def write_slim(path, model):
+    """The raw weights are the averages plus 1."""
+    import tensorflow
+
+    names, tensors = slim_names(model), {}
+    for variable, value in values(model).items():
+        averaged = "/moving_" not in variable
+        tensors[names[variable]] = value + averaged
+        if averaged:
+            tensors[f"{names[variable]}/ExponentialMovingAverage"] = value
+    folder = path.parent / "checkpoint"
+    folder.mkdir()
+    tensorflow.raw_ops.SaveV2(
+        prefix=str(folder / "model.ckpt"),
+        tensor_names=list(tensors),
+        shape_and_slices=[""] * len(tensors),
+        tensors=list(map(tensorflow.constant, tensors.values())),
+    )
+    with tarfile.open(path, "w:gz") as archive:
+        for file in sorted(folder.iterdir()):
+            archive.add(file, file.name)
+
+
+def write_timm(path, model):
+    names, tensors = timm_names(model), {}
+    for variable, value in values(model).items():
+        axes = {2: (1, 0), 4: (2, 3, 0, 1) if variable.endswith("depthwise_kernel") else (3, 2, 0, 1)}
+        tensors[names[variable]] = np.ascontiguousarray(value.transpose(axes.get(value.ndim, range(value.ndim))))
+    save_file(tensors, path)
+
+
+WRITE = {
+    "keras_h5": write_keras_h5,
+    "slim": write_slim,
+    "timm": write_timm,
+    "keras_nasnet": lambda path, model: weights_file.save(model, path),
+}
+
+
+def entry_text(source, **builder):
+    data = {
+        "description": "a small net",
+        "task": "classification",
+        "licence": "none",
+        "parameters": 0,
+        "mult_adds": 0,
+        "class_names": CLASSES,
+        "source": source,
+        "builder": SMALL | builder,
+        "preprocessing": {"height": 64, "width": 64},
+    }
+    return tomli_w.dumps(data)
+
+
+@pytest.fixture(scope="module")
+def nets(tmp_path_factory):
+    """A folder of entries, with the files that they name: one of each format, of one net; and its weights."""
+    folder = tmp_path_factory.mktemp("nets")
+    model = NASNet(**SMALL, classes=len(CLASSES))
+    random = np.random.default_rng(0)
+    for variable in model.weights:
+        variable.assign(random.uniform(0.5, 1, variable.shape))
+    for name in FORMATS:
+        WRITE[name](folder / name, model)
+        digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        source = {"format": name, "file": name, "sha256": digest, "moving_averages": True}
+        (folder / f"small_{name}.toml").write_text(entry_text(source))
+        if name == "slim":
+            (folder / "small_slim_raw.toml").write_text(entry_text(source | {"moving_averages": False}))
+    return folder, values(model)
+
+
+@pytest.fixture
+def expected(nets, tmp_path, monkeypatch):
+    """The weights of all entries; nothing is kept yet."""
+    monkeypatch.setenv("KERAS_NASNET_CATALOG", str(nets[0]))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    return nets[1]
+
+
+def small_model():
+    return NASNet(**SMALL, classes=len(CLASSES))
+
+
+def no_conversion(*arguments, **options):
+    raise AssertionError("converted")
+
+
+def refusal(function, *arguments):
+    with pytest.raises(ValueError) as error:
+        function(*arguments)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+# === Loaded ===
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_weights_are_exact_and_kept(expected, name, monkeypatch):
+    model = zoo.load(f"small_{name}")
+    assert_equal(values(model), expected)
+    assert model.class_names == tuple(CLASSES)
+    assert model.preprocess(np.zeros((70, 80, 3), np.uint8)).shape == (1, 64, 64, 3)
+    kept = fetch.kept(zoo.info(f"small_{name}"))
+    assert kept.exists() == (name != "keras_nasnet")
+    for function in ("from_keras", "from_slim_archive", "from_timm"):
+        monkeypatch.setattr(convert, function, no_conversion)
+    second = keras_nasnet.load(f"small_{name}")
+    assert_equal(values(second), expected)
+    images = np.random.default_rng(0).uniform(-1, 1, (2, 64, 64, 3)).astype("float32")
+    np.testing.assert_array_equal(*(keras.ops.convert_to_numpy(net(images)) for net in (model, second)))
+    assert len(zoo.verify(f"small_{name}")) == 1 + kept.exists()
+
+
+def test_raw_weights_instead_of_averages(expected):
+    for path, value in values(zoo.load("small_slim_raw")).items():
+        np.testing.assert_array_equal(value, expected[path] + ("/moving_" not in path), err_msg=path)
+    assert_equal(values(zoo.load("small_slim")), expected)
+
+
+def test_kernels_are_random_again(expected):
+    zoo.load("small_timm")
+    assert np.std(values(small_model())["stem_convolution/kernel"]) > 0
+
+
+@pytest.mark.parametrize("name", ["keras_h5", "keras_nasnet"])
+def test_fill_leaves_out_the_classifier(expected, name):
+    for _ in range(2):  # converted, then kept
+        model = NASNet(**SMALL | {"input_shape": [96, 64, 3]}, include_top=False)
+        fill(f"small_{name}", model)
+        assert_equal(values(model), {path: expected[path] for path in values(model)})
+
+
+@pytest.mark.parametrize("name", ["keras_h5", "keras_nasnet"])
+def test_fill_refuses_another_model_and_keeps_the_file(expected, name):
+    zoo.load(f"small_{name}")
+    model = NASNet(**SMALL, classes=4)
+    before = values(model)
+    assert "is not for this model: predictions/bias" in refusal(fill, f"small_{name}", model)
+    assert_equal(values(model), before)
+    assert zoo.load(f"small_{name}")
+
+
+def test_a_cache_that_cannot_be_written_costs_the_conversion_only(expected, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "file"))
+    assert_equal(values(zoo.load("small_timm")), expected)
+
+
+def test_applications_take_names(expected, monkeypatch):
+    small = {key: value for key, value in SMALL.items() if key != "input_shape"}
+    monkeypatch.setitem(applications.VARIANTS, "nasnet_a_6_4032_imagenet", small)
+    model = keras_nasnet.NASNetLarge(weights="small_timm", classes=3, classifier_activation=None)
+    assert_equal(values(model), expected)
+    monkeypatch.setitem(applications._BEST, ("nasnet_a_6_4032_imagenet", False), "small_slim")
+    model = keras_nasnet.NASNetLarge(include_top=False, pooling="avg", input_shape=(64, 96, 3))
+    assert_equal(values(model), {path: expected[path] for path in values(model)})
+
+
+def test_best_entries_have_the_best_published_results():
+    for size, name in (("mobile", "4_1056"), ("large", "6_4032")):
+        chosen = applications._BEST[f"nasnet_a_{name}_imagenet", True]
+        results = {
+            name: result["value"] for name in zoo.list(f"nasnet_a_{size}_*") for result in zoo.info(name)["published"]
+        }
+        assert len(results) >= 2
+        assert chosen == max(results, key=results.get)
+
+
+# === Refused ===
+
+
+def test_tar_files_cannot_leave_the_folder(expected, tmp_path):
+    for number, change in enumerate(({"name": "../outside.index"}, {"type": tarfile.SYMTYPE, "linkname": "/etc"})):
+        path = tmp_path / f"{number}.tar.gz"
+        with tarfile.open(path, "w:gz") as archive:
+            member = tarfile.TarInfo("model.ckpt.index")
+            for key, value in change.items():
+                setattr(member, key, value)
+            archive.addfile(member, io.BytesIO())
+        assert "cannot be unpacked" in refusal(convert.from_slim_archive, path, small_model())
+    with tarfile.open(tmp_path / "empty.tar.gz", "w:gz"):
+        pass
+    assert "has 0 checkpoints" in refusal(convert.from_slim_archive, tmp_path / "empty.tar.gz", small_model())
+
+
+def test_a_kept_file_that_is_damaged(expected):
+    zoo.load("small_timm")
+    kept = fetch.kept(zoo.info("small_timm"))
+    for act in (zoo.verify, zoo.load, lambda name: fill(name, small_model())):
+        content = bytearray(kept.read_bytes())
+        content[-5] ^= 1
+        kept.write_bytes(content)
+        assert "the file is deleted" in refusal(act, "small_timm")
+        assert not kept.exists()
+        assert_equal(values(zoo.load("small_timm")), expected)
+
+
+def test_kill_9_while_the_weights_are_kept(expected, tmp_path):
+    """Whenever it comes, what is left loads or is absent."""
+    code = (
+        "import keras_nasnet.zoo.loading as load, keras_nasnet.zoo.weights_file as file, os, signal\n"
+        "real = file.os.replace\n"
+        "file.os.replace = lambda *names: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "load.load('small_timm')"
+    )
+    environment = os.environ | {"PYTHONPATH": str(CHECKOUT)}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False)
+    assert result.returncode == -signal.SIGKILL, result.stderr
+    kept = fetch.kept(zoo.info("small_timm"))
+    assert list(kept.parent.iterdir())
+    assert not kept.exists()
+    assert_equal(values(zoo.load("small_timm")), expected)
+
+
+# === Fuzz ===
+
+
+def damaged(content, random):
+    """Cut off at random, or with 1 to 3 bytes changed; half of the changes are among the first 2000 bytes."""
+    content = bytearray(content)
+    if random.random() < 0.3:
+        return bytes(content[: random.integers(len(content))])
+    for _ in range(random.integers(1, 4)):
+        end = min(len(content), 2000) if random.random() < 0.5 else len(content)
+        content[random.integers(end)] ^= int(random.integers(1, 256))
+    return bytes(content)
+
+
+CASES = [pytest.param(20, id="20"), pytest.param(500, id="500", marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("cases", CASES)
+@pytest.mark.parametrize("name", [*FORMATS, "kept"])
+def test_damaged_files_of_the_catalog(expected, nets, tmp_path, monkeypatch, name, cases):
+    """By name: an error of one line, never other weights."""
+    if name == "kept":
+        zoo.load("small_timm")
+        entry, file = "small_timm", fetch.kept(zoo.info("small_timm"))
+    else:
+        (tmp_path / "catalog").mkdir()
+        entry, file = f"small_{name}", tmp_path / "catalog" / name
+        (tmp_path / "catalog" / f"{entry}.toml").write_bytes((nets[0] / f"{entry}.toml").read_bytes())
+        file.write_bytes((nets[0] / name).read_bytes())
+        monkeypatch.setenv("KERAS_NASNET_CATALOG", str(tmp_path / "catalog"))
+    content, random = file.read_bytes(), np.random.default_rng(cases)
+    model = small_model()
+    before = values(model)
+    for _ in range(cases):
+        changed = damaged(content, random)
+        if changed != content:
+            file.write_bytes(changed)
+            if name == "kept":
+                refusal(fill, entry, model)
+            else:
+                refusal(zoo.path, entry)
+                refusal(zoo.load, entry)
+    assert_equal(values(model), before)
+    file.write_bytes(content)
+    assert_equal(values(zoo.load(entry)), expected)
+
+
+@pytest.mark.parametrize("cases", CASES)
+@pytest.mark.parametrize("name", FORMATS)
+def test_damaged_files_given_to_the_readers(expected, nets, tmp_path, name, cases):
+    """Without a checksum beside it: an error of one line and the model as it was, or all weights read."""
+    read = {
+        "keras_h5": convert.from_keras,
+        "slim": convert.from_slim_archive,
+        "timm": convert.from_timm,
+        "keras_nasnet": weights_file.load,
+    }[name]
+    content, random = (nets[0] / name).read_bytes(), np.random.default_rng(cases)
+    model = small_model()
+    for _ in range(cases):
+        (tmp_path / "weights").write_bytes(damaged(content, random))
+        started = time.monotonic()
+        try:
+            read(tmp_path / "weights", model)
+        except ValueError as error:
+            assert "\n" not in str(error), error
+            continue
+        finally:
+            assert time.monotonic() - started < 30
+        if name == "keras_nasnet":  # with a checksum in it
+            assert_equal(values(model), expected)
+
+
+# === Speed ===
+
+
+@pytest.mark.slow
+def test_the_second_load_takes_half_of_what_keras_applications_takes(tmp_path, monkeypatch):
+    """Both check the file in their cache, build and load; the same generated weights; the better of two times each."""
+    path = tmp_path / "models" / "nasnet_large.h5"  # its name and place in Keras' cache
+    path.parent.mkdir()
+    source = keras.applications.NASNetLarge(weights=None)
+    with h5py.File(path, "w") as file:
+        legacy_h5_format.save_weights_to_hdf5_group(file, source)
+    del source
+    checksum = hashlib.md5(path.read_bytes()).hexdigest()
+
+    get_file = keras.utils.get_file
+    monkeypatch.setattr(
+        keras.src.applications.nasnet.file_utils,
+        "get_file",
+        lambda name, origin, cache_subdir, file_hash: get_file(
+            name, origin, cache_subdir=cache_subdir, file_hash=checksum, cache_dir=tmp_path
+        ),
+    )
+    data = entries.entry("nasnet_a_large_keras")
+    data["source"] = {"format": "keras_h5", "file": str(path), "md5": checksum}
+    (tmp_path / "nasnet_a_large_keras.toml").write_text(tomli_w.dumps(data))
+    monkeypatch.setenv("KERAS_NASNET_CATALOG", str(tmp_path))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    zoo.load("nasnet_a_large_keras")
+
+    def seconds(act):
+        keras.backend.clear_session()
+        gc.collect()
+        started = time.perf_counter()
+        act()
+        return time.perf_counter() - started
+
+    theirs, ours = [], []
+    for _ in range(2):
+        theirs.append(seconds(lambda: keras.applications.NASNetLarge(weights="imagenet")))
+        ours.append(seconds(lambda: zoo.load("nasnet_a_large_keras")))
+    print(f"keras.applications {min(theirs):.1f} s, second load {min(ours):.1f} s")
+    assert min(ours) <= min(theirs) / 2

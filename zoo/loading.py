@@ -1,0 +1,187 @@
+"""Models by name from the catalog, or from `.keras` files. Imports Keras only when it loads."""
+
+import contextlib
+import os
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from keras_nasnet.zoo import fetch
+from keras_nasnet.zoo.entries import entry, names
+
+if TYPE_CHECKING:
+    from keras_nasnet.model import NASNet
+
+__all__ = ["check", "entry", "fill", "load", "names"]
+
+
+def check(name_or_path: str | os.PathLike[str]) -> None:
+    """Checks cheaply that `load` will find something.
+
+    Raises:
+        ValueError: as `load` does, but for files that only look like Keras files.
+    """
+    text = os.fspath(name_or_path)
+    if text in names():
+        return
+    path = Path(text)
+    if not path.exists():
+        if path.name == text and path.suffix != ".keras":  # meant as a name
+            entry(text)
+        raise ValueError(f"{text}: no such file")
+    if not (path.suffix == ".keras" and path.is_file() and zipfile.is_zipfile(path)):
+        raise ValueError(f"{text}: not a .keras file")
+
+
+def load(name_or_path: str | os.PathLike[str]) -> "NASNet":
+    """Loads a NASNet with its weights, `preprocess` and `class_names`.
+
+    What is not on this machine is downloaded. Weights in another format than ours are
+    converted the first time, and kept beside the downloads as safetensors.
+
+    Args:
+        name_or_path: a name from `names()`, or the path of a `.keras` file.
+
+    Raises:
+        ValueError: if there is no such name or file, the file holds no NASNet, or a download
+            fails or is not the file that it should be.
+    """
+    check(name_or_path)
+    text = os.fspath(name_or_path)
+    return _load_entry(entry(text)) if text in names() else _load_keras_file(text)
+
+
+def fill(name: str, model: "NASNet") -> None:
+    """Fills a model with the weights of an entry; it may lack the classifiers, and be of another input size.
+
+    Raises:
+        ValueError: as `load` does, or if the weights are not for this model, which is left as
+            it was.
+    """
+    import keras
+
+    from keras_nasnet.zoo import weights_file
+
+    data = entry(name)
+    if _is_ours(data):
+        weights_file.load(fetch.fetch(data), model, unused=_HEADS)
+    elif fetch.kept(data).exists():
+        with fetch.deleted_on(weights_file.Damaged, fetch.kept(data)):
+            weights_file.load(fetch.kept(data), model, unused=_HEADS)
+    else:
+        whole = _load_entry(data)  # converts; kept for the next time
+        tensors = {variable.path: keras.ops.convert_to_numpy(variable) for variable in whole.weights}
+        weights_file.assign(name, tensors, model, unused=_HEADS)
+
+
+_HEADS = ("predictions/", "auxiliary_")  # of which a model for features has none
+
+
+def _is_ours(data: dict[str, Any]) -> bool:
+    """Whether the source is in our own format and needs no conversion."""
+    return data["source"]["format"] == "keras_nasnet"
+
+
+def _load_entry(data: dict[str, Any]) -> "NASNet":
+    from keras_nasnet.zoo import weights_file
+
+    kept = fetch.kept(data)
+    if _is_ours(data):
+        source = fetch.fetch(data)
+        model = _build(data)
+        weights_file.load(source, model)
+    elif kept.exists():
+        # Read and checked while the model is built.
+        with fetch.deleted_on(ValueError, kept), ThreadPoolExecutor(1) as thread:  # also of another version of the net
+            tensors = thread.submit(weights_file.read, kept)
+            model = _build(data)
+            weights_file.assign(kept, tensors.result(), model)
+    else:
+        source = fetch.fetch(data)
+        model = _build(data)
+        _convert(source, data["source"], model)
+        with contextlib.suppress(OSError):  # where it cannot be kept it is converted again next time
+            weights_file.save(model, kept)
+    return model
+
+
+def _build(data: dict[str, Any]) -> "NASNet":
+    from keras_nasnet.model import NASNet
+
+    names = data.get("class_names")
+    with without_random_values():
+        return NASNet(
+            **data["builder"] | ({"classes": len(names)} if names else {}),
+            class_names=names,
+            preprocessing=data["preprocessing"],
+            name=data["name"],
+        )
+
+
+def _convert(path: Path, source: dict[str, Any], model: "NASNet") -> None:
+    from keras_nasnet.zoo import convert
+
+    if source["format"] == "keras_h5":
+        convert.from_keras(path, model)
+    elif source["format"] == "timm":
+        convert.from_timm(path, model)
+    else:
+        convert.from_slim_archive(path, model, ema=source["moving_averages"])
+
+
+@contextlib.contextmanager
+def without_random_values() -> Iterator[None]:
+    """Makes models quickly whose weights are read right after: their kernels start at zero.
+
+    Takes a third of the time for NASNetLarge on TensorFlow. Not for threads that build other
+    models meanwhile.
+    """
+    import keras
+
+    def zeros(self: Any, shape: Any, dtype: Any = None, **options: Any) -> Any:
+        return keras.ops.zeros(shape, dtype)
+
+    with _replaced(keras.initializers.VarianceScaling, "__call__", zeros):  # that of all kernels
+        if keras.backend.backend() != "tensorflow":
+            yield
+            return
+        import tensorflow
+
+        initialize = keras.Variable._initialize_with_initializer
+
+        def initialize_at_the_root(self: Any, initializer: Any) -> None:
+            # TensorFlow prepares an operation for each name in its own scope, but one for all "kernel"
+            # of the same shape. Keras' paths are not made of these names.
+            with tensorflow.name_scope(""):
+                initialize(self, initializer)
+
+        with _replaced(keras.Variable, "_initialize_with_initializer", initialize_at_the_root):
+            yield
+
+
+@contextlib.contextmanager
+def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """Gives a class another method for a while."""
+    original = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, original)
+
+
+def _load_keras_file(path: str) -> "NASNet":
+    import keras
+
+    from keras_nasnet.model import NASNet
+
+    try:
+        model = keras.saving.load_model(path, compile=False)
+    except Exception as error:  # damaged files raise anything
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{path}: cannot be loaded ({text[:200]})") from error
+    if not isinstance(model, NASNet):
+        raise ValueError(f"{path}: holds a {type(model).__name__}, not a NASNet")
+    return model
