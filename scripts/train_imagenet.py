@@ -20,8 +20,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import click
 
-from keras_nasnet.cli.train import STRATEGIES, said_in_one_line
-from keras_nasnet.training.recipe import get_recipe
+from keras_nasnet.cli.train import said_in_one_line
+from keras_nasnet.training.recipe import STRATEGIES, get_recipe
 
 
 @click.command(help=(__doc__ or "").replace("\n\n", "\n\n\b\n"))

@@ -9,9 +9,7 @@ from pathlib import Path
 import click
 
 from keras_nasnet.cli.refused import Refused
-from keras_nasnet.training.recipe import RECIPES, get_recipe
-
-STRATEGIES = ("default", "mirrored", "multiworker", "central")
+from keras_nasnet.training.recipe import RECIPES, STRATEGIES, get_recipe
 
 
 @click.command("train")

@@ -13,7 +13,8 @@ from typing import Any
 import keras
 import numpy as np
 
-STRATEGIES = ("default", "mirrored", "multiworker", "central")
+from keras_nasnet.training.recipe import STRATEGIES
+
 START_SECONDS = 300.0  # the longest wait for other workers to come up
 _SAY_SECONDS = 5.0  # a wait of more than this is worth a line
 

@@ -13,10 +13,9 @@ from keras_nasnet.applications import VARIANTS
 from keras_nasnet.batch_norm import BatchNormalization
 from keras_nasnet.images import Preprocessing
 from keras_nasnet.model import NASNet
+from keras_nasnet.training.data import crop
 from keras_nasnet.training.optimizer import is_head
 from keras_nasnet.training.recipe import Recipe
-
-EVALUATION_CROP = {"inception": 0.875}
 
 
 def make_network(recipe: Recipe, class_names: Sequence[str]) -> NASNet:
@@ -33,7 +32,7 @@ def make_network(recipe: Recipe, class_names: Sequence[str]) -> NASNet:
         pretrained = _load(recipe.variant)
         config = pretrained.get_config()
         preprocessing = replace(pretrained.preprocessing, height=recipe.image_size[0], width=recipe.image_size[1])
-    crop = EVALUATION_CROP.get(recipe.augmentation, 1.0)
+    crop_fraction = crop.EVALUATION if recipe.augmentation == "inception" else 1.0
     options: dict[str, Any] = {
         "include_top": True,
         "pooling": None,
@@ -41,7 +40,7 @@ def make_network(recipe: Recipe, class_names: Sequence[str]) -> NASNet:
         "class_names": list(class_names),
         "classifier_activation": None,
         "input_shape": (*recipe.image_size, 3),
-        "preprocessing": replace(preprocessing, crop_fraction=crop),
+        "preprocessing": replace(preprocessing, crop_fraction=crop_fraction),
         "auxiliary_head": recipe.auxiliary_weight > 0,
         "drop_path_rate": recipe.drop_path_rate,
         "dropout": recipe.dropout,

@@ -12,6 +12,7 @@ import tomli_w
 OPTIMIZERS = ("sgd", "rmsprop")
 SCHEDULES = ("cosine", "exponential", "one_cycle", "constant")
 AUGMENTATIONS = ("none", "flip", "pad_crop_flip", "inception")
+STRATEGIES = ("default", "mirrored", "multiworker", "central")  # no recipe names one: see `distribution.Devices`
 DTYPES = ("float32", "mixed_bfloat16", "mixed_float16")
 
 

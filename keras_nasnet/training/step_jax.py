@@ -45,7 +45,8 @@ class JaxStep:
     def train(self, images: Any, labels: Any, progress: float) -> dict[str, Any]:
         if self._values is None:
             # Copies: a step gives its input state's memory away.
-            self._values = tuple([jax.numpy.array(v.value) for v in group] for group in self._groups())  # type: ignore[assignment]
+            trainable, others, slots = ([jax.numpy.array(v.value) for v in group] for group in self._groups())
+            self._values = trainable, others, slots
         self._values, sums = self._train(self._values, _place(images), _place(labels), progress)
         self._synced = False
         return sums

@@ -106,7 +106,7 @@ def test_mixed_precision_learns_too(tmp_path, dtype):
     assert keras.config.dtype_policy().name == "float32"
 
 
-def test_class_weights_help_the_rare_class(tmp_path):
+def test_class_weights_are_inverse_to_the_counts(tmp_path):
     images, labels = arrays(200, 0)
     few = np.concatenate(
         [np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)[:4], np.flatnonzero(labels == 2)[:4]]
