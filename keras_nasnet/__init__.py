@@ -7,6 +7,8 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
+from keras_nasnet import registration
+
 if TYPE_CHECKING:
     from keras_nasnet.applications import NASNetLarge as NASNetLarge
     from keras_nasnet.applications import NASNetMobile as NASNetMobile
@@ -57,6 +59,9 @@ __all__ = sorted(_MODULES)
 _folder = os.path.dirname(os.path.abspath(__file__))
 if not os.path.isdir(os.path.join(_folder, "zoo")):
     __path__.append(os.path.dirname(_folder))
+
+
+registration.register()
 
 
 def __getattr__(name: str) -> Any:

@@ -120,9 +120,10 @@ def NASNetMobile(
             ImageNet weights.
         include_top: whether the classifier is there.
         weights: "imagenet" downloads the best at the first use (below); None starts at
-            random; a name of `keras_nasnet.zoo.list()` takes those; or the path of a file of
-            `keras_nasnet.zoo.weights_file` (.safetensors) or of Keras (.weights.h5) for this
-            model.
+            random; a name of `keras_nasnet.zoo.list()` takes those; or the path of a file in
+            any format of `keras_nasnet.zoo.formats`: those of other code (.h5 of
+            `keras.applications`, .safetensors or .pth of timm, .tar.gz of TF-slim) come with
+            that code's pools.
         input_tensor: a Keras tensor to build on.
         pooling: without top, None, "avg" or "max".
         classes: number of classes; 1000 with "imagenet" and top.
@@ -200,7 +201,7 @@ def _application(
     if weights is not None and classifier_activation not in (None, "softmax"):
         raise ValueError(f"classifier_activation is {classifier_activation!r}: with weights it is None or 'softmax'")
     # Late: the core knows of the zoo only here.
-    from keras_nasnet.zoo import entries, loading, weights_file
+    from keras_nasnet.zoo import entries, formats, loading
 
     entry = None
     if weights == "imagenet":
@@ -222,18 +223,16 @@ def _application(
         "classifier_activation": classifier_activation,
         "name": name,
     }
-    if entry is not None:
-        with loading.without_random_values():
-            model = variant(
-                variant_name, pool_padding=entries.entry(entry)["builder"].get("pool_padding", "same"), **options
-            )
-        loading.fill(entry, model)
-        return model
-    model = variant(variant_name, **options)
     if weights is None:
-        return model
-    if str(weights).endswith(".safetensors"):
-        weights_file.load(weights, model)
+        return variant(variant_name, **options)
+    if entry is not None:
+        padding = entries.entry(entry)["builder"].get("pool_padding", "same")
     else:
-        model.load_weights(weights)
+        padding = formats.POOL_PADDINGS.get(formats.by_content(weights), "same")
+    with loading.without_random_values():
+        model = variant(variant_name, pool_padding=padding, **options)
+    if entry is not None:
+        loading.fill(entry, model)
+    else:
+        formats.load_weights(weights, model)
     return model

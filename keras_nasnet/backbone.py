@@ -84,7 +84,7 @@ class NASNetBackbone(keras.Model):
         self.channels = {level: tensor.shape[body.channel_axis] for level, tensor in self.pyramid_outputs.items()}
 
     def get_config(self) -> dict[str, Any]:
-        return self._config | {"name": self.name}
+        return self._config | {"name": self.name, "trainable": self.trainable}
 
     def split_at(self, cell: int | str) -> tuple[keras.Model, keras.Model]:
         """Cuts the network behind a cell, as the paper's two-stage detector does.

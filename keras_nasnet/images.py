@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -20,17 +20,22 @@ _RESAMPLING = {
 }
 
 
-def read_image(path: str | os.PathLike[str]) -> Image.Image:
+def read_image(file: str | os.PathLike[str] | BinaryIO, name: str | None = None) -> Image.Image:
     """Reads an image file as RGB, upright.
 
     EXIF orientation is applied; grey, palette and CMYK become RGB; what is transparent
     becomes white; of an animation the first frame is taken.
 
+    Args:
+        file: its path, or the open file.
+        name: by which messages call it; default: its path.
+
     Raises:
         ValueError: if the file is missing, unreadable, broken, or no image; names it.
     """
+    path = name or file
     try:
-        with Image.open(path) as image:
+        with Image.open(file) as image:
             image.load()
             return to_rgb(ImageOps.exif_transpose(image))
     except FileNotFoundError:

@@ -3,6 +3,7 @@
     python scripts/train_cifar10.py                          # the released recipe: 600 epochs
     python scripts/train_cifar10.py --recipe cifar10_cutout
     python scripts/train_cifar10.py --recipe cifar10_short   # 60 epochs, bfloat16, cutout
+    python scripts/train_cifar10.py --curve --out runs/cifar10   # the epochs so far
 
 The same command goes on with a run that was interrupted: all it needs is the folder's
 checkpoint.safetensors and recipe.toml, which may have come from another machine. Data
@@ -11,8 +12,6 @@ KERAS_BACKEND=jax needs no TensorFlow; `--write-npz cifar10.npz` makes that file
 """
 
 import datetime
-import os
-import platform
 import sys
 from pathlib import Path
 
@@ -20,23 +19,35 @@ import click
 import keras
 
 from keras_nasnet.cli.train import said_in_one_line
-from keras_nasnet.training import get_recipe, open_dataset, train
+from keras_nasnet.hardware import hardware
+from keras_nasnet.training import RECIPES, get_recipe, open_dataset, train
 from keras_nasnet.training.data import datasets
 from keras_nasnet.training.history import read_history
 
 PUBLISHED = {"cifar10": "3.41 % (600 epochs)", "cifar10_cutout": "2.65 % (600 epochs)"}
 
 
-def device() -> str:
-    """Names what computes."""
-    gpus = keras.distribution.list_devices("gpu")
-    if not gpus:
-        return f"{os.cpu_count()} CPU cores, {platform.machine()}"
-    if keras.backend.backend() == "jax":
-        import jax
+def print_curve(folder: Path) -> None:
+    """Prints the finished epochs of a run as a table, and the run's recipe."""
+    recipe = get_recipe(folder / "recipe.toml")
+    rows = read_history(folder / "history.csv")
+    print("| epoch | loss | training accuracy | held-out accuracy | learning rate | minutes |")
+    print("|---|---|---|---|---|---|")
+    for row in rows:
+        numbers = {name: value for name, value in row.items() if value is not None}
+        held_out = f"{100 * numbers['validation_accuracy']:.2f} %" if "validation_accuracy" in numbers else ""
+        print(
+            f"| {numbers['epoch']:.0f} of {recipe.epochs} | {numbers['loss']:.3f} | {100 * numbers['accuracy']:.2f} % "
+            f"| {held_out} | {numbers['learning_rate']:.5f} | {numbers['seconds'] / 60:.0f} |"
+        )
+    changed = recipe.to_dict().items() - get_recipe(recipe.name).to_dict().items() if recipe.name in RECIPES else set()
+    settings = ", ".join(f"{name} = {value}" for name, value in sorted(changed)) or "nothing changed"
+    print(f"\nRecipe {recipe.name} ({settings}); {conditions(recipe.seed)}")
 
-        return f"{len(gpus)} x {jax.devices()[0].device_kind}"
-    return f"{len(gpus)} GPU"
+
+def conditions(seed: int) -> str:
+    """What stands beside every number."""
+    return f"{hardware()}, keras {keras.__version__} on {keras.backend.backend()}, seed {seed}, {datetime.date.today()}"
 
 
 @click.command(help=__doc__.splitlines()[0])
@@ -46,6 +57,7 @@ def device() -> str:
 @click.option("--out", type=click.Path(path_type=Path), help="The run's folder.  [default: runs/RECIPE]")
 @click.option("--strategy", default="default", show_default=True)
 @click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Replace a setting.")
+@click.option("--curve", is_flag=True, help="Only print the epochs that the run has finished.")
 @click.option("--write-npz", type=click.Path(path_type=Path), help="Only write the dataset to this file.")
 def main(
     name: str,
@@ -54,6 +66,7 @@ def main(
     out: Path | None,
     strategy: str,
     assignments: tuple[str, ...],
+    curve: bool,
     write_npz: Path | None,
 ) -> None:
     with said_in_one_line():
@@ -62,6 +75,9 @@ def main(
             return
         recipe = get_recipe(name).with_settings(*assignments)
         out = out or Path("runs") / recipe.name
+        if curve:
+            print_curve(out)
+            return
         result = train(recipe, out, data=data, data_dir=data_dir, strategy=strategy, resume=True)
     if result.test is None:
         sys.exit("the dataset has no test images")
@@ -71,8 +87,7 @@ def main(
     print(
         f"| {recipe.name} | {result.epochs} | {100 * (1 - result.test.accuracy):.2f} % "
         f"| {PUBLISHED.get(recipe.name, '')} | {hours:.1f} | {result.network.count_params():,} "
-        f"| {device()}, keras {keras.__version__} on {keras.backend.backend()}, seed {recipe.seed}, "
-        f"{datetime.date.today()} |"
+        f"| {conditions(recipe.seed)} |"
     )
 
 

@@ -89,7 +89,12 @@ def test_no_such_cut(cell):
 def test_saved_backbone_is_the_same(tmp_path):
     backbone = small(genotype="nasnet_c", penultimate_filters=40, stem="cifar", input_shape=(32, 40, 3))
     backbone.save(tmp_path / "backbone.keras")
+    backbone.trainable = False
+    backbone.save(tmp_path / "frozen.keras")
+    assert not keras.saving.load_model(tmp_path / "frozen.keras").trainable_variables
+    backbone.trainable = True
     loaded = keras.saving.load_model(tmp_path / "backbone.keras")
+    assert len(loaded.trainable_variables) == len(backbone.trainable_variables)
     assert type(loaded) is NASNetBackbone and loaded.get_config() == backbone.get_config()
     assert loaded.strides == backbone.strides
     inputs = images(1, 32, 40, 3)

@@ -13,7 +13,8 @@
 
 from keras_nasnet.zoo.entries import entry as info
 from keras_nasnet.zoo.entries import find as list
+from keras_nasnet.zoo.evaluation import evaluate
 from keras_nasnet.zoo.fetch import path, verify
 from keras_nasnet.zoo.loading import load
 
-__all__ = ["info", "list", "load", "path", "verify"]
+__all__ = ["evaluate", "info", "list", "load", "path", "verify"]

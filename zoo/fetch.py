@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from keras_nasnet.zoo import checksum
+from keras_nasnet.zoo import checksum, hub
 from keras_nasnet.zoo.entries import entry
 
 
@@ -42,7 +42,7 @@ def fetch(data: dict[str, Any]) -> Path:
             return found  # checked
         if "repo" not in source:
             raise ValueError(f"{source['file']}: no such file")
-        found = _fetch_from_hub(source)
+        found = hub.download_file(source["repo"], source["file"], source["revision"])
     checksum.check(found, *checksum.expected(source), delete=_is_ours(source))
     return found
 
@@ -153,13 +153,3 @@ def _address(url: str) -> str:
 
 def _offline() -> bool:
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
-
-
-def _fetch_from_hub(source: dict[str, Any]) -> Path:
-    from huggingface_hub import hf_hub_download
-
-    try:
-        return Path(hf_hub_download(source["repo"], source["file"], revision=source["revision"]))
-    except Exception as error:  # of its own kinds, of its HTTP client's, and OSError
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"{source['repo']}/{source['file']} cannot be downloaded: {reason[:300]}") from None

@@ -1,4 +1,4 @@
-"""Models by name from the catalog, or from `.keras` files. Imports Keras only when it loads."""
+"""Models by name from the catalog, from the Hub, or from files and folders. Imports Keras only when it loads."""
 
 import contextlib
 import os
@@ -8,30 +8,38 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_nasnet.zoo import fetch
+from keras_nasnet.zoo import fetch, hub, model_folder
 from keras_nasnet.zoo.entries import entry, names
 
 if TYPE_CHECKING:
     from keras_nasnet.model import NASNet
 
-__all__ = ["check", "entry", "fill", "load", "names"]
+__all__ = ["RUN_FILE", "check", "entry", "fill", "load", "names"]
+
+RUN_FILE = "model.keras"  # what a training run leaves in its folder
 
 
 def check(name_or_path: str | os.PathLike[str]) -> None:
     """Checks cheaply that `load` will find something.
 
     Raises:
-        ValueError: as `load` does, but for files that only look like Keras files.
+        ValueError: as `load` does, but for addresses, and for files that only look like Keras files.
     """
     text = os.fspath(name_or_path)
     if text in names():
+        return
+    if hub.is_address(text):
+        hub.parse(text)
         return
     path = Path(text)
     if not path.exists():
         if path.name == text and path.suffix != ".keras":  # meant as a name
             entry(text)
-        raise ValueError(f"{text}: no such file")
-    if not (path.suffix == ".keras" and path.is_file() and zipfile.is_zipfile(path)):
+        raise ValueError(f"{text}: no such file or folder")
+    if path.is_dir():
+        if not model_folder.is_model_folder(path) and not (path / RUN_FILE).is_file():
+            raise ValueError(f"{text}: no model in this folder (no {model_folder.CONFIG} and no {RUN_FILE})")
+    elif not (path.suffix == ".keras" and zipfile.is_zipfile(path)):
         raise ValueError(f"{text}: not a .keras file")
 
 
@@ -42,15 +50,23 @@ def load(name_or_path: str | os.PathLike[str]) -> "NASNet":
     converted the first time, and kept beside the downloads as safetensors.
 
     Args:
-        name_or_path: a name from `names()`, or the path of a `.keras` file.
+        name_or_path: a name from `names()`, "hf://ORG/NAME" or "hf://ORG/NAME@REVISION" for a
+            model on the Hugging Face Hub, the path of a folder that `zoo publish` or a
+            training run wrote, or the path of a `.keras` file.
 
     Raises:
-        ValueError: if there is no such name or file, the file holds no NASNet, or a download
+        ValueError: if there is no such name, address or file, it holds no NASNet, or a download
             fails or is not the file that it should be.
     """
     check(name_or_path)
     text = os.fspath(name_or_path)
-    return _load_entry(entry(text)) if text in names() else _load_keras_file(text)
+    if text in names():
+        return _load_entry(entry(text))
+    if hub.is_address(text):
+        return model_folder.read(hub.download(text, model_folder.READ), text)
+    if model_folder.is_model_folder(Path(text)):
+        return model_folder.read(Path(text), text)
+    return _load_keras_file(os.path.join(text, RUN_FILE) if os.path.isdir(text) else text)
 
 
 def fill(name: str, model: "NASNet") -> None:
@@ -66,17 +82,14 @@ def fill(name: str, model: "NASNet") -> None:
 
     data = entry(name)
     if _is_ours(data):
-        weights_file.load(fetch.fetch(data), model, unused=_HEADS)
+        weights_file.load(fetch.fetch(data), model, unused=weights_file.HEADS)
     elif fetch.kept(data).exists():
         with fetch.deleted_on(weights_file.Damaged, fetch.kept(data)):
-            weights_file.load(fetch.kept(data), model, unused=_HEADS)
+            weights_file.load(fetch.kept(data), model, unused=weights_file.HEADS)
     else:
         whole = _load_entry(data)  # converts; kept for the next time
         tensors = {variable.path: keras.ops.convert_to_numpy(variable) for variable in whole.weights}
-        weights_file.assign(name, tensors, model, unused=_HEADS)
-
-
-_HEADS = ("predictions/", "auxiliary_")  # of which a model for features has none
+        weights_file.assign(name, tensors, model, unused=weights_file.HEADS)
 
 
 def _is_ours(data: dict[str, Any]) -> bool:
@@ -178,6 +191,9 @@ def _load_keras_file(path: str) -> "NASNet":
     from keras_nasnet.model import NASNet
 
     try:
+        with zipfile.ZipFile(path) as archive:
+            if damaged := archive.testzip():  # on Python 3.12 Keras reads on where a checksum is wrong
+                raise ValueError(f"{damaged} in it is damaged")
         model = keras.saving.load_model(path, compile=False)
     except Exception as error:  # damaged files raise anything
         text = " ".join(str(error).split()) or type(error).__name__

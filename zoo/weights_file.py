@@ -1,18 +1,21 @@
 """Our own weights format: safetensors, a tensor for each variable, by the variable's path.
 
-The metadata has one key, "sha256": of the tensors, checked when they are read.
+The metadata has the key "sha256": of the tensors, checked when they are read.
 """
 
+import contextlib
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+HEADS = ("predictions/", "auxiliary_")  # of which a model for features has none
 _STORED = ("float32", "float16")
 _DIGEST = "sha256"
 
@@ -41,12 +44,17 @@ def save(model: keras.Model, path: str | os.PathLike[str], dtype: str = "float32
             tensors[variable.path] = np.ascontiguousarray(value.astype(dtype))
         if not np.isfinite(tensors[variable.path]).all():
             raise ValueError(f"{variable.path} has values that {dtype} cannot hold")
+    write(path, tensors)
+
+
+def write(path: str | os.PathLike[str], tensors: dict[str, np.ndarray], metadata: dict[str, str] | None = None) -> None:
+    """Writes tensors by name, with their checksum added to the metadata; the file appears when it is whole."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         try:
-            save_file(tensors, temporary, metadata={_DIGEST: _digest(tensors)})
+            save_file(tensors, temporary, metadata=(metadata or {}) | {_DIGEST: _digest(tensors)})
         except SafetensorError as error:  # hides the OSError: of a full disk or a folder that cannot be written
             raise OSError(f"{path}: cannot be written ({error})") from None
         os.replace(temporary, path)
@@ -92,24 +100,40 @@ def assign(
         variable.assign(tensors[name].astype("float32", copy=False))
 
 
-def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """Returns the tensors of a file by name, checked.
+def names(path: str | os.PathLike[str]) -> list[str]:
+    """Returns the names of a safetensors file's tensors.
 
     Raises:
         Damaged: if the file is broken.
     """
+    with _opened(path) as file:
+        return list(file.keys())
+
+
+def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """Returns the tensors of a safetensors file by name, checked if it has a checksum.
+
+    Raises:
+        Damaged: if the file is broken.
+    """
+    with _opened(path) as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        metadata = file.metadata() or {}
+    # Without a checksum: files of the first version have no metadata, PyTorch's only their "format".
+    if metadata.keys() - {"format"} and metadata.get(_DIGEST) != _digest(tensors):
+        raise Damaged(f"{path}: damaged, its tensors do not have the checksum in its metadata")
+    return tensors
+
+
+@contextlib.contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[Any]:
     try:
         with safe_open(path, framework="numpy") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            metadata = file.metadata() or {}
+            yield file
     except FileNotFoundError:
         raise Damaged(f"{path}: no such file") from None
     except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise Damaged(f"{path}: not a safetensors file ({' '.join(str(error).split())})") from None
-    # Files of the first version have no metadata and no checksum.
-    if metadata and metadata.get(_DIGEST) != _digest(tensors):
-        raise Damaged(f"{path}: damaged, its tensors do not have the checksum in its metadata")
-    return tensors
 
 
 def _digest(tensors: dict[str, np.ndarray]) -> str:

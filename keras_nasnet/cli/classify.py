@@ -20,7 +20,13 @@ PROGRESS_FROM = 100  # more images than these show their progress
 
 @click.command("classify")
 @click.argument("paths", metavar="IMAGE_OR_FOLDER...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--model", "name", default="nasnet_a_cifar10", show_default=True, help="A catalog name or a .keras file.")
+@click.option(
+    "--model",
+    "name",
+    default="nasnet_a_cifar10",
+    show_default=True,
+    help="A catalog name, hf://ORG/NAME, a folder or a .keras file.",
+)
 @click.option("--top", type=int, help="How many classes to show for each image.  [default: 5, or all if fewer]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line and image.")
 def classify_command(paths: tuple[Path, ...], name: str, top: int | None, as_json: bool) -> None:
@@ -34,7 +40,10 @@ def classify_command(paths: tuple[Path, ...], name: str, top: int | None, as_jso
     try:
         zoo.check(name)
         if name in zoo.names():
-            _check_top(top, len(zoo.entry(name)["class_names"]))
+            classes = zoo.entry(name).get("class_names")
+            if classes is None:
+                raise ValueError(f"{name} has no classifier: it gives features only (`keras-nasnet features`)")
+            _check_top(top, len(classes))
         elif top is not None:
             _check_top(top, None)
         model = zoo.load(name)

@@ -9,7 +9,12 @@ from keras_nasnet.cli.train import said_in_one_line
 
 @click.command("features")
 @click.argument("images", metavar="IMAGES_OR_FOLDER...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--model", default="nasnet_a_cifar10", show_default=True, help="A catalog name or a .keras file.")
+@click.option(
+    "--model",
+    default="nasnet_a_cifar10",
+    show_default=True,
+    help="A catalog name, hf://ORG/NAME, a folder or a .keras file.",
+)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A .npz or .parquet file.")
 @click.option("--image-size", type=int, help="Side in pixels of what the network sees.  [default: the model's own]")
 def features_command(images: tuple[Path, ...], model: str, out: Path, image_size: int | None) -> None:

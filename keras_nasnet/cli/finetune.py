@@ -10,7 +10,10 @@ from keras_nasnet.cli.train import said_in_one_line
 @click.command("finetune")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option(
-    "--model", default="nasnet_a_cifar10", show_default=True, help="Where to start: a catalog name or a .keras file."
+    "--model",
+    default="nasnet_a_cifar10",
+    show_default=True,
+    help="Where to start: a catalog name, hf://ORG/NAME, a folder or a .keras file.",
 )
 @click.option("--epochs", type=int, help="At most this many.  [default: the recipe's]")
 @click.option("--out", type=click.Path(path_type=Path), help="The run's folder.  [default: runs/finetune-FOLDER]")

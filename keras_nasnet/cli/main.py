@@ -9,10 +9,13 @@ import click
 
 from keras_nasnet import __version__
 from keras_nasnet.cli.classify import classify_command
+from keras_nasnet.cli.evaluate import evaluate_command
 from keras_nasnet.cli.features import features_command
 from keras_nasnet.cli.finetune import finetune_command
 from keras_nasnet.cli.train import train_command
 from keras_nasnet.cli.zoo import zoo_group
+from keras_nasnet.cli.zoo_convert import convert_command
+from keras_nasnet.cli.zoo_publish import publish_command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -22,10 +25,13 @@ def main() -> None:
 
 
 main.add_command(classify_command)
+main.add_command(evaluate_command)
 main.add_command(features_command)
 main.add_command(finetune_command)
 main.add_command(train_command)
 main.add_command(zoo_group)
+zoo_group.add_command(convert_command)
+zoo_group.add_command(publish_command)
 
 if __name__ == "__main__":
     main(prog_name="keras-nasnet")

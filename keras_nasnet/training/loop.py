@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_nasnet.training import report
+from keras_nasnet.training import metrics, report
 from keras_nasnet.training.augmentation import ColorDistortion, Cutout, PadCropFlip, RandomFlip
 from keras_nasnet.training.checkpoint import FILE, Checkpoint
 from keras_nasnet.training.data.datasets import Dataset
@@ -354,6 +354,14 @@ class Run:
                 names = self.dataset.class_names
                 report.plot_confusion(shown.confusion, names, self.folder / "confusion.png")
                 self.say(report.class_report(shown.confusion, names))
+            looked_at = {"validation": validation, "test": test}
+            results = [
+                result
+                for split, evaluation in looked_at.items()
+                if evaluation is not None
+                for result in metrics.measured(evaluation, f"{self.dataset.name} {split}", self.recipe)
+            ]
+            metrics.save(results, self.folder)
         return Result(self.folder, network, validation, test, self.step // self.steps)
 
     # --- preparation

@@ -38,7 +38,8 @@ def train(
     """Trains a network, and leaves in a folder what came of it.
 
     The folder then holds `model.keras` (which `keras_nasnet.load` takes), `recipe.toml`,
-    `history.csv`, `tensorboard/`, `curves.png`, `confusion.png` and `checkpoint.safetensors`.
+    `history.csv`, `metrics.json`, `tensorboard/`, `curves.png`, `confusion.png` and
+    `checkpoint.safetensors`.
 
     Args:
         recipe: a name in `recipe.RECIPES`, a TOML file, or a `Recipe`.

@@ -141,6 +141,9 @@ def test_bad_models(image, tmp_path):
     assert "choose from nasnet_a_cifar10" in refusal(image, "--model", "nasnet_z")
     assert "no such file" in refusal(image, "--model", tmp_path / "missing.keras")
     assert "not a .keras file" in refusal(image, "--model", image)
+    assert "has no classifier" in refusal(image, "--model", "nasnet_a_mobile_keras_no_top")
+    assert "no model in this folder" in refusal(image, "--model", tmp_path)
+    assert "not an address" in refusal(image, "--model", "hf://nothing")
     (tmp_path / "bad.keras").write_text("nothing")
     assert "not a .keras file" in refusal(image, "--model", tmp_path / "bad.keras")
 

@@ -16,15 +16,13 @@ import keras
 import numpy as np
 import pytest
 import tomli_w
+from damage import damaged
+from foreign_files import values, write_keras_h5, write_slim, write_timm
 from keras.src.legacy.saving import legacy_h5_format
-from safetensors.numpy import save_file
 
 import keras_nasnet
 from keras_nasnet import NASNet, applications, zoo
 from keras_nasnet.zoo import convert, entries, fetch, weights_file
-from keras_nasnet.zoo.convert.keras_h5 import keras_names
-from keras_nasnet.zoo.convert.slim import slim_names
-from keras_nasnet.zoo.convert.timm import timm_names
 from keras_nasnet.zoo.loading import fill
 
 CHECKOUT = Path(__file__).parents[2]
@@ -33,58 +31,10 @@ CLASSES = ["a", "b", "c"]
 FORMATS = ("keras_h5", "slim", "timm", "keras_nasnet")
 
 
-def values(model):
-    return {weight.path: keras.ops.convert_to_numpy(weight) for weight in model.weights}
-
-
 def assert_equal(actual, expected):
     assert actual.keys() == expected.keys()
     for path, value in actual.items():
         np.testing.assert_array_equal(value, expected[path], err_msg=path)
-
-
-def write_keras_h5(path, model):
-    names, tensors = keras_names(model), values(model)
-    layers = {}
-    for variable, name in names.items():
-        layers.setdefault(name.split("/")[0], {})[f"{name}:0"] = tensors[variable]
-    with h5py.File(path, "w") as file:
-        file.attrs["layer_names"] = [layer.encode() for layer in layers]
-        for layer, weights in layers.items():
-            file.create_group(layer).attrs["weight_names"] = [name.encode() for name in weights]
-            for name, tensor in weights.items():
-                file[layer][name] = tensor
-
-
-def write_slim(path, model):
-    """The raw weights are the averages plus 1."""
-    import tensorflow
-
-    names, tensors = slim_names(model), {}
-    for variable, value in values(model).items():
-        averaged = "/moving_" not in variable
-        tensors[names[variable]] = value + averaged
-        if averaged:
-            tensors[f"{names[variable]}/ExponentialMovingAverage"] = value
-    folder = path.parent / "checkpoint"
-    folder.mkdir()
-    tensorflow.raw_ops.SaveV2(
-        prefix=str(folder / "model.ckpt"),
-        tensor_names=list(tensors),
-        shape_and_slices=[""] * len(tensors),
-        tensors=list(map(tensorflow.constant, tensors.values())),
-    )
-    with tarfile.open(path, "w:gz") as archive:
-        for file in sorted(folder.iterdir()):
-            archive.add(file, file.name)
-
-
-def write_timm(path, model):
-    names, tensors = timm_names(model), {}
-    for variable, value in values(model).items():
-        axes = {2: (1, 0), 4: (2, 3, 0, 1) if variable.endswith("depthwise_kernel") else (3, 2, 0, 1)}
-        tensors[names[variable]] = np.ascontiguousarray(value.transpose(axes.get(value.ndim, range(value.ndim))))
-    save_file(tensors, path)
 
 
 WRITE = {
@@ -273,17 +223,6 @@ def test_kill_9_while_the_weights_are_kept(expected, tmp_path):
 
 
 # === Fuzz ===
-
-
-def damaged(content, random):
-    """Cut off at random, or with 1 to 3 bytes changed; half of the changes are among the first 2000 bytes."""
-    content = bytearray(content)
-    if random.random() < 0.3:
-        return bytes(content[: random.integers(len(content))])
-    for _ in range(random.integers(1, 4)):
-        end = min(len(content), 2000) if random.random() < 0.5 else len(content)
-        content[random.integers(end)] ^= int(random.integers(1, 256))
-    return bytes(content)
 
 
 CASES = [pytest.param(20, id="20"), pytest.param(500, id="500", marks=pytest.mark.slow)]

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_nasnet.genotype import NASNET_A, Genotype
 from keras_nasnet.model import NASNet
 
 Convert = Callable[[str, np.ndarray], np.ndarray]
@@ -61,6 +62,25 @@ def network_config(model: keras.Model) -> dict[str, Any]:
     if not isinstance(model, NASNet):
         raise ValueError(f"{model.name} is a {type(model).__name__}: only a keras_nasnet.NASNet can be filled")
     return model._config  # `get_config` lists layers instead where some stand in front of the network
+
+
+def check_counterpart(model: keras.Model, code: str, **others: Any) -> None:
+    """Raises ValueError unless other code has this network.
+
+    Args:
+        model: a `NASNet`.
+        code: the other code's name, for messages.
+        **others: what the arguments of `NASNet` must be there, beside those of every public NASNet-A.
+    """
+    config = network_config(model)
+    if Genotype.from_dict(config["genotype"]) != NASNET_A:
+        raise ValueError(f"{code} has no such network as {model.name}: it has NASNet-A only")
+    needed = {"stem": "imagenet", "auxiliary_head": False, "batch_norm_epsilon": 1e-3} | others
+    for argument, value in needed.items():
+        if config[argument] != value:
+            raise ValueError(
+                f"{code} has no such network as {model.name}: {argument} is {config[argument]!r}, there it is {value!r}"
+            )
 
 
 def variable_paths(model: keras.Model) -> list[str]:

@@ -1,14 +1,17 @@
-"""Weights of keras.applications' NASNets: legacy `.h5` and Keras 3 `.weights.h5`."""
+"""Weights of keras.applications' NASNets: read from legacy `.h5` and Keras 3 `.weights.h5`, written as legacy `.h5`."""
 
 import os
+import re
 
 import h5py
 import keras
 import numpy as np
 
+from keras_nasnet.zoo import h5_file
 from keras_nasnet.zoo.convert.assign import (
     Report,
     assign,
+    check_counterpart,
     check_file,
     first_line,
     network_config,
@@ -35,6 +38,29 @@ _CELL_PATTERNS = [
 # What h5py raises on damaged files.
 _UNREADABLE = (OSError, LookupError, RuntimeError, ValueError, TypeError, AttributeError, MemoryError, OverflowError)
 _BATCH_NORM = ("gamma", "beta", "moving_mean", "moving_variance")
+# The order of keras.applications' graph, of the layers with weights inside a cell: legacy files are read by it.
+# Separable convolutions stand in groups: the blocks of one, and which of their two halves.
+_SEPARABLE = [
+    ("normal", ("left1", "right1", "left2", "right2", "left5"), "12"),
+    ("reduction", ("left1", "right1"), "12"),
+    ("reduction", ("right2",), "1"),
+    ("reduction", ("right3", "left4"), "1"),
+    ("reduction", ("right2",), "2"),
+    ("reduction", ("right3", "left4"), "2"),
+]
+_ORDER = [
+    *("stem_conv1", "stem_bn1", "predictions"),  # not inside a cell
+    *("adjust_conv_1", "adjust_conv_2", "reduction_conv_1", "adjust_conv_projection", "normal_conv_1"),
+    *("reduction_bn_1", "adjust_bn", "normal_bn_1"),
+    *(
+        f"separable_conv_{half}_{layer}{kind}_{block}"
+        for kind, blocks, halves in _SEPARABLE
+        for half in halves
+        for layer in ("", "bn_")
+        for block in blocks
+    ),
+]
+_NAMES_IN_ATTRIBUTE = 500  # an attribute of HDF5 takes 64 KiB
 
 
 def keras_name(variable: str, num_blocks: int) -> str:
@@ -89,6 +115,7 @@ def from_keras(path: str | os.PathLike[str], model: keras.Model) -> Report:
     """
     check_file(path)
     names = keras_names(model)
+    h5_file.check(path)
     shapes = {names[weight.path]: tuple(weight.shape) for weight in model.weights}
     try:
         with h5py.File(path, "r") as file:
@@ -106,6 +133,53 @@ def from_keras(path: str | os.PathLike[str], model: keras.Model) -> Report:
         tensors.__getitem__,
         lambda name: name in known or (name.startswith("predictions/") and not _has_top(names)),
     )
+
+
+def to_keras(model: keras.Model, path: str | os.PathLike[str]) -> None:
+    """Writes a `NASNet` as a legacy `.h5` of weights for keras.applications, with a checksum (`zoo.h5_file`).
+
+    `keras.applications.NASNetMobile(weights=path)` reads it, as does Large; without top, those
+    built with an `input_shape`. The outputs are the model's if it has `pool_padding="keras"`.
+
+    Args:
+        model: a NASNet-A with the imagenet stem and without auxiliary head.
+        path: of the file, which appears when it is whole.
+
+    Raises:
+        ValueError: if keras.applications has no such network.
+    """
+    check_counterpart(model, "keras.applications")
+    values = {variable.path: keras.ops.convert_to_numpy(variable) for variable in model.weights}
+    layers: dict[str, dict[str, np.ndarray]] = {}
+    for variable, name in _in_order(keras_names(model)):
+        layers.setdefault(name.partition("/")[0], {})[f"{name}:0"] = values[variable]
+    h5_file.write(path, lambda file: _write_layers(file, layers))
+
+
+def _in_order(names: dict[str, str]) -> list[tuple[str, str]]:
+    """Variables and their names: the cells as in the model, the layers of a cell as in `_ORDER`."""
+    cells = list(dict.fromkeys(variable.partition("/")[0] for variable in names))
+
+    def place(item: tuple[str, str]) -> tuple[int, int]:
+        variable, name = item
+        layer = re.sub(r"_(stem_|reduce_)?\d+$", "", name.partition("/")[0])
+        return cells.index(variable.partition("/")[0]), _ORDER.index(layer)
+
+    return sorted(names.items(), key=place)
+
+
+def _write_layers(file: h5py.File, layers: dict[str, dict[str, np.ndarray]]) -> None:
+    file.attrs["keras_version"] = np.bytes_(keras.__version__)
+    file.attrs["backend"] = np.bytes_("tensorflow")  # whose layout all backends have
+    names = list(layers)
+    chunks = [names[start : start + _NAMES_IN_ATTRIBUTE] for start in range(0, len(names), _NAMES_IN_ATTRIBUTE)]
+    for number, chunk in enumerate(chunks):
+        file.attrs["layer_names" if len(chunks) == 1 else f"layer_names{number}"] = np.array(chunk, "S")
+    for layer, weights in layers.items():
+        group = file.create_group(layer)
+        group.attrs["weight_names"] = np.array(list(weights), "S")
+        for name, value in weights.items():
+            group[name] = value
 
 
 def _tensor(dataset: h5py.Dataset, shape: tuple[int, ...] | None) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Weights of timm's and Cadene's PyTorch NASNet-A Large: safetensors or `.pth`."""
+"""Weights of timm's and Cadene's PyTorch NASNet-A Large: read from safetensors or `.pth`, written as safetensors."""
 
 import os
 import pickle
@@ -6,10 +6,17 @@ import zipfile
 
 import keras
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
-from keras_nasnet.zoo.convert.assign import Report, assign, check_file, first_line, rename, variable_paths
+from keras_nasnet.zoo import weights_file
+from keras_nasnet.zoo.convert.assign import (
+    Report,
+    assign,
+    check_counterpart,
+    check_file,
+    first_line,
+    rename,
+    variable_paths,
+)
 
 _SUFFIXES = {
     "kernel": "weight",
@@ -68,7 +75,7 @@ def from_timm(path: str | os.PathLike[str], model: keras.Model) -> Report:
     """
     check_file(path)
     names = timm_names(model)
-    tensors = _load_torch(path) if str(path).endswith((".pth", ".pt", ".bin")) else _load_safetensors(path)
+    tensors = _load_torch(path) if str(path).endswith((".pth", ".pt", ".bin")) else weights_file.read(path)
     return assign(
         path,
         model,
@@ -83,6 +90,32 @@ def from_timm(path: str | os.PathLike[str], model: keras.Model) -> Report:
     )
 
 
+def to_timm(model: keras.Model, path: str | os.PathLike[str]) -> None:
+    """Writes a `NASNet` as a state dict of timm's `nasnetalarge`: safetensors, with a checksum (`zoo.weights_file`).
+
+    `timm.create_model("nasnetalarge", checkpoint_path=path)` reads it. The outputs are the
+    model's if it has `pool_padding="timm"`.
+
+    Args:
+        model: a NASNet-A with the imagenet stem, `num_blocks=6`, `skip_reduction=True` and
+            no auxiliary head.
+        path: of the file, which appears when it is whole.
+
+    Raises:
+        ValueError: if timm has no such network.
+    """
+    check_counterpart(model, "timm", num_blocks=6, skip_reduction=True)
+    names = timm_names(model)
+    tensors = {names[v.path]: _to_torch(v.path, keras.ops.convert_to_numpy(v)) for v in model.weights}
+    weights_file.write(path, tensors, {"format": "pt"})
+
+
+def _to_torch(variable: str, tensor: np.ndarray) -> np.ndarray:
+    """The reverse of `_to_keras`."""
+    axes = {2: (1, 0), 4: (2, 3, 0, 1) if variable.endswith("depthwise_kernel") else (3, 2, 0, 1)}
+    return np.ascontiguousarray(tensor.transpose(axes.get(tensor.ndim)))
+
+
 def _to_keras(variable: str, tensor: np.ndarray) -> np.ndarray:
     """OIHW to HWIO; (C, 1, k, k) of a depthwise kernel to (k, k, C, 1); a linear layer transposed."""
     if variable.endswith("depthwise_kernel") and tensor.ndim == 4:
@@ -90,13 +123,6 @@ def _to_keras(variable: str, tensor: np.ndarray) -> np.ndarray:
     if tensor.ndim == 4:
         return tensor.transpose(2, 3, 1, 0)
     return tensor.T if tensor.ndim == 2 else tensor
-
-
-def _load_safetensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path}: not a safetensors file ({first_line(error)})") from None
 
 
 def _load_torch(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:

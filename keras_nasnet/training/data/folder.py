@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -26,6 +26,8 @@ from keras_nasnet.training.data.split import (
 
 VALIDATION_NAMES = ("val", "validation", "valid")
 BATCHES_AHEAD = 3  # decoded while the step runs
+
+Item = TypeVar("Item")
 
 
 def open_folder(
@@ -154,22 +156,28 @@ class FolderSplit:
         self, ranges: Iterable[range], order: np.ndarray, read: Callable[[int], np.ndarray]
     ) -> Iterator[Batch]:
         """Yields the batches of these positions in `order`, reading ahead."""
-        upcoming = iter(ranges)
-        pool = ThreadPoolExecutor(os.cpu_count())
-        ahead: deque[tuple[range, list[Future[np.ndarray]]]] = deque()
-        try:
-            while True:
-                for positions in itertools.islice(upcoming, BATCHES_AHEAD - len(ahead)):
-                    ahead.append((positions, [pool.submit(read, position) for position in positions]))
-                if not ahead:
-                    return
-                positions, futures = ahead.popleft()
-                images = np.empty((len(futures), *self.image_shape), np.uint8)
-                for place, future in enumerate(futures):
-                    images[place] = future.result()
-                yield images, self.labels[order[positions.start : positions.stop]]
-        finally:
-            pool.shutdown(cancel_futures=True)
+        for positions, images in read_ahead(ranges, read):
+            pixels = np.array(images, np.uint8).reshape(-1, *self.image_shape)
+            yield pixels, self.labels[order[np.asarray(positions, np.int64)]]
+
+
+def read_ahead(
+    batches: Iterable[Sequence[Item]], read: Callable[[Item], np.ndarray]
+) -> Iterator[tuple[Sequence[Item], list[np.ndarray]]]:
+    """Yields each batch with what `read` makes of its items, by threads a few batches ahead."""
+    upcoming = iter(batches)
+    pool = ThreadPoolExecutor(os.cpu_count())
+    ahead: deque[tuple[Sequence[Item], list[Future[np.ndarray]]]] = deque()
+    try:
+        while True:
+            for batch in itertools.islice(upcoming, BATCHES_AHEAD - len(ahead)):
+                ahead.append((batch, [pool.submit(read, item) for item in batch]))
+            if not ahead:
+                return
+            batch, futures = ahead.popleft()
+            yield batch, [future.result() for future in futures]
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _read_each(paths: Iterable[Path], make: Callable[[Image.Image], Any]) -> Iterator[Any]:
@@ -203,11 +211,13 @@ def _parts(folder: Path) -> dict[str, Path]:
     return parts
 
 
+def class_folders(place: Path) -> list[str]:
+    """Returns the names of the folders in a folder, sorted; hidden ones are ignored."""
+    return sorted(path.name for path in place.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
 def _class_names(parts: dict[str, Path]) -> tuple[str, ...]:
-    named = {
-        place: sorted(path.name for path in place.iterdir() if path.is_dir() and not path.name.startswith("."))
-        for place in parts.values()
-    }
+    named = {place: class_folders(place) for place in parts.values()}
     train = parts["train"]
     if not named[train]:
         raise ValueError(f"{train}: no class folders; put the images of each class into a folder of its name")
@@ -227,7 +237,7 @@ def _list_images(place: Path, class_names: Sequence[str], problems: list[str]) -
     labels: list[int] = []
     others: list[Path] = []
     for label, name in enumerate(class_names):
-        files = sorted(_visible_files(place / name))
+        files = sorted(visible_files(place / name))
         images = [file for file in files if file.suffix.lower() in SUFFIXES]
         others += [file for file in files if file.suffix.lower() not in SUFFIXES]
         paths += images
@@ -241,7 +251,8 @@ def _list_images(place: Path, class_names: Sequence[str], problems: list[str]) -
     return paths, np.array(labels, np.int32)
 
 
-def _visible_files(folder: Path) -> Iterator[Path]:
+def visible_files(folder: Path) -> Iterator[Path]:
+    """Yields the files below a folder, in no order; hidden ones are ignored."""
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         yield from (Path(place, name) for name in files if not name.startswith("."))

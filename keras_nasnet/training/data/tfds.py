@@ -16,6 +16,7 @@ from keras_nasnet.training.data.split import Batch, Dataset, Split, shard_range,
 
 SHUFFLE_BUFFER = 16384  # examples, still encoded
 FILES_AT_ONCE = 16  # fixed: the order of the examples depends on it
+_CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
 def open_tfds(name: str, image_size: tuple[int, int] | None, held_out: int, crop: str, data_dir: str | None) -> Dataset:
@@ -27,8 +28,8 @@ def open_tfds(name: str, image_size: tuple[int, int] | None, held_out: int, crop
     Raises:
         ValueError: if the set is unknown, not prepared, no image classification, or too small to hold out as many.
     """
-    builder = _builder(name, data_dir)
-    image_key, label_key = _keys(builder, name)
+    builder = prepared_builder(name, data_dir)
+    image_key, label_key = image_and_label_keys(builder, name)
     if image_size is None:
         image_size = builder.info.features[image_key].shape[:2]
         if None in image_size:
@@ -44,15 +45,15 @@ def open_tfds(name: str, image_size: tuple[int, int] | None, held_out: int, crop
         raise ValueError(f"held_out is {held_out}: {name} has only {sizes['train']} training images")
     # The test images of ImageNet and some others come without labels.
     others = [key for key in ("validation", "test") if key in sizes and split(key).has_labels()]
-    class_names = tuple(builder.info.features[label_key].names)
+    names = class_names(builder, label_key)
     train = split(f"train[:{sizes['train'] - held_out}]")
     if held_out:
         validation: Split = split(f"train[{sizes['train'] - held_out}:]")
     elif "validation" in others:
         validation = split(others.pop(0))
     else:
-        validation = ArraySplit(np.empty((0, *train.image_shape), np.uint8), np.empty(0, np.int32), len(class_names))
-    return Dataset(name, class_names, train, validation, split(others[-1]) if others else None)
+        validation = ArraySplit(np.empty((0, *train.image_shape), np.uint8), np.empty(0, np.int32), len(names))
+    return Dataset(name, names, train, validation, split(others[-1]) if others else None)
 
 
 def _import_tfds() -> Any:
@@ -73,7 +74,12 @@ def _is_for_users(record: logging.LogRecord) -> bool:
     return record.levelno > logging.WARNING or "tensorflow_datasets" not in record.pathname
 
 
-def _builder(name: str, data_dir: str | None) -> Any:
+def prepared_builder(name: str, data_dir: str | None) -> Any:
+    """Returns the builder of a set of tensorflow-datasets.
+
+    Raises:
+        ValueError: if the set is unknown or not prepared.
+    """
     try:
         tfds = _import_tfds()
     except ImportError:
@@ -94,8 +100,12 @@ def _builder(name: str, data_dir: str | None) -> Any:
     return builder
 
 
-def _keys(builder: Any, name: str) -> tuple[str, str]:
-    """Returns the names of the features that hold the image and its class."""
+def image_and_label_keys(builder: Any, name: str) -> tuple[str, str]:
+    """Returns the names of the features that hold the image and its class.
+
+    Raises:
+        ValueError: if the set is no image classification.
+    """
     features = _import_tfds().features
     image_key, label_key = builder.info.supervised_keys or ("image", "label")
     known = dict(builder.info.features) if isinstance(builder.info.features, features.FeaturesDict) else {}
@@ -106,7 +116,85 @@ def _keys(builder: Any, name: str) -> tuple[str, str]:
     return image_key, label_key
 
 
-class TfdsSplit:
+def class_names(builder: Any, label_key: str) -> tuple[str, ...]:
+    """Returns the names of the classes in order; a set without names has "0", "1", and so on."""
+    names = tuple(builder.info.features[label_key].names)
+    # Its names come with the download: a set that was prepared from other files lacks them.
+    unnamed = builder.name == "cifar10" and names == tuple("0123456789")
+    return _CIFAR10 if unnamed else names
+
+
+class EncodedSplit:
+    """A split of a prepared set as it is stored.
+
+    Args:
+        builder: of a prepared set.
+        instruction: of tensorflow-datasets, such as "train[:45000]".
+        image_key: name of the feature that holds the image.
+        label_key: name of the feature that holds the class.
+    """
+
+    def __init__(self, builder: Any, instruction: str, image_key: str, label_key: str):
+        self.builder = builder
+        self.instruction = instruction
+        self.image_key = image_key
+        self.label_key = label_key
+        self.size: int = builder.info.splits[instruction].num_examples
+
+    def __iter__(self) -> Iterator[tuple[bytes, int]]:
+        """Yields the image file and the label of every example, in order.
+
+        Raises:
+            ValueError: if the set's files are damaged.
+        """
+        with self._said_in_one_line():
+            for example in self._read(decoders=self._skip_decoding()).as_numpy_iterator():
+                yield example[self.image_key], int(example[self.label_key])
+
+    @cached_property
+    def _labels(self) -> np.ndarray:
+        return np.fromiter(self._read_labels(), np.int64, self.size)
+
+    def _read_labels(self) -> Iterator[int]:
+        """The labels in order; no image is decoded."""
+        tfds = _import_tfds()
+        labels = self._read(decoders=tfds.decode.PartialDecoding({self.label_key: True}))
+        return (example[self.label_key] for example in labels.as_numpy_iterator())
+
+    def has_labels(self) -> bool:
+        return next(self._read_labels(), -1) >= 0
+
+    def class_counts(self) -> np.ndarray:
+        return np.bincount(self._labels, minlength=self.builder.info.features[self.label_key].num_classes)
+
+    def _skip_decoding(self) -> dict[str, Any]:
+        return {self.image_key: _import_tfds().decode.SkipDecoding()}
+
+    def _read(self, decoders: Any, file_seed: int | None = None) -> Any:
+        """A tf.data.Dataset of the examples, the images still encoded; with a seed the files are shuffled."""
+        config = _import_tfds().ReadConfig(
+            try_autocache=False,
+            shuffle_seed=file_seed,
+            shuffle_reshuffle_each_iteration=False,
+            interleave_cycle_length=FILES_AT_ONCE,
+            enable_ordering_guard=False,
+        )
+        return self.builder.as_dataset(
+            split=self.instruction, decoders=decoders, shuffle_files=file_seed is not None, read_config=config
+        )
+
+    @contextlib.contextmanager
+    def _said_in_one_line(self) -> Iterator[None]:
+        import tensorflow as tf
+
+        try:
+            yield
+        except tf.errors.OpError as error:
+            reason = " ".join(error.message.split())[:200]
+            raise ValueError(f"{self.builder.name}, {self.instruction}: cannot be read ({reason})") from None
+
+
+class TfdsSplit(EncodedSplit):
     """A split of a prepared set, read and decoded in parallel.
 
     Shuffling is that of files and then of a buffer of up to 16,384 encoded examples: a whole
@@ -130,29 +218,9 @@ class TfdsSplit:
         image_size: tuple[int, int],
         crop: str,
     ):
-        self.builder = builder
-        self.instruction = instruction
-        self.image_key = image_key
-        self.label_key = label_key
+        super().__init__(builder, instruction, image_key, label_key)
         self.crop = crop
-        self.size: int = builder.info.splits[instruction].num_examples
         self.image_shape = (*image_size, 3)
-
-    @cached_property
-    def _labels(self) -> np.ndarray:
-        return np.fromiter(self._read_labels(), np.int64, self.size)
-
-    def _read_labels(self) -> Iterator[int]:
-        """The labels in order; no image is decoded."""
-        tfds = _import_tfds()
-        labels = self._read(decoders=tfds.decode.PartialDecoding({self.label_key: True}))
-        return (example[self.label_key] for example in labels.as_numpy_iterator())
-
-    def has_labels(self) -> bool:
-        return next(self._read_labels(), -1) >= 0
-
-    def class_counts(self) -> np.ndarray:
-        return np.bincount(self._labels, minlength=self.builder.info.features[self.label_key].num_classes)
 
     def train_batches(
         self, batch: int, epoch: int, seed: int, start: int = 0, shard: tuple[int, int] = (0, 1)
@@ -202,22 +270,6 @@ class TfdsSplit:
         if count:
             yield np.empty((0, *self.image_shape), np.uint8), np.empty(0, np.int32)
 
-    def _skip_decoding(self) -> dict[str, Any]:
-        return {self.image_key: _import_tfds().decode.SkipDecoding()}
-
-    def _read(self, decoders: Any, file_seed: int | None = None) -> Any:
-        """A tf.data.Dataset of the examples, the images still encoded; with a seed the files are shuffled."""
-        config = _import_tfds().ReadConfig(
-            try_autocache=False,
-            shuffle_seed=file_seed,
-            shuffle_reshuffle_each_iteration=False,
-            interleave_cycle_length=FILES_AT_ONCE,
-            enable_ordering_guard=False,
-        )
-        return self.builder.as_dataset(
-            split=self.instruction, decoders=decoders, shuffle_files=file_seed is not None, read_config=config
-        )
-
     def _batches(self, examples: Any, decode: Callable[[Any, Any], tuple[Any, Any]], batch: int) -> Iterator[Batch]:
         import tensorflow as tf
 
@@ -225,11 +277,8 @@ class TfdsSplit:
         options = tf.data.Options()
         options.deterministic = True
         batches = decoded.batch(batch).prefetch(tf.data.AUTOTUNE).with_options(options)
-        try:
+        with self._said_in_one_line():
             yield from batches.as_numpy_iterator()
-        except tf.errors.OpError as error:
-            reason = " ".join(error.message.split())[:200]
-            raise ValueError(f"{self.builder.name}, {self.instruction}: cannot be read ({reason})") from None
 
     def _central_crop(self, encoded: Any, fraction: float) -> Any:
         """Decodes an image, and crops and resizes as keras_nasnet.images.Preprocessing does."""

@@ -1,0 +1,55 @@
+"""`keras-nasnet evaluate`: how right trained nets are on labelled images."""
+
+import sys
+
+import click
+
+from keras_nasnet.cli.refused import Refused
+
+
+@click.command("evaluate")
+@click.argument("models", metavar="MODEL...", nargs=-1, required=True)
+@click.option("--data", required=True, help="tfds:NAME, or a folder with a folder of images for each class.")
+@click.option(
+    "--split",
+    help="A split of tensorflow-datasets, or the folder in the data's folder.  [default: test, else validation]",
+)
+@click.option("--data-dir", help="Where tensorflow-datasets keeps its data.")
+@click.option("--crop", type=float, help="The part of the side that the central crop keeps.  [default: the model's]")
+@click.option("--size", type=int, help="Side in pixels of what the net sees.  [default: the model's]")
+@click.option("--batch", type=int, default=32, show_default=True, help="Images at a time.")
+@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each model, with the recall per class.")
+def evaluate_command(
+    models: tuple[str, ...],
+    data: str,
+    split: str | None,
+    data_dir: str | None,
+    crop: float | None,
+    size: int | None,
+    batch: int,
+    as_json: bool,
+) -> None:
+    """Measure trained nets on labelled images: top-1, top-5, calibration (ECE), images per second.
+
+    MODEL is a catalog name, an address hf://ORG/NAME, or a model's file or folder. Prints a
+    markdown table with a row for each. Images are read one by one, however many there are.
+    The classes must have the model's names (of ImageNet's also the WordNet numbers); an image that
+    cannot be read ends it.
+    """
+    try:
+        from keras_nasnet import zoo
+        from keras_nasnet.zoo.evaluation import MARKDOWN_HEADER
+        from keras_nasnet.zoo.loading import check
+
+        for model in models:  # before the first of them takes its time
+            check(model)
+        for number, model in enumerate(models):
+            result = zoo.evaluate(model, data, split=split, crop=crop, size=size, batch=batch, data_dir=data_dir)
+            if number == 0 and not as_json:
+                click.echo(MARKDOWN_HEADER)
+            click.echo(result.to_json() if as_json else result.to_markdown_row())
+    except ValueError as error:
+        raise Refused(error) from None
+    except KeyboardInterrupt:
+        click.echo("Error: interrupted", err=True)
+        sys.exit(130)

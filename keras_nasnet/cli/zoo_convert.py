@@ -1,0 +1,74 @@
+"""`keras-nasnet zoo convert`: trained weights in another format."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from keras_nasnet.cli.refused import Refused
+from keras_nasnet.zoo import formats, loading
+
+
+@click.command("convert")
+@click.argument("model", metavar="MODEL")
+@click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
+@click.option("--to", type=click.Choice(["timm"]), help="Write a .safetensors with timm's names instead of our own.")
+@click.option("--network", metavar="VARIANT", help="Which network a MODEL of weights alone is for.")
+def convert_command(model: str, out: Path, to: str | None, network: str | None) -> None:
+    """Write a model's weights in another format, read them back, and compare every bit.
+
+    MODEL is what `classify --model` takes, or with --network a file of weights alone (.weights.h5,
+    .h5 of keras.applications, .safetensors of ours or timm's, .pth, .tar.gz of TF-slim).
+
+    \b
+    OUT says the format by the end of its name:
+      .keras        the whole model
+      .weights.h5   weights, for Keras' load_weights on this network
+      .h5           weights, for keras.applications.NASNetMobile(weights=OUT) and NASNetLarge
+      .safetensors  weights; with --to timm for timm.create_model("nasnetalarge", checkpoint_path=OUT)
+    """
+    try:
+        # All that can be wrong without Keras is said before it is imported, which takes seconds.
+        form = formats.target(out, to)
+        if os.path.lexists(out):
+            raise ValueError(f"{out} is there already: delete it or choose another name")
+        _check_source(model, network)
+        loaded = loading.load(model) if network is None else _load_weights(model, network)
+        formats.save_weights(loaded, out, to)
+    except ValueError as error:
+        raise Refused(error) from None
+    except OSError as error:
+        raise click.ClickException(f"{out} cannot be written ({error.strerror or error})") from None
+    own = loaded.get_config()["pool_padding"]
+    if (theirs := formats.POOL_PADDINGS.get(form, own)) != own:
+        click.echo(
+            f"note: this model has pool_padding={own!r}; the other code pools like {theirs!r}, "
+            "so its outputs differ by about 1e-2",
+            err=True,
+        )
+    click.echo(f"wrote {out}")
+
+
+def _check_source(model: str, network: str | None) -> None:
+    is_alone = model not in loading.names() and not model.endswith(".keras") and model.endswith(tuple(formats.SUFFIXES))
+    if network is None and is_alone and os.path.isfile(model):
+        raise ValueError(
+            f"{model} holds weights alone: say which network they are for, such as --network nasnet_a_4_1056_imagenet"
+        )
+    if network is None:
+        loading.check(model)
+    elif not is_alone:
+        raise ValueError(f"{model}: --network is for files of weights alone")
+    elif not os.path.isfile(model):
+        raise ValueError(f"{model}: no such file")
+
+
+def _load_weights(path: str, network: str) -> Any:
+    from keras_nasnet.applications import variant
+
+    padding = formats.POOL_PADDINGS.get(formats.by_content(path), "same")
+    with loading.without_random_values():
+        model = variant(network, pool_padding=padding)
+    formats.load_weights(path, model)
+    return model

@@ -1,0 +1,51 @@
+"""`keras-nasnet zoo publish`: a model to the Hugging Face Hub."""
+
+import tempfile
+from pathlib import Path
+
+import click
+
+from keras_nasnet.cli.refused import Refused
+from keras_nasnet.zoo import hub, loading
+
+
+@click.command("publish")
+@click.argument("model", metavar="RUN_OR_MODEL")
+@click.option("--to", required=True, metavar="ORG/NAME", help="The repository; made if it is missing.")
+@click.option("--revision", help="A branch.  [default: the main one]")
+@click.option("--folder", type=click.Path(path_type=Path), help="Keep here what is uploaded.")
+@click.option("--licence", help="Of the weights.  [default: the catalog's, or Apache-2.0]")
+@click.option("--private", is_flag=True, help="A new repository is private.")
+@click.option("--dry-run", is_flag=True, help="Make the folder and print what it holds; upload nothing.")
+def publish_command(
+    model: str,
+    to: str,
+    revision: str | None,
+    folder: Path | None,
+    licence: str | None,
+    private: bool,
+    dry_run: bool,
+) -> None:
+    """Publish a trained model: weights, config, class names, preprocessing, metrics and a model card, in one commit.
+
+    RUN_OR_MODEL is the folder of a training run, a name of the catalog, or a .keras file. The
+    Hub's token is HF_TOKEN, or what `hf auth login` has stored. `keras_nasnet.load("hf://ORG/NAME")`
+    then loads the model anywhere.
+    """
+    try:
+        # All that can be wrong without Keras is said before it is imported, which takes seconds.
+        loading.check(model)
+        hub.check_target(to, revision)
+        from keras_nasnet.zoo import publish
+
+        if not dry_run:
+            click.echo(publish.publish(model, to, revision=revision, folder=folder, licence=licence, private=private))
+            return
+        with tempfile.TemporaryDirectory() as temporary:
+            place = folder or Path(temporary) / "model"
+            publish.prepare(model, to, place, revision=revision, licence=licence)
+            for file in sorted(place.iterdir()):
+                click.echo(f"{file.stat().st_size:>12,} bytes  {file.name}")
+            click.echo(f"\n{(place / 'README.md').read_text(encoding='utf-8')}")
+    except ValueError as error:
+        raise Refused(error) from None

@@ -1,0 +1,156 @@
+"""The command `keras-nasnet evaluate`: a row or a line of JSON for each model, refusals, Ctrl-C."""
+
+import contextlib
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from keras_nasnet import Block, CellSpec, Genotype, NASNet, zoo
+from keras_nasnet.cli.main import main
+
+CHECKOUT = Path(__file__).parents[2]
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(CHECKOUT)}
+CLASSES = zoo.info("nasnet_a_cifar10")["class_names"]
+CELL = CellSpec((Block((0, 1), ("sep_conv_3x3", "identity")),), ((2,),))
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, ["evaluate", *map(str, arguments)])
+
+
+def refusal(*arguments):
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert len(result.stderr.splitlines()) == 1
+    return result.stderr.removeprefix("Error: ").strip()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two images of noise for each class of CIFAR-10."""
+    random = np.random.default_rng(0)
+    for name in CLASSES:
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for number in range(2):
+            pixels = random.integers(0, 256, (40, 44, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "images" / name / f"{number}.png")
+    return tmp_path / "images"
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    path = tmp_path_factory.mktemp("models") / "tiny.keras"
+    NASNet(Genotype(CELL, CELL), 1, 96, stem="cifar", classes=10, class_names=CLASSES[::-1]).save(path)
+    return str(path)
+
+
+def test_a_row_for_each_model(folder, tiny):
+    result = run("nasnet_a_cifar10", tiny, "--data", folder, "--crop", 0.5, "--size", 40)
+    assert (result.exit_code, result.stderr) == (0, "")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in result.stdout.splitlines()]
+    assert rows[0][:8] == ["model", "data", "images", "pixels", "crop", "top-1", "top-5", "ECE"]
+    assert set(rows[1]) == {"---"}
+    assert [row[:5] for row in rows[2:]] == [
+        [name, str(folder), "20", "40x40", "0.5"] for name in ("nasnet_a_cifar10", tiny)
+    ]
+    expected = zoo.evaluate(tiny, folder, crop=0.5, size=40)
+    assert rows[3][5:8] == [f"{100 * expected.top1:.2f} %", f"{100 * expected.top5:.2f} %", f"{expected.ece:.4f}"]
+    assert rows[2][9] == "0.46M"
+    assert len({len(row) for row in rows}) == 1
+
+
+def test_json(folder, tiny):
+    result = run(tiny, tiny, "--data", folder, "--json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    first, second = map(json.loads, result.stdout.splitlines())
+    assert first | {"images_per_second": 0} == second | {"images_per_second": 0}
+    assert [entry["name"] for entry in first["per_class"]] == CLASSES[::-1]
+    assert [entry["images"] for entry in first["per_class"]] == [2] * 10
+    assert sum(entry["recall"] for entry in first["per_class"]) / 10 == pytest.approx(first["top1"])
+    assert [first[key] for key in ("model", "data", "images", "split")] == [tiny, str(folder), 20, None]
+
+
+# === Refused ===
+
+
+def test_what_is_refused(folder, tiny, tmp_path):
+    assert refusal("nasnet_a_cifar10", "nasnet_z", "--data", folder).startswith("no model is called 'nasnet_z'")
+    assert refusal("nasnet_a_cifar10", "--data", tmp_path / "nowhere").startswith(
+        f"{tmp_path / 'nowhere'}: no such folder"
+    )
+    broken = folder / "ship" / "0.png"
+    broken.write_bytes(broken.read_bytes()[:500])
+    assert refusal(tiny, "--data", folder).startswith(f"{broken}: cannot be read")
+    assert run("nasnet_a_cifar10").exit_code == 2
+
+
+def test_refusals_need_no_keras(folder, tmp_path):
+    code = (
+        "import sys; from keras_nasnet.cli.main import main\n"
+        "try: main()\n"
+        "finally: print(sorted({'keras', 'tensorflow', 'torch', 'jax'} & set(sys.modules)))"
+    )
+    (tmp_path / "empty").mkdir()
+    for path in (folder / "deer").iterdir():
+        path.unlink()
+    (tmp_path / "pruned" / "cat").mkdir(parents=True)
+    (folder / "cat" / "0.png").rename(tmp_path / "pruned" / "cat" / "0.png")
+    for arguments, word in (
+        (["nasnet_z", "--data", folder], "no model is called"),
+        (["nasnet_a_cifar10", "--data", "empty"], "no class folders"),
+        (["nasnet_a_cifar10", "--data", folder], f"{folder / 'deer'}: no image in this class folder"),
+        (["nasnet_a_cifar10", "--data", "pruned"], "lacks the model's class 'airplane' and 8 more"),
+        (["nasnet_a_mobile_keras_no_top", "--data", "pruned"], "has no classifier"),
+        (["nasnet_a_cifar10", "--data", "pruned", "--crop", "0"], "crop is 0.0"),
+        (["nasnet_a_cifar10", "--data", "pruned", "--batch", "0"], "batch is 0"),
+        (["--help"], ""),
+    ):
+        command = [sys.executable, "-c", code, "evaluate", *map(str, arguments)]
+        result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=ENVIRONMENT, check=False)
+        assert result.stdout.splitlines()[-1] == "[]"
+        assert word in result.stderr
+        assert result.returncode == (0 if arguments == ["--help"] else 2)
+
+
+# === Ctrl-C ===
+
+
+def test_progress_and_ctrl_c(folder):
+    for name in CLASSES:
+        for number in range(1, 400):
+            os.link(folder / name / "0.png", folder / name / f"more_{number}.png")
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    command = [sys.executable, "-m", "keras_nasnet.cli.main", "evaluate", "nasnet_a_cifar10", "--data", str(folder)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=ENVIRONMENT)
+    os.close(theirs)
+    shown = b""
+    try:
+        while not re.search(rb" [1-9]\d*/4010", shown):  # some are counted
+            shown += os.read(ours, 1000)
+        process.send_signal(signal.SIGINT)
+        started = time.monotonic()
+        with contextlib.suppress(OSError):  # it has closed its end
+            while True:
+                shown += os.read(ours, 1000)
+        assert process.wait(30) == 130
+        assert time.monotonic() - started < 20
+    finally:
+        process.kill()
+        os.close(ours)
+    assert process.stdout.read() == b""
+    lines = shown.decode().replace("\r", "\n").split("\n")
+    assert [line for line in lines if line.strip()][-1].strip() == "Error: interrupted"
+    assert "Traceback" not in shown.decode()

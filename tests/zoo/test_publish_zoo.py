@@ -1,0 +1,120 @@
+"""The maintainer's script from end to end: public files under their names, stand-ins, onto a Hub; all on loopback."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+import tomli_w
+from file_server import FileServer
+from foreign_files import values, write_keras_h5, write_slim, write_timm
+from hub_server import HubServer
+
+import keras_nasnet
+from keras_nasnet import NASNet
+from keras_nasnet.zoo import entries
+
+CHECKOUT = Path(__file__).parents[2]
+SMALL = {"num_blocks": 1, "penultimate_filters": 192, "stem_filters": 8, "input_shape": [96, 96, 3]}
+
+
+class StandIns:
+    """Small nets in the formats and under the names of the public files, and a catalog that knows their checksums."""
+
+    def __init__(self, folder):
+        self.folder, self.expected = folder, {}
+        self.web, self.hub = FileServer(), HubServer()
+        (folder / "catalog").mkdir()
+
+    def add(self, name):
+        data = entries.entry(name)
+        data["builder"] |= SMALL
+        data.pop("name")
+        arguments = (
+            data["builder"] | {"classes": len(data["class_names"])} if "class_names" in data else data["builder"]
+        )
+        model = NASNet(**arguments)
+        random = np.random.default_rng(0)  # the same for the entries that share a file
+        for variable in model.weights:
+            variable.assign(random.uniform(0.5, 1, variable.shape))
+        content = self.content(data["source"], model)
+        self.place(data["source"], content)
+        raw = data["source"].get("moving_averages") is False
+        self.expected[name] = {path: value + (raw and "/moving_" not in path) for path, value in values(model).items()}
+        (self.folder / "catalog" / f"{name}.toml").write_text(tomli_w.dumps(data))
+
+    def content(self, source, model):
+        path = self.folder / str(len(self.expected))
+        {"slim": write_slim, "timm": write_timm, "keras_h5": write_keras_h5}[source["format"]](path, model)
+        return path.read_bytes()
+
+    def place(self, source, content):
+        if "repo" in source:
+            commits = {source["revision"]: {source["file"]: content}}
+            self.hub.repositories[source["repo"]] = {"branches": {"main": source["revision"]}, "commits": commits}
+        else:
+            content = self.web.files.setdefault(urlsplit(source["url"]).path, content)
+        kind = "sha256" if "sha256" in source else "md5"
+        source[kind] = hashlib.new(kind, content).hexdigest()
+
+    def close(self):
+        self.web.close()
+        self.hub.close()
+
+
+@pytest.fixture
+def stand_ins(tmp_path):
+    stand_ins = StandIns(tmp_path)
+    yield stand_ins
+    stand_ins.close()
+
+
+QUICK = ["nasnet_a_large_timm", "nasnet_a_mobile_slim_raw", "nasnet_a_mobile_keras_no_top"]
+
+
+@pytest.mark.parametrize("names", [QUICK, pytest.param(None, marks=pytest.mark.slow)], ids=["three", "all"])
+def test_everything_is_prepared_and_uploaded(stand_ins, tmp_path, names):
+    listed = names or entries.names()
+    for name in listed:
+        if name != "nasnet_a_cifar10":  # in the package, and so no stand-in
+            stand_ins.add(name)
+    environment = os.environ | stand_ins.hub.environment(tmp_path / "hub")
+    environment |= {"KERAS_NASNET_CATALOG": str(tmp_path / "catalog"), "KERAS_NASNET_MIRROR": stand_ins.web.address}
+    environment |= {"KERAS_HOME": str(tmp_path / "keras"), "PYTHONPATH": str(CHECKOUT)}
+    script = [sys.executable, CHECKOUT / "scripts" / "publish_zoo.py", "--org", "someone", "--out", tmp_path / "tree"]
+    done = subprocess.run([*script, "--upload", *(names or [])], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == f"{len(listed)} of {len(listed)} models published"
+    for name in listed:
+        published = name.replace("_", "-")
+        files = stand_ins.hub.files(f"someone/{published}")
+        folder = tmp_path / "tree" / published
+        for file in folder.iterdir():
+            assert files[file.name] == file.read_bytes(), file
+        assert f"hf://someone/{published}" in files["README.md"].decode()
+        if name in stand_ins.expected:
+            model = keras_nasnet.load(folder)
+            assert model.preprocessing.to_dict().items() >= entries.entry(name)["preprocessing"].items()
+            found = values(model)
+            assert found.keys() == stand_ins.expected[name].keys()
+            for path, value in found.items():
+                np.testing.assert_array_equal(value, stand_ins.expected[name][path], err_msg=path)
+
+
+def test_what_fails_does_not_stop_the_others(stand_ins, tmp_path):
+    stand_ins.add("nasnet_a_mobile_slim_raw")
+    stand_ins.web.files.clear()
+    environment = os.environ | {"KERAS_NASNET_CATALOG": str(tmp_path / "catalog"), "PYTHONPATH": str(CHECKOUT)}
+    environment |= {"KERAS_NASNET_MIRROR": stand_ins.web.address, "KERAS_HOME": str(tmp_path / "keras")}
+    script = [sys.executable, CHECKOUT / "scripts" / "publish_zoo.py", "--org", "someone", "--out", tmp_path / "tree"]
+    names = ["nasnet_a_mobile_slim_raw", "nasnet_a_cifar10"]
+    done = subprocess.run([*script, *names], env=environment, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "Error: nasnet_a_mobile_slim_raw: " in done.stderr
+    assert "404" in done.stderr
+    assert done.stdout.splitlines()[-1] == "1 of 2 models prepared"
+    assert [folder.name for folder in (tmp_path / "tree").iterdir()] == ["nasnet-a-cifar10"]

@@ -1,0 +1,267 @@
+"""Evaluation: how right a trained net is on labelled images, and how well it knows.
+
+Reads every image as `classify` does, and holds a few batches of images and some counts:
+memory does not grow with the data.
+"""
+
+import contextlib
+import datetime
+import importlib
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from keras_nasnet import __version__
+from keras_nasnet.images import Preprocessing
+from keras_nasnet.zoo import loading
+from keras_nasnet.zoo.class_names import model_labels
+from keras_nasnet.zoo.labelled_images import LabelledImages, open_images, read_batches
+from keras_nasnet.zoo.scores import Scores
+
+if TYPE_CHECKING:
+    from keras_nasnet.model import NASNet
+
+MARKDOWN_HEADER = (
+    "| model | data | images | pixels | crop | top-1 | top-5 | ECE | images/s | parameters |\n"
+    "|---|---|---|---|---|---|---|---|---|---|"
+)
+
+StrPath = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class ClassResult:
+    """How right a net is on one class.
+
+    Args:
+        name: of the class.
+        images: of the class.
+        recall: share of them that the net takes for this class; None without images.
+    """
+
+    name: str
+    images: int
+    recall: float | None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How right a net is on labelled images.
+
+    Args:
+        model: its name or path.
+        data: as it was named.
+        split: what was taken of the data; None where it has no splits.
+        images: number of images.
+        top1: share of images whose most probable class is right.
+        top5: share whose five most probable classes contain it; None with at most five classes.
+        ece: expected calibration error: how far confidence (the probability of the most
+            probable class) and accuracy are apart, averaged over the images, in 15 bins of equal
+            width.
+        images_per_second: with the reading of the images, without the making of the graph.
+        per_class: in order of the model's classes.
+        preprocessing: of the images, as `Preprocessing.to_dict` gives it.
+        batch: images at a time.
+        parameters: of the net without its auxiliary head.
+        versions: of keras_nasnet, keras and the backend.
+        hardware: in words.
+        date: in ISO 8601.
+    """
+
+    model: str
+    data: str
+    split: str | None
+    images: int
+    top1: float
+    top5: float | None
+    ece: float
+    images_per_second: float
+    per_class: tuple[ClassResult, ...]
+    preprocessing: dict[str, Any]
+    batch: int
+    parameters: int
+    versions: dict[str, str]
+    hardware: str
+    date: str
+
+    def to_json(self) -> str:
+        """Returns all of it as one line of JSON."""
+        return json.dumps(asdict(self))
+
+    def to_markdown_row(self) -> str:
+        """Returns the row for a table that begins with `MARKDOWN_HEADER`."""
+        crop = self.preprocessing["crop_fraction"]
+        cells = (
+            self.model,
+            self.data if self.split is None else f"{self.data}, {self.split}",
+            f"{self.images:,}",
+            f"{self.preprocessing['height']}x{self.preprocessing['width']}",
+            "none" if crop is None else f"{crop:g}",
+            f"{100 * self.top1:.2f} %",
+            "" if self.top5 is None else f"{100 * self.top5:.2f} %",
+            f"{self.ece:.4f}",
+            f"{self.images_per_second:.0f}" if self.images_per_second >= 10 else f"{self.images_per_second:.2g}",
+            f"{self.parameters / 1e6:.2f}M",
+        )
+        return f"| {' | '.join(cells)} |"
+
+
+def evaluate(
+    model: "StrPath | NASNet",
+    data: StrPath,
+    *,
+    split: str | None = None,
+    crop: float | None = None,
+    size: int | tuple[int, int] | None = None,
+    batch: int = 32,
+    data_dir: str | None = None,
+) -> Evaluation:
+    """Evaluates a net on every image of a labelled set.
+
+    The classes of the data must have the model's names, in any order; those of ImageNet may
+    be WordNet numbers. To a model without class names labels are just numbers.
+    Progress is shown on stderr where that is a terminal.
+
+    Args:
+        model: what `load` takes, or a NASNet.
+        data: "tfds:NAME", a prepared set of tensorflow-datasets, or a folder of class folders.
+        split: of tensorflow-datasets, for example "train[:1000]"; or the folder in `data` that
+            holds the class folders. Default: "test", or "validation" where there is no test
+            split or it has no labels; a folder without these is taken as a whole.
+        crop: the part of the (shorter) side that the central crop keeps; default: the model's.
+        size: side, or (height, width), in pixels of what the net sees; default: the model's.
+        batch: images at a time.
+        data_dir: where tensorflow-datasets keeps its data; default: its own choice.
+
+    Raises:
+        ValueError: if there is no such model or data, the classes differ, a class folder is
+            empty, a label is none of the classes', or an image cannot be read: nothing is left out.
+    """
+    if crop is not None and not 0 < crop <= 1:
+        raise ValueError(f"crop is {crop}: it must be above 0, at most 1")
+    if batch < 1:
+        raise ValueError(f"batch is {batch}: it must be 1 or more")
+    if isinstance(model, str | os.PathLike):
+        name = os.fspath(model)
+        loading.check(name)
+        images = open_images(data, split, data_dir)
+        if name in loading.names():
+            _check_entry(loading.entry(name), data, images)
+        loaded = loading.load(name)
+    else:
+        name, loaded = model.name, model
+        images = open_images(data, split, data_dir)
+    config = loaded.get_config()
+    if not config["include_top"]:
+        raise ValueError(f"{name} has no classifier: it gives features only")
+    class_names = loaded.class_names or [str(number) for number in range(config["classes"])]
+    labels_of = model_labels(class_names, images.class_names, str(data))
+    network = _network(loaded, _preprocessing(loaded, name, crop, size))
+    scores = Scores(len(class_names))
+    speed = _count(network, images, labels_of, batch, scores, name)
+    pairs = zip(class_names, scores.images.tolist(), scores.right.tolist(), strict=True)
+    return Evaluation(
+        model=name,
+        data=str(data),
+        split=images.split,
+        images=images.size,
+        top1=scores.top1,
+        top5=scores.top5,
+        ece=scores.ece,
+        images_per_second=speed,
+        per_class=tuple(ClassResult(name, count, right / count if count else None) for name, count, right in pairs),
+        preprocessing=network.preprocessing.to_dict(),
+        batch=batch,
+        parameters=network.count_params(),
+        versions=_versions(),
+        hardware=_hardware(),
+        date=datetime.date.today().isoformat(),
+    )
+
+
+def _check_entry(entry: dict[str, Any], data: StrPath, images: LabelledImages) -> None:
+    """Says what is wrong before anything is downloaded."""
+    if entry["task"] == "features":
+        raise ValueError(f"{entry['name']} has no classifier: it gives features only")
+    if names := entry.get("class_names"):
+        model_labels(names, images.class_names, str(data))
+
+
+def _preprocessing(model: "NASNet", name: str, crop: float | None, size: int | tuple[int, int] | None) -> Preprocessing:
+    chosen = model.preprocessing
+    if size is not None:
+        height, width = (size, size) if isinstance(size, int) else size
+        chosen = replace(chosen, height=height, width=width)
+    if chosen.height is None:
+        raise ValueError(f"{name} takes images of any size: choose one (size)")
+    return chosen if crop is None else replace(chosen, crop_fraction=crop)
+
+
+def _network(model: "NASNet", preprocessing: Preprocessing) -> "NASNet":
+    """Returns the model, or one with its weights, that gives just the probabilities of images so preprocessed."""
+    from keras_nasnet.model import NASNet
+    from keras_nasnet.training.network import copy_weights
+
+    config = model.get_config()
+    height, width = preprocessing.height, preprocessing.width
+    wanted = config | {
+        "input_shape": [3, height, width] if config["data_format"] == "channels_first" else [height, width, 3],
+        "auxiliary_head": False,
+        "preprocessing": preprocessing.to_dict(),
+    }
+    if config["classifier_activation"] == "linear":
+        wanted["classifier_activation"] = "softmax"
+    if wanted == config:
+        return model
+    with loading.without_random_values():
+        network = NASNet(**wanted)
+    copy_weights(model, network, head=True)
+    return network
+
+
+def _count(
+    network: "NASNet", images: LabelledImages, labels_of: np.ndarray, batch: int, scores: Scores, name: str
+) -> float:
+    """Adds all images to the scores; returns images per second."""
+
+    def probabilities(inputs: np.ndarray) -> np.ndarray:
+        # Filled up, so that the last batch needs no graph of its own.
+        filled = np.zeros((batch, *inputs.shape[1:]), np.float32)
+        filled[: len(inputs)] = inputs
+        return np.asarray(network.predict_on_batch(filled))[: len(inputs)]
+
+    probabilities(np.zeros((1, *network.input_shape[1:])))  # makes the graph, before the clock runs
+    started = time.perf_counter()
+    with (
+        contextlib.closing(read_batches(images, network.preprocessing.fit, batch)) as batches,
+        tqdm(total=images.size, desc=name, unit=" images", leave=False, disable=None) as progress,
+    ):
+        for pixels, labels in batches:
+            found = probabilities(network.preprocess(pixels))
+            if not np.isfinite(found).all():
+                raise ValueError(f"{name}: its outputs are not finite numbers")
+            scores.add(found, labels_of[labels])
+            progress.update(len(labels))
+    return images.size / (time.perf_counter() - started)
+
+
+def _versions() -> dict[str, str]:
+    import keras
+
+    backend = keras.backend.backend()
+    return {
+        "keras_nasnet": __version__,
+        "keras": keras.__version__,
+        backend: importlib.import_module(backend).__version__,
+    }
+
+
+def _hardware() -> str:
+    from keras_nasnet.hardware import hardware
+
+    return hardware()

@@ -1,0 +1,108 @@
+"""The Hugging Face Hub: addresses, what is fetched and what is uploaded, and its errors in one line.
+
+`HF_HOME`, `HF_TOKEN`, `HF_ENDPOINT` and `HF_HUB_OFFLINE` mean what they mean to huggingface_hub,
+which imports nothing of Keras.
+"""
+
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+_SCHEME = "hf://"
+_ADDRESS = re.compile(r"hf://([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
+_MEANINGS = {
+    401: "the Hub wants a token that may do this: set HF_TOKEN, or run `hf auth login`",
+    403: "the token may not do this: make one that may write there",
+    409: "the repository is changed by someone else just now: run again",
+}
+
+
+def is_address(text: str) -> bool:
+    """Whether the text is meant as "hf://ORG/NAME" or "hf://ORG/NAME@REVISION"."""
+    return text.startswith(_SCHEME)
+
+
+def parse(address: str) -> tuple[str, str | None]:
+    """Returns the repository and, where one is named, the revision of an address.
+
+    Raises:
+        ValueError: if it is no address.
+    """
+    match = _ADDRESS.fullmatch(address)
+    if match is None:
+        raise ValueError(f"{address}: not an address on the Hub; write hf://ORG/NAME or hf://ORG/NAME@REVISION")
+    return match[1], match[2]
+
+
+def check_target(repo: str, revision: str | None) -> None:
+    """Raises ValueError if this is no repository and branch on the Hub, whether or not they are there."""
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
+        raise ValueError(f"{repo}: not a repository on the Hub; write ORG/NAME")
+    if revision is not None and not re.fullmatch(r"[\w./-]+", revision):
+        raise ValueError(f"{revision!r}: not a branch on the Hub")
+
+
+def download_file(repo: str, file: str, revision: str) -> Path:
+    """Returns the path of one file of a repository, downloaded if it is not in the Hub's cache.
+
+    Raises:
+        ValueError: if it cannot be had.
+    """
+    from huggingface_hub import hf_hub_download
+
+    with _said_in_one_line(f"{repo}/{file} cannot be downloaded"):
+        return Path(hf_hub_download(repo, file, revision=revision))
+
+
+def download(address: str, files: Sequence[str]) -> Path:
+    """Returns the path of a folder with these files of a repository, downloaded where they are not in the Hub's cache.
+
+    Raises:
+        ValueError: if the address is none, or the files cannot be had.
+    """
+    from huggingface_hub import snapshot_download
+
+    repo, revision = parse(address)
+    with _said_in_one_line(f"{address} cannot be downloaded"):
+        return Path(snapshot_download(repo, revision=revision, allow_patterns=list(files)))
+
+
+def upload(folder: Path, repo: str, revision: str | None, message: str, private: bool) -> str:
+    """Uploads all files of a folder in one commit; makes the repository and the branch if they are missing.
+
+    Returns:
+        The address of the commit.
+
+    Raises:
+        ValueError: if the Hub refuses, or cannot be reached; the token is never in the message.
+    """
+    from huggingface_hub import HfApi
+
+    api = HfApi(library_name="keras-nasnet")
+    with _said_in_one_line(f"{repo} cannot be published"):
+        api.create_repo(repo, exist_ok=True, private=private or None)
+        if revision is not None:
+            api.create_branch(repo, branch=revision, exist_ok=True)
+        commit = api.upload_folder(repo_id=repo, folder_path=folder, revision=revision, commit_message=message)
+        return commit.commit_url
+
+
+@contextlib.contextmanager
+def _said_in_one_line(what: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # of its own kinds, of its HTTP client's, and OSError
+        raise ValueError(f"{what}: {_reason(error)}") from None  # its requests, with the token, would hang on it
+
+
+def _reason(error: Exception) -> str:
+    from huggingface_hub import get_token
+
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status in _MEANINGS:
+        return _MEANINGS[status]
+    text = " ".join(str(error).split()) or type(error).__name__
+    if token := get_token():
+        text = text.replace(token, "***")
+    return text[:300]

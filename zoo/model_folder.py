@@ -1,0 +1,132 @@
+"""A model as a folder, on this machine or on the Hub: what `publish` writes and `load` reads.
+
+The layout is Keras' own for folders (config.json, metadata.json, model.weights.h5), so
+`keras.saving.load_model` reads it too. Beside it, for people and other programs: class_names.json,
+preprocessing.json, metrics.json, the model card README.md, and SHA256SUMS, which `sha256sum -c` reads.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from keras_nasnet.zoo import checksum
+
+if TYPE_CHECKING:
+    from keras_nasnet.model import NASNet
+
+CONFIG, WEIGHTS, SUMS, CARD = "config.json", "model.weights.h5", "SHA256SUMS", "README.md"
+READ = (CONFIG, WEIGHTS, SUMS)  # all that `read` needs
+
+
+def is_model_folder(path: Path) -> bool:
+    """Whether `read` may find a model there."""
+    return (path / CONFIG).is_file() and (path / WEIGHTS).is_file()
+
+
+def write(model: "NASNet", folder: Path, metrics: Sequence[dict[str, Any]], card: str) -> None:
+    """Writes a model; the folder appears when it is whole, in place of one that was written before.
+
+    Args:
+        model: a `NASNet`.
+        folder: to be written.
+        metrics: measured results, as the catalog has them.
+        card: text of the model card.
+
+    Raises:
+        ValueError: if something else is there, or it cannot be written.
+    """
+    if folder.exists() and not (folder / SUMS).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"{folder} is there and is no model's folder: choose another name")
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        _fill(model, temporary, metrics, card)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(temporary, folder)
+    except OSError as error:
+        raise ValueError(f"{folder} cannot be written ({error.strerror or error})") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _fill(model: "NASNet", folder: Path, metrics: Sequence[dict[str, Any]], card: str) -> None:
+    import keras
+
+    keras.saving.save_model(model, folder, zipped=False)
+    shutil.rmtree(folder / "assets", ignore_errors=True)  # of a NASNet always empty
+    _write_json(folder / "class_names.json", None if model.class_names is None else list(model.class_names))
+    _write_json(folder / "preprocessing.json", model.preprocessing.to_dict())
+    _write_json(folder / "metrics.json", list(metrics))
+    # The card may be edited later, so it has no checksum.
+    sums = [f"{_sha256(file)}  {file.name}\n" for file in sorted(folder.iterdir())]
+    (folder / SUMS).write_text("".join(sums), encoding="utf-8")
+    (folder / CARD).write_text(card, encoding="utf-8")
+
+
+def _write_json(path: Path, data: Any) -> None:
+    path.write_text(json.dumps(data, indent=1, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read(folder: Path, name: str) -> "NASNet":
+    """Returns the model in a folder.
+
+    Args:
+        folder: that `write` or `keras.saving.save_model(..., zipped=False)` wrote. Only the
+            former has checksums, which are checked before anything is parsed.
+        name: of the model, for messages.
+
+    Raises:
+        ValueError: if the folder holds no NASNet, or a file is missing or damaged.
+    """
+    _check_sums(folder, name)
+    config = _read_config(folder / CONFIG, name)
+    from keras_nasnet.model import NASNet
+    from keras_nasnet.zoo import keras_weights
+    from keras_nasnet.zoo.loading import without_random_values
+
+    try:
+        with without_random_values():
+            model = NASNet.from_config(config)
+    except Exception as error:  # a config that is none raises anything
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{name}: {CONFIG} is not a NASNet's ({text[:200]})") from None
+    keras_weights.load(folder / WEIGHTS, model)
+    return model
+
+
+def _check_sums(folder: Path, name: str) -> None:
+    path = folder / SUMS
+    if not path.exists():
+        return
+    try:
+        pairs = [line.split("  ", 1) for line in path.read_text(encoding="utf-8").splitlines()]
+        sums = {file: digest for digest, file in pairs}
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{name}: {SUMS} is damaged ({' '.join(str(error).split())})") from None
+    for file in (CONFIG, WEIGHTS):
+        if file not in sums:
+            raise ValueError(f"{name}: {SUMS} is damaged, it has no line for {file}")
+        checksum.check(folder / file, "sha256", sums[file], delete=False)
+
+
+def _read_config(path: Path, name: str) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        found = data["registered_name"] or data["class_name"]
+        config = data["config"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{name}: {CONFIG} is not a model's ({' '.join(str(error).split())})") from None
+    # Only a NASNet is ever built: a model from elsewhere may name any code.
+    if found != "keras_nasnet>NASNet" or not isinstance(config, dict) or "layers" in config:
+        raise ValueError(f"{name}: holds a {found}, not a NASNet alone")
+    return config

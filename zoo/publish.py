@@ -1,0 +1,113 @@
+"""Publishing: a model of any origin as a folder with everything that belongs to it, and that folder to the Hub."""
+
+import json
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_nasnet.model import NASNet
+from keras_nasnet.training.recipe import get_recipe
+from keras_nasnet.zoo import hub, loading, model_folder
+from keras_nasnet.zoo.card import Origin, write_card
+
+LICENCE = "Apache-2.0"  # of the package, and of all weights in its catalog
+
+StrPath = str | os.PathLike[str]
+
+
+def publish(
+    source: StrPath,
+    to: str,
+    *,
+    revision: str | None = None,
+    folder: StrPath | None = None,
+    licence: str | None = None,
+    private: bool = False,
+) -> str:
+    """Uploads a model with its class names, preprocessing, metrics and model card, in one commit.
+
+    Args:
+        source: the folder of a training run, or anything that `load` takes.
+        to: the repository, "ORG/NAME"; made if it is missing.
+        revision: a branch; default: the main one.
+        folder: keeps what is uploaded here; default: nowhere.
+        licence: of the weights; default: the catalog's, or Apache-2.0.
+        private: whether a new repository is private.
+
+    Returns:
+        The address of the commit.
+
+    Raises:
+        ValueError: if there is no such model, it cannot be a folder, or the Hub refuses.
+    """
+    hub.check_target(to, revision)
+    with tempfile.TemporaryDirectory() as temporary:
+        place = Path(folder) if folder is not None else Path(temporary) / "model"
+        prepare(source, to, place, revision=revision, licence=licence)
+        return hub.upload(place, to, revision, f"Publish {to.split('/')[-1]}", private)
+
+
+def prepare(
+    source: StrPath, to: str, folder: StrPath, *, revision: str | None = None, licence: str | None = None
+) -> Path:
+    """Writes the folder that `publish` uploads, reads it back, and returns its path. Needs no network but for `source`.
+
+    Args: those of `publish`; a folder that was written before is replaced.
+
+    Raises:
+        ValueError: if there is no such model, or the folder cannot be written.
+    """
+    hub.check_target(to, revision)
+    folder = Path(folder)
+    model = loading.load(source)
+    origin = _origin(source, licence)
+    model_folder.write(model, folder, origin.metrics, write_card(model, to, revision, origin))
+    _check_equal(model, model_folder.read(folder, str(folder)), folder)
+    return folder
+
+
+def _check_equal(model: NASNet, written: NASNet, folder: Path) -> None:
+    """What others will load must be this model."""
+    values = {variable.path: keras.ops.convert_to_numpy(variable) for variable in model.weights}
+    for variable in written.weights:
+        if not np.array_equal(values[variable.path], keras.ops.convert_to_numpy(variable), equal_nan=True):
+            raise ValueError(f"{folder}: {variable.path} was not written as it is; the folder must not be published")
+
+
+def _origin(source: StrPath, licence: str | None) -> Origin:
+    text, path = os.fspath(source), Path(source)
+    if text in loading.names():
+        data = loading.entry(text)
+        return Origin(
+            data["description"],
+            licence or data["licence"],
+            data.get("dataset", ""),
+            data["metrics"],
+            data["published"],
+        )
+    metrics = _metrics(path / "metrics.json") if path.is_dir() else []
+    if path.is_dir() and (path / "recipe.toml").is_file():
+        recipe = get_recipe(path / "recipe.toml")
+        dataset = recipe.dataset if re.fullmatch(r"[a-z][a-z0-9_]*", recipe.dataset) else ""
+        # A folder on this machine is nobody else's business.
+        shown = recipe if dataset else recipe.with_settings('dataset="FOLDER"')
+        description = f"A NASNet trained with the recipe {recipe.name}"
+        return Origin(description, licence or LICENCE, dataset, metrics, recipe=shown.to_toml())
+    return Origin("A NASNet", licence or LICENCE, metrics=metrics)
+
+
+def _metrics(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        return []
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+        if not all(result.keys() >= {"name", "value", "data"} for result in results):
+            raise ValueError("a result has no name, value or data")
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise ValueError(f"{path}: not a file of results ({' '.join(str(error).split())})") from None
+    return results
