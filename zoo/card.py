@@ -9,7 +9,11 @@ if TYPE_CHECKING:
 
 # Names of datasets in tensorflow-datasets, and their addresses on the Hub.
 _ON_THE_HUB = {"cifar10": "uoft-cs/cifar10", "imagenet2012": "ILSVRC/imagenet-1k"}
-_METRICS = {"top1": ("accuracy", "Top-1 accuracy"), "top5": ("top-5-accuracy", "Top-5 accuracy")}
+_METRICS = {
+    "top1": ("accuracy", "Top-1 accuracy"),
+    "top5": ("top-5-accuracy", "Top-5 accuracy"),
+    "ece": ("expected_calibration_error", "Expected calibration error"),
+}
 _CITATION = """\
 @inproceedings{zoph2018learning,
   title={Learning Transferable Architectures for Scalable Image Recognition},
@@ -137,8 +141,12 @@ def _results(origin: Origin) -> str:
     lines = []
     for result in origin.metrics:
         how = ", ".join(str(result[key]) for key in ("script", "hardware", "date") if key in result)
-        lines.append(f"| {result['name']} | {100 * result['value']:.2f} % | {result['data']} | measured: {how} |")
+        lines.append(f"| {result['name']} | {_shown(result)} | {result['data']} | measured: {how} |")
     for result in origin.published:
         source = f"published, not rerun here: {result['source']}"
-        lines.append(f"| {result['name']} | {100 * result['value']:.2f} % | {result['data']} | {source} |")
+        lines.append(f"| {result['name']} | {_shown(result)} | {result['data']} | {source} |")
     return "\n".join(["## Results\n\n| | | images | |", "|---|---|---|---|", *lines]) if lines else ""
+
+
+def _shown(result: dict[str, Any]) -> str:
+    return f"{100 * result['value']:.2f} %" if result["name"].startswith("top") else f"{result['value']:g}"

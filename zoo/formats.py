@@ -98,7 +98,7 @@ def save_weights(model: "NASNet", path: str | os.PathLike[str], to: str | None =
     """Writes a model, and reads back what it has written.
 
     Args:
-        model: a `NASNet`.
+        model: a `NASNet`. Other code has no auxiliary head; there it is left out.
         path: of the file, which is replaced when the new one is whole and found right.
         to: "timm" for a `.safetensors` with timm's names.
 
@@ -108,6 +108,10 @@ def save_weights(model: "NASNet", path: str | os.PathLike[str], to: str | None =
         OSError: if the file cannot be written.
     """
     form, path = target(path, to), Path(path)
+    if form in POOL_PADDINGS and model.get_config()["auxiliary_head"]:
+        from keras_nasnet.training.network import for_inference
+
+        model = for_inference(model)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
         written = Path(folder, path.name)

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ def publish(
     revision: str | None = None,
     folder: StrPath | None = None,
     licence: str | None = None,
+    results: StrPath | None = None,
     private: bool = False,
 ) -> str:
     """Uploads a model with its class names, preprocessing, metrics and model card, in one commit.
@@ -37,6 +39,8 @@ def publish(
         revision: a branch; default: the main one.
         folder: keeps what is uploaded here; default: nowhere.
         licence: of the weights; default: the catalog's, or Apache-2.0.
+        results: what `keras-nasnet evaluate SOURCE... --json` printed, in a file; default: what
+            the training run or the catalog says.
         private: whether a new repository is private.
 
     Returns:
@@ -48,12 +52,18 @@ def publish(
     hub.check_target(to, revision)
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(folder) if folder is not None else Path(temporary) / "model"
-        prepare(source, to, place, revision=revision, licence=licence)
+        prepare(source, to, place, revision=revision, licence=licence, results=results)
         return hub.upload(place, to, revision, f"Publish {to.split('/')[-1]}", private)
 
 
 def prepare(
-    source: StrPath, to: str, folder: StrPath, *, revision: str | None = None, licence: str | None = None
+    source: StrPath,
+    to: str,
+    folder: StrPath,
+    *,
+    revision: str | None = None,
+    licence: str | None = None,
+    results: StrPath | None = None,
 ) -> Path:
     """Writes the folder that `publish` uploads, reads it back, and returns its path. Needs no network but for `source`.
 
@@ -66,6 +76,8 @@ def prepare(
     folder = Path(folder)
     model = loading.load(source)
     origin = _origin(source, licence)
+    if results is not None:
+        origin = replace(origin, metrics=_evaluated(Path(results), os.fspath(source)))
     model_folder.write(model, folder, origin.metrics, write_card(model, to, revision, origin))
     _check_equal(model, model_folder.read(folder, str(folder)), folder)
     return folder
@@ -111,3 +123,24 @@ def _metrics(path: Path) -> list[dict[str, Any]]:
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise ValueError(f"{path}: not a file of results ({' '.join(str(error).split())})") from None
     return results
+
+
+def _evaluated(path: Path, source: str) -> list[dict[str, Any]]:
+    """What a file of `keras-nasnet evaluate --json` says of a model, as the catalog has it."""
+    metrics = []
+    try:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            result = json.loads(line)
+            if result["model"] != source:
+                continue
+            images = f"{' '.join(filter(None, (result['data'], result['split'])))}, {result['images']:,} images"
+            shared = {"data": images, "script": "keras-nasnet evaluate"}
+            shared |= {key: result[key] for key in ("date", "hardware")}
+            names = [name for name in ("top1", "top5", "ece") if result[name] is not None]
+            metrics += [{"name": name, "value": round(result[name], 6)} | shared for name in names]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        text = " ".join(str(error).split())
+        raise ValueError(f"{path}: not what `keras-nasnet evaluate --json` prints ({text})") from None
+    if not metrics:
+        raise ValueError(f"{path}: has no result of {source}")
+    return metrics

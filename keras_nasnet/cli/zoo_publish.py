@@ -2,6 +2,7 @@
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,6 +16,11 @@ from keras_nasnet.zoo import hub, loading
 @click.option("--revision", help="A branch.  [default: the main one]")
 @click.option("--folder", type=click.Path(path_type=Path), help="Keep here what is uploaded.")
 @click.option("--licence", help="Of the weights.  [default: the catalog's, or Apache-2.0]")
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    help="What `evaluate RUN_OR_MODEL --json` printed.  [default: what the run or the catalog says]",
+)
 @click.option("--private", is_flag=True, help="A new repository is private.")
 @click.option("--dry-run", is_flag=True, help="Make the folder and print what it holds; upload nothing.")
 def publish_command(
@@ -23,6 +29,7 @@ def publish_command(
     revision: str | None,
     folder: Path | None,
     licence: str | None,
+    results: Path | None,
     private: bool,
     dry_run: bool,
 ) -> None:
@@ -38,12 +45,13 @@ def publish_command(
         hub.check_target(to, revision)
         from keras_nasnet.zoo import publish
 
+        options: dict[str, Any] = {"revision": revision, "licence": licence, "results": results}
         if not dry_run:
-            click.echo(publish.publish(model, to, revision=revision, folder=folder, licence=licence, private=private))
+            click.echo(publish.publish(model, to, folder=folder, private=private, **options))
             return
         with tempfile.TemporaryDirectory() as temporary:
             place = folder or Path(temporary) / "model"
-            publish.prepare(model, to, place, revision=revision, licence=licence)
+            publish.prepare(model, to, place, **options)
             for file in sorted(place.iterdir()):
                 click.echo(f"{file.stat().st_size:>12,} bytes  {file.name}")
             click.echo(f"\n{(place / 'README.md').read_text(encoding='utf-8')}")

@@ -120,9 +120,9 @@ def test_keras_reads_its_weights(nets, pair):
 
 
 def test_keras_reads_the_model_elsewhere(nets, tmp_path):
-    """In a process that knows no more of this package than the class, which Keras does not import by itself."""
+    """In a process that has only imported this package."""
     code = (
-        "import sys, keras, numpy, keras_nasnet.model\n"
+        "import sys, keras, numpy, keras_nasnet\n"
         "model = keras.saving.load_model(sys.argv[1])\n"
         "assert model.class_names == ('a', 'b', 'c') and model.preprocessing.width == 48\n"
         "numpy.savez(sys.argv[2], **{w.path: keras.ops.convert_to_numpy(w) for w in model.weights})"
@@ -241,7 +241,6 @@ def test_applications_take_files_with_the_pools_of_their_code(nets, monkeypatch)
     [
         ({"genotype": "nasnet_c", "penultimate_filters": 160}, "it has NASNet-A only"),
         ({"stem": "cifar"}, "stem is 'cifar', there it is 'imagenet'"),
-        ({"auxiliary_head": True, "input_shape": (160, 160, 3)}, "auxiliary_head is True, there it is False"),
         ({"batch_norm_epsilon": 1e-5}, "batch_norm_epsilon is 1e-05"),
     ],
 )
@@ -251,6 +250,16 @@ def test_networks_that_the_others_do_not_have(tmp_path, options, reason):
     assert reason in refusal(formats.save_weights, model, tmp_path / "net.h5")
     assert reason in refusal(formats.save_weights, model, tmp_path / "net.safetensors", "timm")
     assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"as it was"]
+
+
+def test_the_auxiliary_head_is_left_out_where_there_is_none(tmp_path):
+    """As of the checkpoints of TF-slim."""
+    model = filled(**SMALL | {"auxiliary_head": True, "input_shape": (96, 96, 3), "pool_padding": "keras"})
+    formats.save_weights(model, tmp_path / "net.h5")
+    plain = NASNet(**SMALL | {"input_shape": (96, 96, 3), "pool_padding": "keras"})
+    convert.from_keras(tmp_path / "net.h5", plain)
+    assert_equal(values(plain), {path: values(model)[path] for path in values(plain)})
+    assert "auxiliary_head is True" in refusal(convert.to_keras, model, tmp_path / "other.h5")
 
 
 def test_networks_that_timm_does_not_have(nets, tmp_path):

@@ -382,3 +382,23 @@ def test_a_file_of_results_that_is_none(small, tmp_path):
             prepare(tmp_path / "out", REPO, tmp_path / "again")
     assert not (tmp_path / "again").exists()
     assert model_folder.is_model_folder(tmp_path / "out")
+
+
+def test_the_results_of_evaluate_are_published(small, tmp_path):
+    run, _ = small
+    result = {"model": str(run), "data": "tfds:toys", "split": "test", "images": 1200, "top1": 0.5, "top5": None}
+    result |= {"ece": 0.0123456789, "date": "2026-01-02", "hardware": "an abacus"}
+    path = tmp_path / "results.json"
+    path.write_text(f"{json.dumps(result | {'model': 'other'})}\n{json.dumps(result)}\n")
+    folder = prepare(run, REPO, tmp_path / "out", results=path)
+    assert [(metric["name"], metric["value"]) for metric in json.loads((folder / "metrics.json").read_text())] == [
+        ("top1", 0.5),
+        ("ece", 0.012346),
+    ]
+    card = (folder / "README.md").read_text()
+    assert "| top1 | 50.00 % | tfds:toys test, 1,200 images | measured: keras-nasnet evaluate, an abacus" in card
+    assert {result.dataset_split for result in card_data(folder).eval_results} == {"test"}
+    for text, words in (("{}", "not what"), (json.dumps(result | {"model": "other"}), "has no result of")):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=words):
+            prepare(run, REPO, tmp_path / "out", results=path)
