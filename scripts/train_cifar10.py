@@ -40,8 +40,9 @@ def print_curve(folder: Path) -> None:
             f"| {numbers['epoch']:.0f} of {recipe.epochs} | {numbers['loss']:.3f} | {100 * numbers['accuracy']:.2f} % "
             f"| {held_out} | {numbers['learning_rate']:.5f} | {numbers['seconds'] / 60:.0f} |"
         )
-    changed = recipe.to_dict().items() - get_recipe(recipe.name).to_dict().items() if recipe.name in RECIPES else set()
-    settings = ", ".join(f"{name} = {value}" for name, value in sorted(changed)) or "nothing changed"
+    original = get_recipe(recipe.name).to_dict() if recipe.name in RECIPES else {}
+    changed = {name: value for name, value in recipe.to_dict().items() if original.get(name) != value}
+    settings = ", ".join(f"{name} = {value}" for name, value in changed.items()) or "nothing changed"
     print(f"\nRecipe {recipe.name} ({settings}); {conditions(recipe.seed)}")
 
 

@@ -95,6 +95,7 @@ def test_a_finished_run_holds_all_it_should(undisturbed):
         "confusion.png",
         "curves.png",
         "history.csv",
+        "metrics.json",
         "model.keras",
         "recipe.toml",
         "tensorboard",
