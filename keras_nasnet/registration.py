@@ -1,9 +1,9 @@
 """Lets `keras.saving.load_model` find our classes once the package is imported, before or after Keras itself."""
 
 import importlib
-import importlib.abc
 import importlib.util
 import sys
+from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -48,19 +48,37 @@ def _register(keras: ModuleType) -> None:
         known.setdefault(f"keras_nasnet>{name}", _Promise(module, name))
 
 
-class _WhenKerasIsImported(importlib.abc.MetaPathFinder):
+class _WhenKerasIsImported(MetaPathFinder):
+    def __init__(self) -> None:
+        self.asks_others = False
+
     def find_spec(self, name: str, path: Any, target: ModuleType | None = None) -> ModuleSpec | None:
-        if name != "keras":
+        if name != "keras" or self.asks_others:
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec("keras")
-        if spec is None or spec.loader is None:
-            return spec
-        execute = spec.loader.exec_module
-
-        def execute_and_register(module: ModuleType) -> None:
-            execute(module)
-            _register(module)
-
-        spec.loader.exec_module = execute_and_register  # type: ignore[method-assign]
+        self.asks_others = True
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            self.asks_others = False
+        # To find it is not to import it: whoever only asks whether Keras is there must not end our waiting.
+        if spec is not None and spec.loader is not None:
+            spec.loader = _ThenRegister(spec.loader, self)
         return spec
+
+
+class _ThenRegister(Loader):
+    """Loads Keras as its own loader does, and registers the classes."""
+
+    def __init__(self, own: Loader, finder: _WhenKerasIsImported):
+        self.own, self.finder = own, finder
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self.own.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        sys.meta_path.remove(self.finder)
+        module.__loader__ = self.own
+        if module.__spec__ is not None:
+            module.__spec__.loader = self.own
+        self.own.exec_module(module)
+        _register(module)

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from keras_nasnet.cli.refused import Refused
 from keras_nasnet.zoo import entries, hub, loading
-from keras_nasnet.zoo.publish import prepare
+from keras_nasnet.zoo.publishing import prepare
 
 
 @click.command(help=__doc__.splitlines()[0])
@@ -25,8 +25,15 @@ from keras_nasnet.zoo.publish import prepare
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The tree: a folder for each model.")
 @click.option("--upload", is_flag=True, help="Upload the folders, each in one commit.")
 def main(models: tuple[str, ...], org: str, out: Path, upload: bool) -> None:
-    names = {Path(model).name.replace("_", "-"): model for model in models or entries.names()}
+    names: dict[str, str] = {}
     try:
+        for model in models or entries.names():
+            name = Path(model).name.replace("_", "-")
+            if name in names:
+                raise ValueError(
+                    f"{names[name]} and {model} would both be called {name}: rename one, or publish it alone"
+                )
+            names[name] = model
         for name, model in names.items():
             hub.check_target(f"{org}/{name}", None)
             loading.check(model)

@@ -22,14 +22,14 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_datasets as tfds
 from PIL import Image
 
 import keras_nasnet.training
 from keras_nasnet import NASNet
 from keras_nasnet.cli.train import said_in_one_line
 from keras_nasnet.images import Preprocessing
-from keras_nasnet.training import Recipe
+from keras_nasnet.training import Recipe, open_dataset
+from keras_nasnet.training.data.arrays import ArraySplit, into_memory
 from keras_nasnet.training.network import copy_weights, save_model
 from keras_nasnet.zoo import weights_file
 
@@ -70,10 +70,10 @@ MEAN = (125.307, 122.950, 113.865)
 STD = (62.993, 62.089, 66.705)
 
 
-def load_split(split: str, data_dir: str | None) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Returns uint8 images (n, 32, 32, 3), int64 labels (n,) and the names of the classes."""
-    data, info = tfds.load("cifar10", split=split, data_dir=data_dir, batch_size=-1, with_info=True)
-    return data["image"].numpy(), data["label"].numpy(), info.features["label"].names
+def load_split(part: str, data_dir: str | None) -> tuple[ArraySplit, tuple[str, ...]]:
+    """Returns "train" or "test" of CIFAR-10, and the names of the classes."""
+    dataset = open_dataset("cifar10", image_size=None, data_dir=data_dir, in_memory=False)
+    return into_memory(getattr(dataset, part), len(dataset.class_names)), dataset.class_names
 
 
 def resize(images: np.ndarray, pixels: int) -> np.ndarray:
@@ -125,7 +125,8 @@ def first_round(folder: Path, data_dir: str | None, out: Path) -> None:
     """Trains from scratch, and writes a `.keras` file."""
     keras.utils.set_random_seed(SEED)
     folder.mkdir(parents=True, exist_ok=True)
-    images, labels, class_names = load_split("train", data_dir)
+    data, class_names = load_split("train", data_dir)
+    images, labels = data.images, data.labels.astype(np.int64)
     network = {
         **BUILDER,
         "stem": "cifar",
@@ -212,9 +213,13 @@ def train(folder: Path, data_dir: str | None, out: Path) -> None:
 
 def evaluate(path: Path, data_dir: str | None) -> None:
     """Prints the accuracy of a weights file on the 10,000 test images."""
-    images, labels, class_names = load_split("test", data_dir)
+    data, class_names = load_split("test", data_dir)
+    images, labels = data.images, data.labels
     model = NASNet(
-        **BUILDER, stem="cifar", classes=len(class_names), preprocessing=Preprocessing(32, 32, mean=MEAN, std=STD)
+        **BUILDER,
+        stem="cifar",
+        classes=len(class_names),
+        preprocessing=Preprocessing(32, 32, mean=MEAN, std=STD),
     )
     weights_file.load(path, model)
     predicted = model.predict(model.preprocess(images), batch_size=256, verbose=0).argmax(-1)

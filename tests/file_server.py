@@ -2,11 +2,12 @@
 
 import hashlib
 import http.server
-import threading
 import time
 
+from loopback import LoopbackServer
 
-class FileServer:
+
+class FileServer(LoopbackServer):
     """Serves `files` (bytes by path) with ranges, and as a Hub does.
 
     `faults` are taken one for each GET, in order: a status code; ("cut", n) closes the
@@ -32,14 +33,7 @@ class FileServer:
             def log_message(self, *arguments):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.address = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
+        super().__init__(Handler)
 
     def answer(self, handler, body):
         fault = self.faults.pop(0) if body and self.faults else None

@@ -3,17 +3,13 @@
 import tarfile
 
 import h5py
-import keras
 import numpy as np
 from safetensors.numpy import save_file
+from same_weights import values
 
 from keras_nasnet.zoo.convert.keras_h5 import keras_names
 from keras_nasnet.zoo.convert.slim import slim_names
 from keras_nasnet.zoo.convert.timm import timm_names
-
-
-def values(model):
-    return {weight.path: keras.ops.convert_to_numpy(weight) for weight in model.weights}
 
 
 def write_keras_h5(path, model):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tomli_w
 import toy
+from same_weights import assert_equal, values
 
 from keras_nasnet import NASNet, NASNetBackbone
 from keras_nasnet.zoo import entries, weights_file
@@ -26,22 +27,12 @@ BOXES = {
 }
 
 
-def values(model):
-    return {weight.path: keras.ops.convert_to_numpy(weight) for weight in model.weights}
-
-
 def outputs(model):
     return {name: keras.ops.convert_to_numpy(tensor) for name, tensor in model(IMAGES).items()}
 
 
 def pyramid(encoder):
     return outputs(keras.Model(encoder.inputs, encoder.pyramid_outputs))
-
-
-def assert_equal(actual, expected):
-    assert actual.keys() == expected.keys()
-    for name, value in actual.items():
-        np.testing.assert_array_equal(value, expected[name], err_msg=name)
 
 
 def retinanet(encoder):

@@ -16,5 +16,6 @@ from keras_nasnet.zoo.entries import find as list
 from keras_nasnet.zoo.evaluation import evaluate
 from keras_nasnet.zoo.fetch import path, verify
 from keras_nasnet.zoo.loading import load
+from keras_nasnet.zoo.publishing import publish
 
-__all__ = ["evaluate", "info", "list", "load", "path", "verify"]
+__all__ = ["evaluate", "info", "list", "load", "path", "publish", "verify"]

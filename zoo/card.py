@@ -30,8 +30,8 @@ class Origin:
     Args:
         description: a line.
         licence: of the weights, as the Hub abbreviates it: "apache-2.0".
-        dataset: name in tensorflow-datasets of what it was trained on; "" where that is a
-            folder, or not known.
+        dataset: what it was trained on. Only a set that is known to be on the Hub, by its name in
+            tensorflow-datasets, gets into the metadata.
         metrics: results measured by us, as the catalog has them.
         published: results published elsewhere, likewise.
         recipe: of the training, as TOML; "" where there is none.
@@ -58,7 +58,7 @@ def write_card(model: "NASNet", repo: str, revision: str | None, origin: Origin)
 
     name = repo.split("/")[-1]
     address = f"hf://{repo}" + (f"@{revision}" if revision else "")
-    dataset = _ON_THE_HUB.get(origin.dataset, origin.dataset)
+    dataset = _ON_THE_HUB.get(origin.dataset, "")
     data = ModelCardData(
         library_name="keras",
         license=origin.licence.lower(),
@@ -123,7 +123,8 @@ def _facts(model: "NASNet") -> str:
 def _usage(model: "NASNet", address: str) -> str:
     lines = ["import keras_nasnet", "", f'model = keras_nasnet.load("{address}")']
     if model.get_config()["include_top"]:
-        lines.append('probabilities = model.predict(model.preprocess(["photo.jpg"]))')
+        which = '["predictions"]' if model.get_config()["auxiliary_head"] else ""
+        lines.append(f'probabilities = model.predict(model.preprocess(["photo.jpg"])){which}')
         what = "model.class_names[probabilities[0].argmax()]" if model.class_names else "probabilities[0].argmax()"
         lines.append(f"print({what})")
     else:

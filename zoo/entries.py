@@ -40,7 +40,8 @@ def entry(name: str) -> dict[str, Any]:
     """Returns what the catalog says about a model.
 
     Returns:
-        The TOML file as a dict: "description", "task", "licence", "parameters" (a number),
+        The TOML file as a dict: "description", "task", "licence", "dataset" (what it was trained
+        on, as tensorflow-datasets calls it), "parameters" (a number),
         "mult_adds" (for one image), "source" (format, place, checksum), "builder" (arguments
         of `NASNet`), "preprocessing" (of `Preprocessing`), "class_names" (a list; none without a
         classifier), "published" and "metrics" (results published, and measured by us; each a

@@ -156,6 +156,8 @@ def evaluate(
     else:
         name, loaded = model.name, model
         images = open_images(data, split, data_dir)
+    from keras_nasnet.hardware import hardware
+
     config = loaded.get_config()
     if not config["include_top"]:
         raise ValueError(f"{name} has no classifier: it gives features only")
@@ -179,7 +181,7 @@ def evaluate(
         batch=batch,
         parameters=network.count_params(),
         versions=_versions(),
-        hardware=_hardware(),
+        hardware=hardware(),
         date=datetime.date.today().isoformat(),
     )
 
@@ -259,9 +261,3 @@ def _versions() -> dict[str, str]:
         "keras": keras.__version__,
         backend: importlib.import_module(backend).__version__,
     }
-
-
-def _hardware() -> str:
-    from keras_nasnet.hardware import hardware
-
-    return hardware()

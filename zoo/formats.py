@@ -158,10 +158,8 @@ def _write(model: "NASNet", path: Path, form: str) -> None:
 
 def _holds(path: Path, form: str, model: "NASNet") -> bool:
     """Whether a file holds the model, to the last bit; of a whole model also what it is made of."""
-    import keras
-
     from keras_nasnet.model import NASNet
-    from keras_nasnet.zoo import loading
+    from keras_nasnet.zoo import loading, weights_file
     from keras_nasnet.zoo.convert.assign import network_config
 
     if form == "keras":
@@ -172,5 +170,4 @@ def _holds(path: Path, form: str, model: "NASNet") -> bool:
         with loading.without_random_values():
             found = NASNet(**network_config(model))
         _read(path, form, found)
-    weights = {variable.path: keras.ops.convert_to_numpy(variable).tobytes() for variable in found.weights}
-    return weights == {variable.path: keras.ops.convert_to_numpy(variable).tobytes() for variable in model.weights}
+    return weights_file.same(found, model)

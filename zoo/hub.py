@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 _SCHEME = "hf://"
-_ADDRESS = re.compile(r"hf://([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
+_REPO, _REVISION = r"[\w.-]+/[\w.-]+", r"[\w./-]+"
 _MEANINGS = {
-    401: "the Hub wants a token that may do this: set HF_TOKEN, or run `hf auth login`",
+    # The Hub's answer also where there is nothing of this name, so that nobody can probe for private ones.
+    401: "it is not there, or needs a token: check the name; set HF_TOKEN, or run `hf auth login`",
     403: "the token may not do this: make one that may write there",
     409: "the repository is changed by someone else just now: run again",
 }
@@ -29,7 +30,7 @@ def parse(address: str) -> tuple[str, str | None]:
     Raises:
         ValueError: if it is no address.
     """
-    match = _ADDRESS.fullmatch(address)
+    match = re.fullmatch(f"{_SCHEME}({_REPO})(?:@({_REVISION}))?", address)
     if match is None:
         raise ValueError(f"{address}: not an address on the Hub; write hf://ORG/NAME or hf://ORG/NAME@REVISION")
     return match[1], match[2]
@@ -37,9 +38,9 @@ def parse(address: str) -> tuple[str, str | None]:
 
 def check_target(repo: str, revision: str | None) -> None:
     """Raises ValueError if this is no repository and branch on the Hub, whether or not they are there."""
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
+    if not re.fullmatch(_REPO, repo):
         raise ValueError(f"{repo}: not a repository on the Hub; write ORG/NAME")
-    if revision is not None and not re.fullmatch(r"[\w./-]+", revision):
+    if revision is not None and not re.fullmatch(_REVISION, revision):
         raise ValueError(f"{revision!r}: not a branch on the Hub")
 
 

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ def is_model_folder(path: Path) -> bool:
 
 
 def write(model: "NASNet", folder: Path, metrics: Sequence[dict[str, Any]], card: str) -> None:
-    """Writes a model; the folder appears when it is whole, in place of one that was written before.
+    """Writes a model and reads it back; the folder appears then, in place of one that was written before.
 
     Args:
         model: a `NASNet`.
@@ -37,21 +38,25 @@ def write(model: "NASNet", folder: Path, metrics: Sequence[dict[str, Any]], card
         card: text of the model card.
 
     Raises:
-        ValueError: if something else is there, or it cannot be written.
+        ValueError: if something else is there, it cannot be written, or another model is read back.
     """
     if folder.exists() and not (folder / SUMS).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder} is there and is no model's folder: choose another name")
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    from keras_nasnet.zoo import weights_file
+
     try:
-        temporary.mkdir(parents=True)
-        _fill(model, temporary, metrics, card)
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(temporary, folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
+            written = Path(temporary, "new")
+            written.mkdir()
+            _fill(model, written, metrics, card)
+            if not weights_file.same(read(written, str(folder)), model):
+                raise ValueError(f"{folder}: another model was read back than was written, so nothing is kept")
+            if folder.exists():
+                os.replace(folder, Path(temporary, "old"))
+            os.replace(written, folder)
     except OSError as error:
         raise ValueError(f"{folder} cannot be written ({error.strerror or error})") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _fill(model: "NASNet", folder: Path, metrics: Sequence[dict[str, Any]], card: str) -> None:

@@ -100,6 +100,15 @@ def assign(
         variable.assign(tensors[name].astype("float32", copy=False))
 
 
+def same(first: keras.Model, second: keras.Model) -> bool:
+    """Whether two models have the same weights, to the last bit, by the same paths."""
+    one, other = (
+        {variable.path: keras.ops.convert_to_numpy(variable).tobytes() for variable in model.weights}
+        for model in (first, second)
+    )
+    return one == other
+
+
 def names(path: str | os.PathLike[str]) -> list[str]:
     """Returns the names of a safetensors file's tensors.
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from keras_nasnet.cli.refused import Refused
-from keras_nasnet.zoo import hub, loading
+from keras_nasnet.zoo import hub, loading, publishing
 
 
 @click.command("publish")
@@ -43,15 +43,13 @@ def publish_command(
         # All that can be wrong without Keras is said before it is imported, which takes seconds.
         loading.check(model)
         hub.check_target(to, revision)
-        from keras_nasnet.zoo import publish
-
         options: dict[str, Any] = {"revision": revision, "licence": licence, "results": results}
         if not dry_run:
-            click.echo(publish.publish(model, to, folder=folder, private=private, **options))
+            click.echo(publishing.publish(model, to, folder=folder, private=private, **options))
             return
         with tempfile.TemporaryDirectory() as temporary:
             place = folder or Path(temporary) / "model"
-            publish.prepare(model, to, place, **options)
+            publishing.prepare(model, to, place, **options)
             for file in sorted(place.iterdir()):
                 click.echo(f"{file.stat().st_size:>12,} bytes  {file.name}")
             click.echo(f"\n{(place / 'README.md').read_text(encoding='utf-8')}")

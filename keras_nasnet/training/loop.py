@@ -354,14 +354,7 @@ class Run:
                 names = self.dataset.class_names
                 report.plot_confusion(shown.confusion, names, self.folder / "confusion.png")
                 self.say(report.class_report(shown.confusion, names))
-            looked_at = {"validation": validation, "test": test}
-            results = [
-                result
-                for split, evaluation in looked_at.items()
-                if evaluation is not None
-                for result in metrics.measured(evaluation, f"{self.dataset.name} {split}", self.recipe)
-            ]
-            metrics.save(results, self.folder)
+            metrics.save(self.folder, self.recipe, self.dataset.name, {"validation": validation, "test": test})
         return Result(self.folder, network, validation, test, self.step // self.steps)
 
     # --- preparation

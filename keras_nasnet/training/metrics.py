@@ -3,6 +3,7 @@
 import datetime
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,27 @@ from keras_nasnet.training.recipe import Recipe
 FILE = "metrics.json"
 
 
-def measured(evaluation: Evaluation, data: str, recipe: Recipe) -> list[dict[str, Any]]:
-    """Returns the results of an evaluation, each as an entry of the catalog has them.
+def save(folder: Path, recipe: Recipe, dataset: str, evaluations: Mapping[str, Evaluation | None]) -> None:
+    """Writes what the trained network came to, as the catalog has it; the file appears when it is whole.
 
     Args:
-        evaluation: of the trained network.
-        data: which images, for example "cifar10 test".
+        folder: of the run.
         recipe: of the run.
+        dataset: its name.
+        evaluations: by the name of the split; None where there is none.
     """
+    results = [
+        result
+        for split, evaluation in evaluations.items()
+        if evaluation is not None
+        for result in _measured(evaluation, f"{dataset} {split}", recipe)
+    ]
+    temporary = folder / f".{FILE}.{os.getpid()}.tmp"
+    temporary.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    os.replace(temporary, folder / FILE)
+
+
+def _measured(evaluation: Evaluation, data: str, recipe: Recipe) -> list[dict[str, Any]]:
     shared = {
         "data": f"{data}, {evaluation.examples:,} images",
         "script": f"keras-nasnet train, recipe {recipe.name}",
@@ -28,14 +42,7 @@ def measured(evaluation: Evaluation, data: str, recipe: Recipe) -> list[dict[str
         "date": datetime.date.today().isoformat(),
         "hardware": hardware(),
     }
-    results = {"top1": evaluation.accuracy}
+    values = {"top1": evaluation.accuracy}
     if len(evaluation.confusion) > 5:
-        results["top5"] = evaluation.accuracy_5
-    return [{"name": name, "value": round(value, 6)} | shared for name, value in results.items()]
-
-
-def save(results: list[dict[str, Any]], folder: Path) -> None:
-    """Writes the file into a run's folder; it appears when it is whole."""
-    temporary = folder / f".{FILE}.{os.getpid()}.tmp"
-    temporary.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, folder / FILE)
+        values["top5"] = evaluation.accuracy_5
+    return [{"name": name, "value": round(value, 6)} | shared for name, value in values.items()]

@@ -1,5 +1,6 @@
 """Runs of the loop in this process: what they learn, keep, warn of and refuse."""
 
+import json
 import dataclasses
 import signal
 
@@ -38,6 +39,11 @@ def test_it_learns_and_the_kept_model_says_the_same(run):
     test = dataset().test
     predicted = keras.ops.convert_to_numpy(model(model.preprocess(test.images))).argmax(-1)
     assert (predicted == test.labels).mean() == pytest.approx(result.test.accuracy)
+    measured = json.loads((result.folder / "metrics.json").read_text())
+    assert [(one["name"], one["data"], one["value"]) for one in measured] == [
+        ("top1", "toy validation, 14 images", pytest.approx(result.validation.accuracy, abs=1e-6)),
+        ("top1", "toy test, 10 images", pytest.approx(result.test.accuracy, abs=1e-6)),
+    ]
 
 
 def test_short_run_warns_of_its_averages(tmp_path):

@@ -44,6 +44,7 @@ def test_averaged_and_raw_weights_are_of_one_file():
 def test_entry_is_complete(name):
     data = zoo.info(name)
     assert data["name"] == name
+    assert data["dataset"] == ("cifar10" if "cifar10" in name else "imagenet2012")
     preprocessing = Preprocessing.from_dict(data["preprocessing"])
     assert [preprocessing.height, preprocessing.width, 3] == data["builder"]["input_shape"]
     assert ("class_names" in data) == (data["task"] == "classification")

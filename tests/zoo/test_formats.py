@@ -13,6 +13,7 @@ import pytest
 from damage import damaged
 from keras.src.applications.nasnet import NASNet as ApplicationsNASNet
 from safetensors.numpy import load_file, save_file
+from same_weights import assert_equal, values
 
 import keras_nasnet
 from keras_nasnet import NASNet, applications, zoo
@@ -31,16 +32,6 @@ FILES = {
     "net.safetensors": None,
     "timm.safetensors": "timm",
 }
-
-
-def values(model):
-    return {weight.path: keras.ops.convert_to_numpy(weight).copy() for weight in model.weights}
-
-
-def assert_equal(actual, expected):
-    assert actual.keys() == expected.keys()
-    for path, value in actual.items():
-        np.testing.assert_array_equal(value, expected[path], err_msg=path)
 
 
 def filled(seed=0, **options):
@@ -339,6 +330,19 @@ def test_datasets_that_were_not_there(nets, tmp_path, name, change):
 CASES = [pytest.param(20, id="20"), pytest.param(500, id="500", marks=pytest.mark.slow)]
 
 
+def read_values(path, model, before):
+    """Returns what a file fills a model with; the model is as `before` afterwards, also after an error."""
+    try:
+        formats.load_weights(path, model)
+    except ValueError:
+        assert_equal(values(model), before)
+        raise
+    found = values(model)
+    for variable in model.weights:
+        variable.assign(before[variable.path])
+    return found
+
+
 def fuzz(path, content, cases, read):
     """Calls `read`, which checks what it reads, for damaged versions of a file; returns how many gave no error."""
     random, unseen = np.random.default_rng(cases), 0
@@ -362,17 +366,10 @@ def test_damaged_files(nets, tmp_path, name, cases):
     first, model = pairs[name]
     expected, before = values(first), values(model)
 
-    def read(path):
-        try:
-            formats.load_weights(path, model)
-        except ValueError:
-            assert_equal(values(model), before)
-            raise
-        assert_equal(values(model), expected)
-        for variable in model.weights:
-            variable.assign(before[variable.path])
-
-    unseen = fuzz(tmp_path / name, (folder / name).read_bytes(), cases, read)
+    content = (folder / name).read_bytes()
+    unseen = fuzz(
+        tmp_path / name, content, cases, lambda path: assert_equal(read_values(path, model, before), expected)
+    )
     print(f"{name}: {unseen} of {cases} without an error and with the right weights")
     if name.endswith(".h5"):
         assert unseen == 0
@@ -400,13 +397,5 @@ def test_damaged_keras_weights_without_a_checksum(nets, tmp_path, cases):
     before = values(model)
     first.save_weights(tmp_path / "whole.weights.h5")
 
-    def read(path):
-        try:
-            formats.load_weights(path, model)
-        except ValueError:
-            assert_equal(values(model), before)
-            raise
-        for variable in model.weights:
-            variable.assign(before[variable.path])
-
-    fuzz(tmp_path / "net.weights.h5", (tmp_path / "whole.weights.h5").read_bytes(), cases, read)
+    content = (tmp_path / "whole.weights.h5").read_bytes()
+    fuzz(tmp_path / "net.weights.h5", content, cases, lambda path: read_values(path, model, before))

@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 import tomli_w
 from damage import damaged
-from foreign_files import values, write_keras_h5, write_slim, write_timm
+from foreign_files import write_keras_h5, write_slim, write_timm
 from keras.src.legacy.saving import legacy_h5_format
+from same_weights import assert_equal, values
 
 import keras_nasnet
 from keras_nasnet import NASNet, applications, zoo
@@ -29,12 +30,6 @@ CHECKOUT = Path(__file__).parents[2]
 SMALL = {"num_blocks": 1, "penultimate_filters": 192, "stem_filters": 8, "input_shape": [64, 64, 3]}
 CLASSES = ["a", "b", "c"]
 FORMATS = ("keras_h5", "slim", "timm", "keras_nasnet")
-
-
-def assert_equal(actual, expected):
-    assert actual.keys() == expected.keys()
-    for path, value in actual.items():
-        np.testing.assert_array_equal(value, expected[path], err_msg=path)
 
 
 WRITE = {

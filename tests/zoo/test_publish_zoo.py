@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 import tomli_w
 from file_server import FileServer
-from foreign_files import values, write_keras_h5, write_slim, write_timm
+from foreign_files import write_keras_h5, write_slim, write_timm
 from hub_server import HubServer
+from same_weights import assert_equal, values
+from small_run import write_run
 
 import keras_nasnet
 from keras_nasnet import NASNet
@@ -99,10 +101,19 @@ def test_everything_is_prepared_and_uploaded(stand_ins, tmp_path, names):
         if name in stand_ins.expected:
             model = keras_nasnet.load(folder)
             assert model.preprocessing.to_dict().items() >= entries.entry(name)["preprocessing"].items()
-            found = values(model)
-            assert found.keys() == stand_ins.expected[name].keys()
-            for path, value in found.items():
-                np.testing.assert_array_equal(value, stand_ins.expected[name][path], err_msg=path)
+            assert_equal(values(model), stand_ins.expected[name])
+
+
+def test_two_of_one_name_are_refused(tmp_path):
+    for place in ("a", "b"):
+        (tmp_path / place / "best").mkdir(parents=True)
+        write_run(tmp_path / place / "best")
+    script = [sys.executable, CHECKOUT / "scripts" / "publish_zoo.py", "--org", "someone", "--out", "tree"]
+    environment = os.environ | {"PYTHONPATH": str(CHECKOUT)}
+    done = subprocess.run([*script, "a/best", "b/best"], env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+    assert "a/best and b/best would both be called best" in done.stderr
+    assert not (tmp_path / "tree").exists()
 
 
 def test_what_fails_does_not_stop_the_others(stand_ins, tmp_path):

@@ -2,17 +2,12 @@
 
 import json
 import os
-import re
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import keras
-import numpy as np
-
-from keras_nasnet.model import NASNet
-from keras_nasnet.training.recipe import get_recipe
+from keras_nasnet.training.recipe import Recipe, get_recipe
 from keras_nasnet.zoo import hub, loading, model_folder
 from keras_nasnet.zoo.card import Origin, write_card
 
@@ -49,7 +44,6 @@ def publish(
     Raises:
         ValueError: if there is no such model, it cannot be a folder, or the Hub refuses.
     """
-    hub.check_target(to, revision)
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(folder) if folder is not None else Path(temporary) / "model"
         prepare(source, to, place, revision=revision, licence=licence, results=results)
@@ -65,7 +59,7 @@ def prepare(
     licence: str | None = None,
     results: StrPath | None = None,
 ) -> Path:
-    """Writes the folder that `publish` uploads, reads it back, and returns its path. Needs no network but for `source`.
+    """Writes the folder that `publish` uploads, and returns its path. Needs no network but for `source`.
 
     Args: those of `publish`; a folder that was written before is replaced.
 
@@ -73,22 +67,12 @@ def prepare(
         ValueError: if there is no such model, or the folder cannot be written.
     """
     hub.check_target(to, revision)
-    folder = Path(folder)
     model = loading.load(source)
     origin = _origin(source, licence)
     if results is not None:
         origin = replace(origin, metrics=_evaluated(Path(results), os.fspath(source)))
-    model_folder.write(model, folder, origin.metrics, write_card(model, to, revision, origin))
-    _check_equal(model, model_folder.read(folder, str(folder)), folder)
-    return folder
-
-
-def _check_equal(model: NASNet, written: NASNet, folder: Path) -> None:
-    """What others will load must be this model."""
-    values = {variable.path: keras.ops.convert_to_numpy(variable) for variable in model.weights}
-    for variable in written.weights:
-        if not np.array_equal(values[variable.path], keras.ops.convert_to_numpy(variable), equal_nan=True):
-            raise ValueError(f"{folder}: {variable.path} was not written as it is; the folder must not be published")
+    model_folder.write(model, Path(folder), origin.metrics, write_card(model, to, revision, origin))
+    return Path(folder)
 
 
 def _origin(source: StrPath, licence: str | None) -> Origin:
@@ -102,15 +86,18 @@ def _origin(source: StrPath, licence: str | None) -> Origin:
             data["metrics"],
             data["published"],
         )
-    metrics = _metrics(path / "metrics.json") if path.is_dir() else []
-    if path.is_dir() and (path / "recipe.toml").is_file():
-        recipe = get_recipe(path / "recipe.toml")
-        dataset = recipe.dataset if re.fullmatch(r"[a-z][a-z0-9_]*", recipe.dataset) else ""
-        # A folder on this machine is nobody else's business.
-        shown = recipe if dataset else recipe.with_settings('dataset="FOLDER"')
-        description = f"A NASNet trained with the recipe {recipe.name}"
-        return Origin(description, licence or LICENCE, dataset, metrics, recipe=shown.to_toml())
-    return Origin("A NASNet", licence or LICENCE, metrics=metrics)
+    licence, metrics = licence or LICENCE, _metrics(path / "metrics.json")
+    if not (path / "recipe.toml").is_file():
+        return Origin("A NASNet", licence, metrics=metrics)
+    recipe = get_recipe(path / "recipe.toml")
+    description = f"A NASNet trained with the recipe {recipe.name}"
+    return Origin(description, licence, recipe.dataset, metrics, recipe=_without_places(recipe).to_toml())
+
+
+def _without_places(recipe: Recipe) -> Recipe:
+    """Where folders and files lie on the publisher's machine is nobody else's business."""
+    variant = recipe.variant if hub.is_address(recipe.variant) else Path(recipe.variant).name
+    return replace(recipe, dataset=Path(recipe.dataset).name, variant=variant)
 
 
 def _metrics(path: Path) -> list[dict[str, Any]]:
@@ -131,14 +118,18 @@ def _evaluated(path: Path, source: str) -> list[dict[str, Any]]:
     try:
         for line in path.read_text(encoding="utf-8").splitlines():
             result = json.loads(line)
-            if result["model"] != source:
+            if Path(result["model"]) != Path(source):
                 continue
-            images = f"{' '.join(filter(None, (result['data'], result['split'])))}, {result['images']:,} images"
-            shared = {"data": images, "script": "keras-nasnet evaluate"}
-            shared |= {key: result[key] for key in ("date", "hardware")}
+            data = result["data"] if result["data"].startswith("tfds:") else Path(result["data"]).name
+            shared = {
+                "data": f"{' '.join(filter(None, (data, result['split'])))}, {result['images']:,} images",
+                "script": "keras-nasnet evaluate",
+                "date": result["date"],
+                "hardware": result["hardware"],
+            }
             names = [name for name in ("top1", "top5", "ece") if result[name] is not None]
             metrics += [{"name": name, "value": round(result[name], 6)} | shared for name in names]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         text = " ".join(str(error).split())
         raise ValueError(f"{path}: not what `keras-nasnet evaluate --json` prints ({text})") from None
     if not metrics:

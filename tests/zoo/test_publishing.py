@@ -1,0 +1,215 @@
+"""Published to a Hub on loopback and loaded again: bit for bit, in one commit, and no token to be seen."""
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hub_server import TOKEN, HubServer
+from PIL import Image
+from small_run import REPO, write_run
+
+import keras_nasnet
+from keras_nasnet.cli.main import main
+from keras_nasnet.zoo import hub
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A run's folder, and the net in it."""
+    run = tmp_path_factory.mktemp("run")
+    return run, write_run(run)
+
+
+@pytest.fixture
+def server():
+    server = HubServer()
+    yield server
+    server.close()
+
+
+def python(code, environment, cwd, *arguments):
+    known = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    environment = known | {"PYTHONPATH": str(Path(__file__).parents[2]), "TF_CPP_MIN_LOG_LEVEL": "3"} | environment
+    program = [sys.executable, *(["-c", code] if code else ["-m", "keras_nasnet.cli.main"]), *map(str, arguments)]
+    return subprocess.run(program, env=environment, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
+
+
+@pytest.fixture(scope="module")
+def published(small, tmp_path_factory):
+    """A Hub with the net on it, put there by the command; and an empty folder for those who read it."""
+    server = HubServer()
+    folder = tmp_path_factory.mktemp("published")
+    done = python(None, server.environment(folder), folder, "zoo", "publish", small[0], "--to", REPO)
+    assert done.returncode == 0, done.stderr
+    yield server, done.stdout.strip(), folder / "reader"
+    server.close()
+
+
+def test_all_files_come_in_one_commit(published):
+    server, address, _ = published
+    commit = server.repositories[REPO]["branches"]["main"]
+    assert address == f"{server.address}/{REPO}/commit/{commit}"
+    assert [path for method, path in server.seen if "/commit/" in path] == [f"/api/models/{REPO}/commit/main"]
+    assert server.way["model.weights.h5"] == "lfs"
+    assert server.way["preprocessing.json"] == "regular"
+
+
+def test_loaded_in_a_fresh_process_the_logits_are_bit_equal(small, published, tmp_path):
+    """By our load at a revision, and by Keras' own."""
+    server, address, reader = published
+    images = np.random.default_rng(1).uniform(-1, 1, (2, 32, 32, 3)).astype("float32")
+    np.save(tmp_path / "images.npy", images)
+    code = (
+        "import sys, numpy as np, keras, keras_nasnet\n"
+        "images = np.load('images.npy')\n"
+        "nets = keras_nasnet.load(sys.argv[1]), keras.saving.load_model(sys.argv[2])\n"
+        "np.savez('out.npz', *(net.predict_on_batch(images) for net in nets))\n"
+    )
+    commit = address.rpartition("/")[2]
+    done = python(code, server.environment(reader, token=""), tmp_path, f"hf://{REPO}@{commit}", f"hf://{REPO}")
+    assert done.returncode == 0, done.stderr
+    outputs = np.load(tmp_path / "out.npz")
+    for name in ("arr_0", "arr_1"):
+        np.testing.assert_array_equal(outputs[name], small[1].predict_on_batch(images))
+
+
+def test_the_cards_example_runs_offline_from_the_cache(small, published, tmp_path):
+    server, _, reader = published
+    environment = server.environment(reader, token="")
+    done = python(f"from keras_nasnet.zoo import hub; hub.download('hf://{REPO}', ['*'])", environment, tmp_path)
+    assert done.returncode == 0, done.stderr
+    (code,) = re.findall(r"```python\n(.*?)```", server.files(REPO)["README.md"].decode(), re.DOTALL)
+    Image.fromarray(np.zeros((40, 50, 3), np.uint8)).save(tmp_path / "photo.jpg")
+    before = len(server.seen)
+    done = python(code, environment | {"HF_HUB_OFFLINE": "1"}, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] in small[1].class_names
+    assert len(server.seen) == before
+
+
+def test_a_branch_leaves_the_main_one_as_it_is(server, tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "config.json").write_text("{}")
+    code = (
+        "import sys; from pathlib import Path; from keras_nasnet.zoo import hub\n"
+        "hub.upload(Path('folder'), sys.argv[1], 'v1', 'message', False)"
+    )
+    done = python(code, server.environment(tmp_path), tmp_path, REPO)
+    assert done.returncode == 0, done.stderr
+    assert set(server.files(REPO)) == {".gitattributes"}
+    assert server.files(REPO, "v1")["config.json"] == b"{}"
+
+
+@pytest.mark.parametrize(
+    ("fault", "token", "words"),
+    [
+        ({}, "", "set HF_TOKEN"),
+        ({}, "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", "set HF_TOKEN"),
+        ({"repos/create": 403}, TOKEN, "may not do this"),
+        ({"/commit/": 409}, TOKEN, "run again"),
+        ({"/store/": 403}, TOKEN, f"{REPO} cannot be published"),
+    ],
+)
+def test_refusals_show_no_token(server, tmp_path, fault, token, words):
+    server.fail |= fault
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "model.weights.h5").write_bytes(bytes(2000))
+    environment = server.environment(tmp_path, token) | {"HF_HUB_VERBOSITY": "debug", "HF_DEBUG": "1"}
+    code = (
+        "import sys; from pathlib import Path; from keras_nasnet.zoo import hub\n"
+        "hub.upload(Path('folder'), sys.argv[1], None, 'message', False)"
+    )
+    done = python(code, environment, tmp_path, REPO)
+    assert done.returncode == 1
+    (said,) = [line for line in done.stderr.splitlines() if line.startswith("ValueError: ")]
+    assert said.startswith(f"ValueError: {REPO} cannot be published: ")
+    assert words in said
+    assert (token or TOKEN) not in done.stderr + done.stdout
+    if REPO in server.repositories:
+        assert "model.weights.h5" not in server.files(REPO)
+
+
+def test_the_command_says_it_in_one_line(small, server, tmp_path):
+    """And what it has made shows no token either."""
+    wrong = TOKEN[::-1]
+    done = python(
+        None,
+        server.environment(tmp_path, wrong),
+        tmp_path,
+        "zoo",
+        "publish",
+        small[0],
+        "--to",
+        REPO,
+        "--folder",
+        "kept",
+    )
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+    kept = b"".join(file.read_bytes() for file in (tmp_path / "kept").iterdir()).decode("latin1")
+    assert wrong not in done.stderr + done.stdout + kept
+
+
+def test_what_is_not_there(server, tmp_path):
+    environment = server.environment(tmp_path, token=None)
+    done = python(None, environment, tmp_path, "classify", __file__, "--model", "hf://no/such")
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+    assert "hf://no/such cannot be downloaded: it is not there, or needs a token: check the name" in done.stderr
+    before = len(server.seen)
+    code = "from keras_nasnet.zoo import hub\nhub.download('hf://no/such', ['*'])"
+    done = python(code, environment | {"HF_HUB_OFFLINE": "1"}, tmp_path)
+    assert "ValueError: hf://no/such cannot be downloaded" in done.stderr
+    assert len(server.seen) == before
+
+
+@pytest.mark.parametrize("address", ["hf://", "hf://name", "hf://a/b/c", "hf://a/b@", "hf://a/b c"])
+def test_what_is_no_address(address):
+    with pytest.raises(ValueError, match="not an address"):
+        keras_nasnet.load(address)
+
+
+def test_a_hub_that_changes_the_weights_is_caught(published, tmp_path):
+    server = published[0]
+    files = server.files(REPO)
+    right = files["model.weights.h5"]
+    wrong = bytearray(right)
+    wrong[len(wrong) // 2] ^= 1
+    files["model.weights.h5"] = bytes(wrong)
+    code = f"import keras_nasnet\nkeras_nasnet.load('hf://{REPO}')"
+    done = python(code, server.environment(tmp_path, token=""), tmp_path)
+    files["model.weights.h5"] = right
+    assert done.returncode == 1
+    assert "model.weights.h5 is damaged" in done.stderr.splitlines()[-1]
+    assert hashlib.sha256(wrong).hexdigest() in done.stderr.splitlines()[-1]
+
+
+def test_dry_run_needs_no_hub(small, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(hub, "upload", None)
+    done = CliRunner().invoke(main, ["zoo", "publish", str(small[0]), "--to", REPO, "--dry-run"])
+    assert done.exit_code == 0, done.output
+    assert "model.weights.h5" in done.stdout
+    assert "license: apache-2.0" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["no_such", "--to", REPO], "no_such"),
+        (["nasnet_a_cifar10", "--to", "noslash"], "write ORG/NAME"),
+        (["nasnet_a_cifar10", "--to", REPO, "--revision", "a b"], "not a branch"),
+        ([".", "--to", REPO], "no model in this folder"),
+    ],
+)
+def test_what_cannot_be_published(tmp_path, monkeypatch, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, ["zoo", "publish", *arguments])
+    assert done.exit_code == 2
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert words in done.stderr
