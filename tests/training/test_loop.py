@@ -1,7 +1,7 @@
 """Runs of the loop in this process: what they learn, keep, warn of and refuse."""
 
-import json
 import dataclasses
+import json
 import signal
 
 import keras
