@@ -11,7 +11,8 @@ from keras_nasnet.genotype import get as get_genotype
 from keras_nasnet.network import STEMS, Features, apply_stem, make_cells, plan_cells, run_cells
 from keras_nasnet.pooling import POOL_PADDINGS
 
-MIN_SIZE = 32
+MIN_SIZE = 32  # pixels, as in keras.applications
+_MIN_SIZES = {"imagenet": MIN_SIZE, "cifar": 8}  # the CIFAR stem keeps the resolution: 8, 4 and 2 pixels remain
 
 # What the stem decides where nothing else is said (TF-slim's arg scopes and hparams).
 _STEM_FILTERS = {"imagenet": lambda filters: 32, "cifar": lambda filters: 3 * filters}
@@ -113,9 +114,10 @@ class Body:
         shape = tuple(input_shape)
         if len(shape) != 3:
             raise ValueError(f"input_shape is {shape}: it must have three entries")
+        smallest = _MIN_SIZES[self.stem]
         for length in shape[1:] if first else shape[:2]:
-            if length is not None and length < MIN_SIZE:
-                raise ValueError(f"input_shape is {shape}: images must be at least {MIN_SIZE}x{MIN_SIZE}")
+            if length is not None and length < smallest:
+                raise ValueError(f"input_shape is {shape}: images must be at least {smallest}x{smallest}")
         return shape
 
     def apply(self, inputs: Any) -> Features:

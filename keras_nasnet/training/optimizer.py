@@ -49,14 +49,19 @@ def _handle(variable: Any) -> Any:
     return (variable.value if isinstance(variable, keras.Variable) else variable).handle
 
 
-def make_optimizer(recipe: Recipe, steps_per_epoch: int, epochs: int | None = None) -> keras.optimizers.Optimizer:
+def make_optimizer(
+    recipe: Recipe, steps_per_epoch: int, epochs: int | None = None, accumulate: int = 1
+) -> keras.optimizers.Optimizer:
     """Returns the optimizer of a recipe, with its schedule, EMA and loss scaling.
 
-    Weight decay, clipping and the factor of the body are done by `adjust_gradients`.
+    Weight decay, clipping and the factor of the body are done by `adjust_gradients`; but the
+    optimizer clips where it takes the mean of `accumulate` steps' gradients for one update.
     """
     options: dict[str, Any] = {"learning_rate": make_schedule(recipe, steps_per_epoch, epochs)}
     if recipe.ema:
         options |= {"use_ema": True, "ema_momentum": recipe.ema}
+    if accumulate > 1:
+        options |= {"gradient_accumulation_steps": accumulate, "global_clipnorm": recipe.clip_norm or None}
     optimizer: keras.optimizers.Optimizer
     if recipe.optimizer == "sgd":
         optimizer = FusedSGD(momentum=recipe.momentum, nesterov=recipe.momentum > 0, **options)

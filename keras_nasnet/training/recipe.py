@@ -9,6 +9,8 @@ from typing import Any
 
 import tomli_w
 
+from keras_nasnet.genotype import get as get_genotype
+
 OPTIMIZERS = ("sgd", "rmsprop")
 SCHEDULES = ("cosine", "exponential", "one_cycle", "constant")
 AUGMENTATIONS = ("none", "flip", "pad_crop_flip", "inception")
@@ -24,7 +26,7 @@ class Recipe:
         name: of the recipe.
         variant: the network, one of `keras_nasnet.variants()`, or a name or file that
             `keras_nasnet.load` takes: then its weights are where training starts.
-        network: arguments of `NASNet` that replace the variant's.
+        network: arguments of `NASNet` that replace the variant's; `genotype` may be a .json file.
         dataset: a name that tensorflow-datasets knows, a folder of class folders, or a .npz file.
         image_size: height and width in pixels of what the network sees.
         held_out: training images that are kept apart for validation.
@@ -207,13 +209,13 @@ def _checked(name: str, kind: Any, value: Any) -> Any:
         sides = (value, value) if isinstance(value, int) else value
         if not isinstance(sides, list | tuple) or len(sides) != 2 or not all(_is_int(side) for side in sides):
             raise TypeError(f"image_size is {value!r}: it must be height and width in whole pixels")
-        if min(sides) < 32:
-            raise ValueError(f"image_size is {value!r}: images must be at least 32x32")
+        if min(sides) < 8:
+            raise ValueError(f"image_size is {value!r}: images must be at least 8x8")
         return tuple(sides)
     if name == "network":
         if not isinstance(value, dict):
             raise TypeError(f"network is {value!r}: it must be a table of arguments")
-        return dict(value)
+        return _without_files(value)
     if value is None and _is_optional(kind):
         return None
     if kind in (float, float | None) and _is_number(value):
@@ -225,6 +227,14 @@ def _checked(name: str, kind: Any, value: Any) -> Any:
     wanted = {float: "a number", int: "a whole number", str: "text", bool: "true or false"}
     plain = next(known for known in wanted if kind in (known, known | None))
     raise TypeError(f"{name} is {value!r}: it must be {wanted[plain]}")
+
+
+def _without_files(network: dict[str, Any]) -> dict[str, Any]:
+    """The arguments with a genotype's file replaced by what it holds: the recipe must hold on any machine."""
+    genotype = network.get("genotype")
+    if isinstance(genotype, str) and genotype.endswith(".json"):
+        return network | {"genotype": get_genotype(genotype).to_dict()}
+    return dict(network)
 
 
 def _is_optional(kind: Any) -> bool:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keras_nasnet.genotype import NASNET_C
 from keras_nasnet.training.recipe import AUGMENTATIONS, DTYPES, RECIPES, SCHEDULES, Recipe, get_recipe, settings
 
 rates = st.floats(0, 0.99)
@@ -104,7 +105,7 @@ def test_settings_take_toml_and_plain_text():
         ("epochs=true", "epochs is True: it must be a whole number"),
         ("epochs=none", "epochs cannot be none"),
         ("class_weights=1", "class_weights is 1: it must be true or false"),
-        ("image_size=16", "at least 32x32"),
+        ("image_size=7", "at least 8x8"),
         ("image_size=[32]", "height and width"),
         ("schedule=linear", "choose from cosine"),
         ("label_smoothing=1", "label_smoothing is 1.0"),
@@ -115,6 +116,18 @@ def test_settings_take_toml_and_plain_text():
 def test_wrong_settings_are_named(assignment, word):
     with pytest.raises((ValueError, TypeError), match=word.replace("(", r"\(")):
         RECIPES["cifar10"].with_settings(assignment)
+
+
+def test_a_genotypes_file_becomes_part_of_the_recipe(tmp_path):
+    found = tmp_path / "found.json"
+    found.write_text(NASNET_C.to_json())
+    recipe = RECIPES["cifar10"].with_settings(f"network.genotype={found}")
+    found.unlink()
+    assert recipe.network["genotype"] == NASNET_C.to_dict()
+    recipe.save(tmp_path / "recipe.toml")
+    assert get_recipe(tmp_path / "recipe.toml") == recipe
+    with pytest.raises(ValueError, match=r"found\.json: no such file"):
+        RECIPES["cifar10"].with_settings(f"network.genotype={found}")
 
 
 def test_body_learning_rate_needs_sgd():

@@ -389,7 +389,7 @@ def test_models_and_options_that_are_refused(net, folder, monkeypatch, tmp_path)
     assert refusal(build(input_shape=(None, None, 3)), folder).endswith("takes images of any size: choose one (size)")
     assert refusal(net, folder, batch=0) == "batch is 0: it must be 1 or more"
     assert refusal(net, folder, crop=1.5) == "crop is 1.5: it must be above 0, at most 1"
-    assert "must be at least 32x32" in refusal(net, folder, size=20)
+    assert "must be at least 8x8" in refusal(net, folder, size=7)
     broken = build()
     broken.get_layer("predictions").bias.assign(np.full(7, np.nan))
     assert refusal(broken, folder) == f"{broken.name}: its outputs are not finite numbers"

@@ -1,4 +1,4 @@
-"""Opens a dataset for training: an .npz file, a folder of class folders, or a set of tensorflow-datasets."""
+"""Opens a dataset for training: a file, a folder, a set of tensorflow-datasets, or the digits of scikit-learn."""
 
 import lzma
 import os
@@ -12,6 +12,8 @@ import numpy as np
 
 from keras_nasnet.images import Preprocessing
 from keras_nasnet.training.data.arrays import ArraySplit, into_memory
+from keras_nasnet.training.data.digits import NAME as DIGITS
+from keras_nasnet.training.data.digits import open_digits
 from keras_nasnet.training.data.folder import open_folder
 from keras_nasnet.training.data.split import IN_MEMORY_BYTES, Dataset, Split, assemble
 
@@ -27,12 +29,14 @@ def open_dataset(
     seed: int = 0,
     data_dir: str | None = None,
     in_memory: bool | None = None,
+    with_test: bool = True,
 ) -> Dataset:
     """Opens a dataset for training.
 
     Args:
-        name_or_folder: an .npz file (see `write_npz`), a folder of class folders, or the name of a
-            prepared image classification set of tensorflow-datasets such as "cifar10".
+        name_or_folder: an .npz file (see `write_npz`), a folder of class folders, "digits" (1,797 images
+            of 8x8 pixels that come with scikit-learn), or the name of a prepared image classification set of
+            tensorflow-datasets such as "cifar10".
         image_size: (height, width) in pixels that all images get; None: the size they have, which
             a folder needs told.
         held_out: how many training images become the validation split, kept out of training.
@@ -44,6 +48,7 @@ def open_dataset(
         seed: of the choice of what is held out in folders and files.
         data_dir: where tensorflow-datasets keeps its data; default: its own choice.
         in_memory: True holds the decoded images in memory; None does where they take less than 1 GiB.
+        with_test: False leaves the test images out: the dataset's `test` is None.
 
     Raises:
         ValueError: if there is no such dataset, or it cannot be trained on; says why in one line.
@@ -53,15 +58,20 @@ def open_dataset(
     if held_out < 0:
         raise ValueError(f"held_out is {held_out}: it must be 0 or more images")
     path = Path(name_or_folder).expanduser()
-    if path.suffix == ".npz":
+    if path.suffix == ".npz" or name_or_folder == DIGITS:
         if crop != "none":
-            raise ValueError(f"{path}: crop {crop!r} needs a folder or tensorflow-datasets, this file holds arrays")
-        return _open_npz(path, image_size, held_out, seed)
+            raise ValueError(f"{path}: crop {crop!r} needs a folder or tensorflow-datasets, these are arrays")
+        if name_or_folder == DIGITS:
+            dataset = open_digits(image_size, held_out, seed)
+        else:
+            dataset = _open_npz(path, image_size, held_out, seed)
+        return dataset if with_test else replace(dataset, test=None)
     if path.is_dir() or isinstance(name_or_folder, Path) or path.is_absolute() or str(name_or_folder).startswith("."):
-        return open_folder(path, image_size, held_out, crop, seed, in_memory)
+        dataset = open_folder(path, image_size, held_out, crop, seed, in_memory)
+        return dataset if with_test else replace(dataset, test=None)
     from keras_nasnet.training.data.tfds import open_tfds
 
-    dataset = open_tfds(name_or_folder, image_size, held_out, crop, data_dir)
+    dataset = open_tfds(name_or_folder, image_size, held_out, crop, data_dir, with_test)
     if crop != "none" or in_memory is False:
         return dataset
     if in_memory is None and _decoded_bytes(dataset) > IN_MEMORY_BYTES:

@@ -19,7 +19,9 @@ FILES_AT_ONCE = 16  # fixed: the order of the examples depends on it
 _CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
-def open_tfds(name: str, image_size: tuple[int, int] | None, held_out: int, crop: str, data_dir: str | None) -> Dataset:
+def open_tfds(
+    name: str, image_size: tuple[int, int] | None, held_out: int, crop: str, data_dir: str | None, with_test: bool
+) -> Dataset:
     """Opens a prepared image classification set; `open_dataset` says what the arguments mean.
 
     What is held out is the end of the training split in its stored order, which tensorflow-datasets
@@ -44,7 +46,8 @@ def open_tfds(name: str, image_size: tuple[int, int] | None, held_out: int, crop
     if held_out >= sizes["train"]:
         raise ValueError(f"held_out is {held_out}: {name} has only {sizes['train']} training images")
     # The test images of ImageNet and some others come without labels.
-    others = [key for key in ("validation", "test") if key in sizes and split(key).has_labels()]
+    wanted = ("validation", "test") if with_test else ("validation",) * (held_out == 0)
+    others = [key for key in wanted if key in sizes and split(key).has_labels()]
     names = class_names(builder, label_key)
     train = split(f"train[:{sizes['train'] - held_out}]")
     if held_out:

@@ -135,6 +135,14 @@ def test_the_splits_share_no_image(data_dir):
     assert sizes("pets_labelled", 5)[0] == [7, 5, 3]
 
 
+def test_without_the_test_split_its_file_is_not_even_opened(tmp_path):
+    store(tmp_path, "pets", {split: [(file, 0) for file in FILES["train"]] for split in ("train", "test")})
+    for file in tmp_path.rglob("*-test.*"):
+        file.unlink()
+    dataset = open_dataset("pets", image_size=(16, 16), held_out=4, data_dir=str(tmp_path), with_test=False)
+    assert (dataset.train.size, dataset.validation.size, dataset.test) == (8, 4, None)
+
+
 def test_what_is_held_out_is_the_same_in_memory_and_for_any_seed(data_dir):
     held = [
         open_dataset("pets", image_size=(32, 32), held_out=5, data_dir=data_dir, **options).validation

@@ -1,0 +1,179 @@
+"""What a search speaks of: fidelity, proposal, observation, result and trial, as plain data.
+
+Nothing here imports Keras: the store, the report and the command line read trials without it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+# What can go wrong with a child. The first two are the child's own; the rest may be the machine's.
+ERROR_KINDS = ("nan", "failed", "out_of_memory", "timeout", "worker_lost")
+STATES = ("waiting", "running", "done", "failed")
+STAGES = ("proxy", "search", "selection", "final")
+
+FLOOR_REWARD = 0.0  # of a child that failed: no accuracy is lower
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How much is spent on judging a child.
+
+    Args:
+        epochs: passes over the training images; 0 for what is judged without training.
+        images: training images; None for all.
+        filters: F of the child's first cells.
+        num_blocks: N, the normal cells at each resolution.
+        accumulate: parts in which each batch is taken, their gradients added, to save memory.
+        warm_start: whether training goes on from the weights of the same child at the rung below.
+    """
+
+    epochs: int = 20
+    images: int | None = None
+    filters: int = 32
+    num_blocks: int = 2
+    accumulate: int = 1
+    warm_start: bool = False
+
+    def __post_init__(self) -> None:
+        lowest = {"epochs": 0, "images": 1, "filters": 2, "num_blocks": 1, "accumulate": 1}
+        for name, low in lowest.items():
+            value = getattr(self, name)
+            if value is None and name == "images":
+                continue
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise TypeError(f"{name} is {value!r}: it must be a whole number")
+            if value < low:
+                raise ValueError(f"{name} is {value}: it must be from {low} up")
+        if not isinstance(self.warm_start, bool):
+            raise TypeError(f"warm_start is {self.warm_start!r}: it must be true or false")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain data for JSON and TOML; what is None is left out."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Fidelity":
+        """Inverse of `to_dict`. Raises ValueError or TypeError if `data` is no fidelity."""
+        known = [spec.name for spec in fields(cls)]
+        unknown = sorted(data.keys() - set(known))
+        if unknown:
+            raise ValueError(f"a fidelity has no setting {unknown[0]!r}: choose from {', '.join(known)}")
+        return cls(**data)
+
+    def __str__(self) -> str:
+        """For people: "3 epochs, 10,000 images, N = 2, F = 8, warm-started"."""
+        parts = [
+            f"{self.epochs} epoch{'' if self.epochs == 1 else 's'}",
+            "all images" if self.images is None else f"{self.images:,} images",
+            f"N = {self.num_blocks}",
+            f"F = {self.filters}",
+        ]
+        if self.accumulate > 1:
+            parts.append(f"batches in {self.accumulate} parts")
+        if self.warm_start:
+            parts.append("warm-started")
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A child that a controller asks to be tried.
+
+    Args:
+        tokens: one value for each decision of the search space.
+        log_prob: their log-probability under the policy that drew them; None where there is no policy.
+    """
+
+    tokens: tuple[int, ...]
+    log_prob: float | None = None
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a controller is told of a child: what it proposed, and the reward, from 0 (worst) to 1."""
+
+    tokens: tuple[int, ...]
+    log_prob: float | None
+    reward: float
+
+
+@dataclass(frozen=True)
+class Error:
+    """Why a child has no reward of its own: one of `ERROR_KINDS`, and a line for people."""
+
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """What an evaluator says of a child.
+
+    Args:
+        reward: higher is better; accuracies are 0 to 1. None where there is an error.
+        params: trainable weights of the child that was evaluated; None if it was not built.
+        mult_adds: for one image.
+        seconds: that the evaluation took.
+        device: on which it ran.
+        error: None where all went well.
+        extra: further numbers by name, such as a proxy's parts.
+    """
+
+    reward: float | None
+    params: int | None = None
+    mult_adds: int | None = None
+    seconds: float = 0.0
+    device: str = ""
+    error: Error | None = None
+    extra: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One evaluation of one child: a row of the store.
+
+    Args:
+        id: from 1 up, in the order in which trials were asked for.
+        arm: name of the controller that proposed it.
+        tokens: of the child.
+        key: equal for isomorphic children.
+        log_prob: when it was proposed; None where there is no policy.
+        stage: one of `STAGES`.
+        fidelity: how much was, or is to be, spent on it.
+        seed: of everything random in its evaluation.
+        parent: id of the trial from which it was promoted.
+        state: one of `STATES`; "done" and "failed" are final, and a failed one has `FLOOR_REWARD`.
+        attempt: how often it was tried before.
+        worker: that ran it, or runs it.
+        lease_until: UNIX time at which a running one is given up.
+        reward: None until it is final.
+        params, mult_adds, seconds, device, extra: see `Result`.
+        error: of the last attempt that went wrong; a trial that is done may have one.
+        consumed: whether its controller was told.
+        asked_at, finished_at: UNIX times.
+    """
+
+    id: int
+    arm: str
+    tokens: tuple[int, ...]
+    key: str
+    log_prob: float | None
+    stage: str
+    fidelity: Fidelity
+    seed: int
+    parent: int | None = None
+    state: str = "waiting"
+    attempt: int = 0
+    worker: str | None = None
+    lease_until: float | None = None
+    reward: float | None = None
+    params: int | None = None
+    mult_adds: int | None = None
+    seconds: float = 0.0
+    device: str = ""
+    error: Error | None = None
+    extra: dict[str, float] = field(default_factory=dict)
+    consumed: bool = False
+    asked_at: float = 0.0
+    finished_at: float | None = None

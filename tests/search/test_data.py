@@ -1,0 +1,45 @@
+"""The images of a search: training images only."""
+
+import numpy as np
+import pytest
+from toy import write_npz
+
+from keras_nasnet.search.data import check_search_data, open_search_data
+from keras_nasnet.training.data.datasets import open_dataset
+
+
+def test_digits_without_their_test_images():
+    data = open_search_data("digits", held_out=297)
+    assert (data.train.size, data.validation.size, data.test) == (1140, 297, None)
+    whole = open_dataset("digits", image_size=None)
+    seen = {image.tobytes() for split in (data.train, data.validation) for image in split.images}
+    assert not any(image.tobytes() in seen for image in whole.test.images)
+
+
+def test_the_test_arrays_of_a_file_are_left_out(tmp_path):
+    data = open_search_data(write_npz(tmp_path / "toy.npz"), held_out=12)
+    assert (data.train.size, data.validation.size, data.test) == (36, 12, None)
+
+
+def test_a_folder_in_memory(tmp_path):
+    from PIL import Image
+
+    random = np.random.default_rng(0)
+    for part, count in (("train", 6), ("test", 3)):
+        for label in ("ant", "bee"):
+            folder = tmp_path / part / label
+            folder.mkdir(parents=True)
+            for number in range(count):
+                Image.fromarray(random.integers(0, 255, (16, 16, 3), np.uint8)).save(folder / f"{number}.png")
+    data = open_search_data(tmp_path, held_out=4, image_size=(16, 16))
+    assert (data.train.size, data.validation.size, data.test) == (8, 4, None)
+    assert data.train.images.dtype == np.uint8
+
+
+def test_what_cannot_be_searched_on_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="no image is held out to judge children on"):
+        open_search_data("digits", held_out=0)
+    with pytest.raises(ValueError, match="a search must not see test images"):
+        check_search_data(open_dataset("digits", image_size=None, held_out=10))
+    with pytest.raises(ValueError, match="no such file"):
+        open_search_data(tmp_path / "none.npz")
