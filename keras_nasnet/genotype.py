@@ -6,8 +6,10 @@ in a process that never builds a network.
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 # The 13 operations of the search space (section 3.1 of the paper), by name.
@@ -27,6 +29,9 @@ OPERATIONS = (
     "sep_conv_7x7",
 )
 
+# Legal in blocks as well: what DARTS (Liu et al. 2019) has beyond them.
+MORE_OPERATIONS = ("zero", "dil_sep_conv_3x3", "dil_sep_conv_5x5")
+
 # How a block joins its two branches. The normalised sums are those of NASNet-B and C.
 COMBINES = ("add", "concat", "layer_norm_add", "instance_norm_add")
 
@@ -41,7 +46,7 @@ class Block:
     Args:
         inputs: two indices of hidden states. In a cell with n inputs, 0..n-1 are the
             cell's inputs (0 is h_i, 1 is h_{i-1}, ...) and n.. its blocks in order.
-        operations: two names out of `OPERATIONS`, one for each input.
+        operations: two names out of `OPERATIONS` and `MORE_OPERATIONS`, one for each input.
         combine: one of `COMBINES`. "concat" has twice the filters of the others.
     """
 
@@ -133,10 +138,9 @@ class CellSpec:
                     f"read 0 to {defined - 1}): reorder the blocks, or break the cycle if there is one"
                 )
         for name in block.operations:
-            if name not in OPERATIONS:
-                raise ValueError(
-                    f"block {number} has the unknown operation {name!r}: choose from {', '.join(OPERATIONS)}"
-                )
+            if name not in OPERATIONS + MORE_OPERATIONS:
+                known = ", ".join(OPERATIONS + MORE_OPERATIONS)
+                raise ValueError(f"block {number} has the unknown operation {name!r}: choose from {known}")
         if block.combine not in COMBINES:
             raise ValueError(
                 f"block {number} has the unknown combine {block.combine!r}: choose from {', '.join(COMBINES)}"
@@ -325,14 +329,29 @@ class Genotype:
         return svg(self)
 
 
-def get(genotype: "str | Genotype") -> Genotype:
-    """Returns a genotype by its name ("nasnet_a", "nasnet_b", "nasnet_c"), or as it is."""
+def get(genotype: "str | os.PathLike[str] | Genotype") -> Genotype:
+    """Returns a genotype by its name ("nasnet_a", "nasnet_b", "nasnet_c"), from a .json file, or as it is.
+
+    Raises:
+        ValueError: if there is no such genotype, or the file holds none.
+    """
     if isinstance(genotype, Genotype):
         return genotype
     known = {item.name: item for item in (NASNET_A, NASNET_B, NASNET_C)}
-    if not isinstance(genotype, str) or genotype not in known:
-        raise ValueError(f"genotype is {genotype!r}: give a Genotype or one of {', '.join(sorted(known))}")
-    return known[genotype]
+    if isinstance(genotype, str) and genotype in known:
+        return known[genotype]
+    if isinstance(genotype, str | os.PathLike) and os.fspath(genotype).endswith(".json"):
+        return _read(Path(genotype))
+    raise ValueError(f"genotype is {genotype!r}: give a Genotype, a .json file, or one of {', '.join(sorted(known))}")
+
+
+def _read(path: Path) -> Genotype:
+    try:
+        return Genotype.from_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
 
 
 def _as_tuple(value: Any) -> tuple[Any, ...]:

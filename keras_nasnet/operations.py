@@ -11,7 +11,7 @@ from keras import ops
 
 from keras_nasnet.convolution import ConvolutionalLayer, Projection, kernel_initializer, subsample
 from keras_nasnet.cpu_convolution import SeparableConv2D
-from keras_nasnet.genotype import COMBINES, OPERATIONS
+from keras_nasnet.genotype import COMBINES, MORE_OPERATIONS, OPERATIONS
 from keras_nasnet.pooling import POOL_PADDINGS, pool
 
 
@@ -41,6 +41,8 @@ _CONVOLUTIONS = {
     "sep_conv_3x3": _separable_twice(3),
     "sep_conv_5x5": _separable_twice(5),
     "sep_conv_7x7": _separable_twice(7),
+    "dil_sep_conv_3x3": [_Step((3, 3), separable=True, dilation=2)],  # DARTS applies these once
+    "dil_sep_conv_5x5": [_Step((5, 5), separable=True, dilation=2)],
 }
 _POOLS = {
     "avg_pool_3x3": ("average", 3),
@@ -117,7 +119,7 @@ class Pool(Operation):
 
 @keras.saving.register_keras_serializable("keras_nasnet")
 class Convolution(Operation):
-    """One or two convolutions, each ReLU, convolution, BN. Separable ones come twice."""
+    """One or two convolutions, each ReLU, convolution, BN. Separable ones come twice if not dilated."""
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.steps = _CONVOLUTIONS[self.operation]
@@ -135,12 +137,15 @@ class Convolution(Operation):
         self.built = True
 
     def _make_step(self, name: str, step: _Step) -> keras.layers.Layer:
-        strides = self.stride if step.strided else 1
+        strides, dilation = self.stride if step.strided else 1, step.dilation
+        if strides == 2 and dilation == 2:  # a plain convolution of the pixels that it reads
+            strides, dilation = 1, 1
         if step.separable:
             return SeparableConv2D(
                 self.filters,
                 step.kernel_size,
                 strides=strides,
+                dilation_rate=dilation,
                 padding="same",
                 use_bias=False,
                 depthwise_initializer=kernel_initializer(),
@@ -149,10 +154,8 @@ class Convolution(Operation):
                 dtype=self.dtype_policy,
                 name=name,
             )
-        if step.dilation == 2 and self.stride == 2:  # the same, on the pixels that it reads
-            return self.make_convolution(name, self.filters, kernel_size=step.kernel_size)
         return self.make_convolution(
-            name, self.filters, kernel_size=step.kernel_size, strides=strides, dilation_rate=step.dilation
+            name, self.filters, kernel_size=step.kernel_size, strides=strides, dilation_rate=dilation
         )
 
     def call(self, inputs: Any) -> Any:
@@ -166,13 +169,24 @@ class Convolution(Operation):
         return outputs
 
 
+@keras.saving.register_keras_serializable("keras_nasnet")
+class Zero(Operation):
+    """Nothing: zeros, whatever it reads (DARTS' "none")."""
+
+    reads_rectified = False
+
+    def call(self, inputs: Any) -> Any:
+        shape = self.compute_output_shape(tuple(ops.shape(inputs)))
+        return ops.zeros(shape, dtype=inputs.dtype)
+
+
 def make_operation(
     operation: str, filters: int, stride: int = 1, pool_padding: str = "same", **kwargs: Any
 ) -> Operation:
     """Returns a new layer for an operation of the search space.
 
     Args:
-        operation: one of `genotype.OPERATIONS`, for example "sep_conv_5x5".
+        operation: one of `genotype.OPERATIONS` and `genotype.MORE_OPERATIONS`, for example "sep_conv_5x5".
         filters: channels of the output.
         stride: 1 or 2.
         pool_padding: "same", "keras" or "timm", see `pooling.POOL_PADDINGS`.
@@ -187,7 +201,9 @@ def make_operation(
         return Pool(operation, filters, stride, pool_padding=pool_padding, **kwargs)
     if operation in _CONVOLUTIONS:
         return Convolution(operation, filters, stride, **kwargs)
-    raise ValueError(f"unknown operation {operation!r}: choose from {', '.join(OPERATIONS)}")
+    if operation == "zero":
+        return Zero(operation, filters, stride, **kwargs)
+    raise ValueError(f"unknown operation {operation!r}: choose from {', '.join(OPERATIONS + MORE_OPERATIONS)}")
 
 
 @keras.saving.register_keras_serializable("keras_nasnet")

@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import keras_nasnet.genotype as genotype_module
-from keras_nasnet.genotype import NASNET_A, NASNET_B, NASNET_C, Block, CellSpec, Genotype
+from keras_nasnet.genotype import (
+    MORE_OPERATIONS,
+    NASNET_A,
+    NASNET_B,
+    NASNET_C,
+    OPERATIONS,
+    Block,
+    CellSpec,
+    Genotype,
+)
 from tests.conftest import cell_specs, genotypes, respellings
 
 DIGESTS = {
@@ -61,6 +70,14 @@ def test_another_operation_is_another_cell(spec, data):
     blocks = list(spec.blocks)
     blocks[number] = Block(block.inputs, block.operations, combine)
     assert CellSpec(tuple(blocks), spec.outputs, spec.num_inputs) != spec
+
+
+def test_the_papers_operations_are_13_and_more_are_legal():
+    assert len(OPERATIONS) == 13 and not set(OPERATIONS) & set(MORE_OPERATIONS)
+    spec = CellSpec(tuple(Block((0, 1), (name, "identity")) for name in MORE_OPERATIONS), ((2, 3, 4),))
+    assert CellSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
+    with pytest.raises(ValueError, match=r"unknown operation 'none': choose from identity, .*, dil_sep_conv_5x5"):
+        CellSpec((Block((0, 1), ("none", "identity")),), ((2,),))
 
 
 def test_shared_block_differs_from_copied_block():
@@ -157,6 +174,18 @@ def test_invalid_json_is_named():
         Genotype.from_dict(data | {"name": 7})
     with pytest.raises(ValueError, match="genotype is 'nasnet_d'"):
         genotype_module.get("nasnet_d")
+
+
+def test_a_genotype_is_read_from_its_file(tmp_path):
+    path = tmp_path / "found.json"
+    path.write_text(NASNET_A.to_json())
+    assert genotype_module.get(path) == genotype_module.get(str(path)) == NASNET_A
+    path.write_text("{")
+    with pytest.raises(ValueError, match=r"found\.json: the genotype is not JSON"):
+        genotype_module.get(path)
+    path.unlink()
+    with pytest.raises(ValueError, match=r"found\.json: no such file"):
+        genotype_module.get(path)
 
 
 JSON = st.recursive(

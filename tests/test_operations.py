@@ -1,4 +1,4 @@
-"""The 13 operations: shapes, serialisation, projections, and the arithmetic of the unusual ones."""
+"""The operations: shapes, serialisation, projections, and the arithmetic of the unusual ones."""
 
 import keras
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 from keras_nasnet.convolution import FactorizedReduction, Projection
-from keras_nasnet.genotype import COMBINES, OPERATIONS
+from keras_nasnet.genotype import COMBINES, MORE_OPERATIONS, OPERATIONS
 from keras_nasnet.operations import NormalizedAdd, make_combine, make_operation
 
 
@@ -22,7 +22,7 @@ def rebuilt(layer):
 
 
 @pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("name", OPERATIONS + MORE_OPERATIONS)
 def test_shape_and_serialisation(name, stride):
     layer = make_operation(name, 4, stride, batch_norm_momentum=0.5)
     layer.build((None, None, None, 3))
@@ -33,11 +33,11 @@ def test_shape_and_serialisation(name, stride):
         outputs = ops.convert_to_numpy(layer(inputs))
         assert outputs.shape == (2, -(-height // stride), -(-width // stride), 4)
         assert outputs.shape == tuple(layer.compute_output_shape(inputs.shape))
-        assert np.ptp(outputs) > 0
+        assert (np.ptp(outputs) > 0) == (name != "zero")
         np.testing.assert_array_equal(ops.convert_to_numpy(again(inputs)), outputs)
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("name", OPERATIONS + MORE_OPERATIONS)
 def test_projection_only_where_needed(name):
     def projections(filters, stride):
         layer = make_operation(name, filters, stride)
@@ -59,7 +59,7 @@ def test_identity_is_the_input_itself():
 
 
 @pytest.mark.parametrize("size", [(8, 8), (9, 7)])
-@pytest.mark.parametrize("name", ["dil_conv_3x3", "conv_1x1", "identity"])
+@pytest.mark.parametrize("name", ["dil_conv_3x3", "dil_sep_conv_3x3", "dil_sep_conv_5x5", "conv_1x1", "identity"])
 def test_stride_2_is_stride_1_subsampled(name, size):
     """Of these, the windows of stride 2 stand on every second window of stride 1."""
     strided, dense = (make_operation(name, 5, stride) for stride in (2, 1))
@@ -72,14 +72,27 @@ def test_stride_2_is_stride_1_subsampled(name, size):
     )
 
 
-def test_dilated_convolution_is_dilated():
-    layer = make_operation("dil_conv_3x3", 1)
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [("dil_conv_3x3", {2, 4, 6}), ("dil_sep_conv_3x3", {2, 4, 6}), ("dil_sep_conv_5x5", {0, 2, 4, 6, 8})],
+)
+def test_dilated_convolution_is_dilated(name, read):
+    """The separable ones are applied once."""
+    layer = make_operation(name, 1)
     impulse = np.zeros((1, 9, 9, 1), "float32")
     impulse[0, 4, 4, 0] = 1
     layer.build(impulse.shape)
-    layer.set_weights([np.ones((3, 3, 1, 1)), *layer.get_weights()[1:]])
-    rows, columns = np.nonzero(ops.convert_to_numpy(layer(impulse))[0, ..., 0])
-    assert set(rows) == set(columns) == {2, 4, 6}
+    layer.set_weights([np.ones_like(weight) for weight in layer.get_weights()])
+    rows, columns = np.nonzero(ops.convert_to_numpy(layer(impulse))[0, ..., 0] > 0.5)
+    assert set(rows) == set(columns) == read
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_zero_is_nothing(stride):
+    layer = make_operation("zero", 5, stride)
+    outputs = ops.convert_to_numpy(layer(images(2, 7, 6, 3)))
+    assert outputs.shape == (2, -(-7 // stride), 6 // stride, 5)
+    assert not outputs.any() and not layer.weights
 
 
 @pytest.mark.parametrize(

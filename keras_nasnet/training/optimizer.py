@@ -57,7 +57,7 @@ def make_optimizer(
     Weight decay, clipping and the factor of the body are done by `adjust_gradients`; but the
     optimizer clips where it takes the mean of `accumulate` steps' gradients for one update.
     """
-    options: dict[str, Any] = {"learning_rate": make_schedule(recipe, steps_per_epoch, epochs)}
+    options: dict[str, Any] = {"learning_rate": make_schedule(recipe, steps_per_epoch, epochs, accumulate)}
     if recipe.ema:
         options |= {"use_ema": True, "ema_momentum": recipe.ema}
     if accumulate > 1:

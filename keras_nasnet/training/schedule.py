@@ -22,6 +22,7 @@ class WarmUpSchedule(keras.optimizers.schedules.LearningRateSchedule):
         warm_up_steps: length of the rise; 0 for none.
         decay_rate: of "exponential".
         decay_steps: of "exponential", counted from step 0.
+        accumulate: the optimizer's steps that make up one update, which is what `total_steps` and the others count.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class WarmUpSchedule(keras.optimizers.schedules.LearningRateSchedule):
         warm_up_steps: int = 0,
         decay_rate: float = 1.0,
         decay_steps: int = 1,
+        accumulate: int = 1,
     ):
         self.shape = shape
         self.peak = peak
@@ -39,9 +41,10 @@ class WarmUpSchedule(keras.optimizers.schedules.LearningRateSchedule):
         self.warm_up_steps = warm_up_steps
         self.decay_rate = decay_rate
         self.decay_steps = decay_steps
+        self.accumulate = accumulate
 
     def __call__(self, step: Any) -> Any:
-        step = ops.cast(step, "float32")
+        step = ops.cast(step // self.accumulate, "float32")
         rise = 1.0 if self.warm_up_steps == 0 else ops.minimum(1.0, (step + 1.0) / self.warm_up_steps)
         rest = max(1, self.total_steps - self.warm_up_steps)
         done = ops.clip((step - self.warm_up_steps) / rest, 0.0, 1.0)
@@ -59,8 +62,10 @@ class WarmUpSchedule(keras.optimizers.schedules.LearningRateSchedule):
         return dict(vars(self))
 
 
-def make_schedule(recipe: Recipe, steps_per_epoch: int, epochs: int | None = None) -> WarmUpSchedule:
-    """Returns the recipe's schedule for this many steps an epoch, over `epochs` (default: the recipe's)."""
+def make_schedule(
+    recipe: Recipe, steps_per_epoch: int, epochs: int | None = None, accumulate: int = 1
+) -> WarmUpSchedule:
+    """Returns the recipe's schedule for this many updates an epoch, over `epochs` (default: the recipe's)."""
     return WarmUpSchedule(
         recipe.schedule,
         recipe.scaled_learning_rate,
@@ -68,4 +73,5 @@ def make_schedule(recipe: Recipe, steps_per_epoch: int, epochs: int | None = Non
         round(recipe.warm_up_epochs * steps_per_epoch),
         recipe.decay_rate,
         max(1, round(recipe.decay_epochs * steps_per_epoch)),
+        accumulate,
     )

@@ -90,7 +90,7 @@ def train(
     if devices.is_chief:
         folder.mkdir(parents=True, exist_ok=True)
         recipe.save(folder / RECIPE_FILE)
-    with _no_search_for_tensorflow():
+    with no_search_for_tensorflow():
         return run.run()
 
 
@@ -113,7 +113,7 @@ def check_folder(folder: Path, recipe: Recipe, resume: bool) -> None:
 
 
 @contextlib.contextmanager
-def _no_search_for_tensorflow() -> Iterator[None]:
+def no_search_for_tensorflow() -> Iterator[None]:
     """Keeps Keras from importing TensorFlow, for seconds, only to see that a model of JAX has nothing of it."""
     import keras
 

@@ -1,4 +1,4 @@
-"""Engines: where children are evaluated: processes of this machine, or a Ray cluster."""
+"""Engines: where children are evaluated: processes of this machine."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from keras_nasnet.search.trial import Fidelity, Result
 
-ENGINES = ("local", "ray")
+ENGINES = ("local",)
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,19 @@ class Task:
 
 @dataclass(frozen=True)
 class Report:
-    """What came of a task: the evaluator's result, or one whose error says what happened to the worker."""
+    """What came of a task.
+
+    Args:
+        task: that was submitted.
+        worker: that had it.
+        result: the evaluator's, or one whose error says what happened to the worker.
+        notice: a line for people where the worker was replaced after its task.
+    """
 
     task: Task
     worker: str
     result: Result
+    notice: str | None = None
 
 
 class Engine(Protocol):
@@ -82,19 +90,14 @@ def make_engine(name: str, job: Job, workers: int | None = None, **options: Any)
     Args:
         name: one of `ENGINES`.
         job: what its workers do.
-        workers: how many; None: one a GPU, without GPUs one for each two CPU cores; "ray": as many as the cluster has
-            room for.
-        **options: of the engine, such as `address` of a Ray cluster.
+        workers: how many; None: one a GPU, without GPUs one for each two CPU cores.
+        **options: of the engine.
 
     Raises:
-        ValueError: if there is no such engine, or its package is not installed; says what to install.
+        ValueError: if there is no such engine.
     """
     if name == "local":
         from keras_nasnet.search.engines.local import LocalEngine
 
         return LocalEngine(job, workers, **options)
-    if name == "ray":
-        from keras_nasnet.search.engines.ray_cluster import RayEngine
-
-        return RayEngine(job, workers, **options)
     raise ValueError(f"engine is {name!r}: choose from {', '.join(ENGINES)}")

@@ -1,0 +1,40 @@
+"""The state of a controller without weights, as JSON."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+
+def dump(header: Mapping[str, Any], rng: np.random.Generator, **values: Any) -> bytes:
+    """Returns a state.
+
+    Args:
+        header: what has to be the same in the controller that takes the state up: name, space and options.
+        rng: whose position is kept.
+        **values: further plain data.
+    """
+    return json.dumps({**header, "rng": rng.bit_generator.state, **values}).encode()
+
+
+def load(state: bytes, header: Mapping[str, Any], rng: np.random.Generator) -> dict[str, Any]:
+    """Inverse of `dump`: puts `rng` in its position and returns the values.
+
+    Raises:
+        ValueError: if it is no state, or one with another header; `rng` is left as it was.
+    """
+    try:
+        data = json.loads(state)
+    except ValueError as error:
+        raise ValueError(f"the controller's state is not JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise ValueError("the controller's state is no JSON object")
+    for name, expected in header.items():
+        if data.get(name) != expected:
+            raise ValueError(f"the state is of a controller with {name} {data.get(name)!r}, not {expected!r}")
+    try:
+        rng.bit_generator.state = data["rng"]
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise ValueError("the controller's state holds no position of its random numbers") from None
+    return {name: value for name, value in data.items() if name not in {*header, "rng"}}
