@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from keras_nasnet.search.space import SearchSpace
 from keras_nasnet.search.trial import Observation, Proposal
 
-CONTROLLERS = ("evolution", "random")
+CONTROLLERS = ("ppo", "reinforce", "evolution", "random")
 
 
 class Controller(Protocol):
@@ -29,7 +29,7 @@ class Controller(Protocol):
         ...
 
     def get_state(self) -> bytes:
-        """Returns all that decides what comes next, such as a population and the state of random numbers."""
+        """Returns all that decides what comes next: weights, optimizer, baseline, population, random numbers."""
         ...
 
     def set_state(self, state: bytes) -> None:
@@ -37,13 +37,15 @@ class Controller(Protocol):
         ...
 
 
-def make_controller(name: str, space: SearchSpace, seed: int = 0, **options: Any) -> Controller:
+def make_controller(name: str, space: SearchSpace, seed: int = 0, strategy: Any = None, **options: Any) -> Controller:
     """Returns a new controller.
 
     Args:
         name: one of `CONTROLLERS`.
         space: in which it searches.
         seed: of everything random in it, from 0 up.
+        strategy: a `tf.distribute.Strategy` under which a policy samples and learns; the
+            controllers without a policy need none.
         **options: of the controller, such as `population` of evolution.
 
     Raises:
@@ -58,4 +60,8 @@ def make_controller(name: str, space: SearchSpace, seed: int = 0, **options: Any
         from keras_nasnet.search.controller.evolution import Evolution
 
         return Evolution(space, seed, **options)
+    if name in ("ppo", "reinforce"):
+        from keras_nasnet.search.controller.policy_gradient import PPO, Reinforce
+
+        return {"ppo": PPO, "reinforce": Reinforce}[name](space, seed, strategy=strategy, **options)
     raise ValueError(f"controller is {name!r}: choose from {', '.join(CONTROLLERS)}")

@@ -68,7 +68,7 @@ def test_a_controller_is_told_what_its_children_were_worth_and_nothing_else(tmp_
 class Batches:
     """A controller that wants several rewards at once; a real one, with another `batch`."""
 
-    def __init__(self, name, space, seed, **options):
+    def __init__(self, name, space, seed, strategy, **options):
         self._controller = make_controller("random", space, seed)
         self.name, self.batch, self.told = "random", 3, []
         self.ask, self.get_state, self.set_state = (
@@ -338,7 +338,7 @@ def test_a_plan_goes_through_json_unchanged(plan):
     ("change", "error", "message"),
     [
         ({"arms": ()}, ValueError, "there are no arms"),
-        ({"arms": (Arm("magic", 1),)}, ValueError, "controller is 'magic': choose from evolution"),
+        ({"arms": (Arm("magic", 1),)}, ValueError, "controller is 'magic': choose from ppo, reinforce"),
         ({"arms": (Arm("random", 1), Arm("random", 2))}, ValueError, "there are two arms 'random'"),
         ({"arms": (Arm("random", 0),)}, ValueError, "budget of random is 0: it must be from 1 up"),
         ({"space": {"name": "magic"}}, ValueError, "space is 'magic'"),

@@ -1,0 +1,249 @@
+"""The paper's controllers: a recurrent policy, trained by its children's rewards with PPO or REINFORCE."""
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from keras import ops
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from keras_nasnet.search.controller.learner import make_learner
+from keras_nasnet.search.controller.policy import Policy
+from keras_nasnet.search.space import SearchSpace
+from keras_nasnet.search.trial import Observation, Proposal
+
+INIT_RANGE = 0.1  # weights begin uniform in [-INIT_RANGE, INIT_RANGE)
+_HEADER = "header"  # in a state: JSON, as uint8
+
+
+class PolicyGradient:
+    """A controller with a policy. What PPO and REINFORCE have in common; see there.
+
+    Child number i of a controller is decided by uniform numbers that follow from the seed and i
+    alone, and by the policy at the time. Children are drawn in blocks of `batch`, whole ones
+    also where fewer are asked for, so that the last digits do not depend on how many are.
+
+    The baseline is an exponential moving average of the batches' mean rewards; it begins at the first.
+    """
+
+    name: str
+
+    def __init__(self, space: SearchSpace, seed: int, strategy: Any, options: dict[str, Any], epochs: int = 1):
+        for name in ("batch", "epochs", "units"):
+            value = options.get(name, 1)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} is {value!r}: it must be a whole number from 1 up")
+        _check_number("learning_rate", options["learning_rate"], above=0.0)
+        _check_number("entropy", options["entropy"], least=0.0)
+        _check_number("baseline_decay", options["baseline_decay"], least=0.0, below=1.0)
+        self.batch: int = options["batch"]
+        self._space, self._options, self._epochs = space, options, epochs
+        self._learner = make_learner(
+            lambda: Policy(space, options["units"]), options["learning_rate"], self._loss, strategy
+        )
+        self._initial = [np.array(ops.convert_to_numpy(variable)) for variable in self._learner.variables]
+        self.restart(seed)
+
+    def restart(self, seed: int) -> None:
+        """Begins anew, as if just made with this seed; what is compiled stays."""
+        self._seed = seed
+        self._asked = 0
+        self._baseline: float | None = None
+        self._block: tuple[int, np.ndarray, np.ndarray] | None = None  # its number, tokens, log-probabilities
+        rng = np.random.default_rng([seed, 2])
+        weights = [
+            rng.uniform(-INIT_RANGE, INIT_RANGE, value.shape).astype(np.float32)
+            for value in self._initial[: self._learner.weights]
+        ]
+        self._assign([*weights, *self._initial[self._learner.weights :]])
+
+    def ask(self, n: int) -> list[Proposal]:
+        return [self._next_child() for _ in range(n)]
+
+    def _next_child(self) -> Proposal:
+        number, place = divmod(self._asked, self.batch)
+        self._asked += 1
+        if self._block is None or self._block[0] != number:
+            children = range(number * self.batch, (number + 1) * self.batch)
+            uniforms = [
+                np.random.default_rng([self._seed, 3, child]).random(self._space.length, np.float32)
+                for child in children
+            ]
+            self._block = (number, *self._learner.sample(np.stack(uniforms)))
+        _, tokens, log_probs = self._block
+        return Proposal(tuple(tokens[place].tolist()), float(log_probs[place]))
+
+    def tell(self, observations: Sequence[Observation]) -> dict[str, float]:
+        """Learns from rewards.
+
+        Returns:
+            "baseline" and mean "reward" of the batch; "entropy" of the policy, in nats a child;
+            "loss", and what else the algorithm has to say; all of the last epoch.
+        """
+        if not observations:
+            return {}
+        tokens = np.array([self._space.check(one.tokens) for one in observations], np.int32)
+        rewards = np.array([one.reward for one in observations], np.float32)
+        if any(one.log_prob is None for one in observations):
+            raise ValueError("an observation has no log_prob: a policy learns only from children that it drew itself")
+        log_probs = np.array([one.log_prob for one in observations], np.float32)
+        mean = float(rewards.mean())
+        baseline = mean if self._baseline is None else self._baseline
+        weights = np.full(len(rewards), 1 / len(rewards), np.float32)
+        numbers: dict[str, float] = {}
+        for _ in range(self._epochs):
+            numbers = self._learner.update(tokens, log_probs, rewards - np.float32(baseline), weights)
+        decay = self._options["baseline_decay"]
+        self._baseline = decay * baseline + (1 - decay) * mean
+        self._block = None
+        return {"reward": mean, "baseline": self._baseline, **numbers}
+
+    def _loss(
+        self, policy: Policy, tokens: Any, old_log_probs: Any, advantages: Any, weights: Any
+    ) -> tuple[Any, dict[str, Any]]:
+        log_probs, entropies = policy(tokens)
+        objective, numbers = self._objective(log_probs, old_log_probs, advantages)
+        entropy = ops.sum(weights * entropies)
+        loss = -ops.sum(weights * objective) - self._options["entropy"] * entropy
+        return loss, {
+            "loss": loss,
+            "entropy": entropy,
+            **{name: ops.sum(weights * values) for name, values in numbers.items()},
+        }
+
+    def _objective(self, log_probs: Any, old_log_probs: Any, advantages: Any) -> tuple[Any, dict[str, Any]]:
+        """Returns what is to be maximised, and numbers to plot, of each child: (batch,)."""
+        raise NotImplementedError
+
+    def _assign(self, values: Sequence[np.ndarray]) -> None:
+        for variable, value in zip(self._learner.variables, values, strict=True):
+            variable.assign(value)
+
+    def get_state(self) -> bytes:
+        values = {f"{place:02}": np.array(ops.convert_to_numpy(v)) for place, v in enumerate(self._learner.variables)}
+        header = self._header() | {"seed": self._seed, "asked": self._asked, "baseline": self._baseline}
+        return save(values | {_HEADER: np.frombuffer(json.dumps(header).encode(), np.uint8)})
+
+    def _header(self) -> dict[str, Any]:
+        return {"controller": self.name, "space": self._space.to_dict(), "options": self._options}
+
+    def set_state(self, state: bytes) -> None:
+        try:
+            values = load(state)
+            header = json.loads(values.pop(_HEADER).tobytes())
+            position = int(header["seed"]), int(header["asked"])
+            baseline = None if header["baseline"] is None else float(header["baseline"])
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"this is no state of a controller with a policy: {error}") from None
+        for name, expected in self._header().items():
+            if header.get(name) != expected:
+                raise ValueError(f"the state is of a controller with {name} {header.get(name)!r}, not {expected!r}")
+        arrays = [values[key] for key in sorted(values)]
+        if [array.shape for array in arrays] != [tuple(variable.shape) for variable in self._learner.variables]:
+            raise ValueError("the controller's state has weights of other shapes")
+        self._assign(arrays)
+        (self._seed, self._asked), self._baseline, self._block = position, baseline, None
+
+
+class PPO(PolicyGradient):
+    """Proximal policy optimization, the paper's choice: several steps on each batch, whose ratio is clipped.
+
+    Args:
+        space: in which it searches.
+        seed: of its random numbers, from 0 up.
+        strategy: a `tf.distribute.Strategy` within whose `run` it samples and learns.
+        batch: children of one update.
+        epochs: steps on each batch.
+        learning_rate: of Adam.
+        entropy: weight of the policy's entropy, which is added to what is maximised.
+        baseline_decay: of the moving average of rewards.
+        units: of the LSTM.
+        clip: how far the ratio of new to old probability counts, around 1.
+
+    Source: arXiv 1707.07012, appendix A, for all numbers but `epochs`, which it does not give; Schulman et al.
+    2017, equation 7.
+
+    Raises:
+        ValueError: if an option is out of range, or there is a strategy and the backend is not TensorFlow.
+    """
+
+    name = "ppo"
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        seed: int = 0,
+        strategy: Any = None,
+        batch: int = 20,
+        epochs: int = 4,
+        learning_rate: float = 3.5e-4,
+        entropy: float = 1e-5,
+        baseline_decay: float = 0.95,
+        units: int = 100,
+        clip: float = 0.2,
+    ):
+        _check_number("clip", clip, above=0.0)
+        options = {
+            "batch": batch,
+            "epochs": epochs,
+            "learning_rate": learning_rate,
+            "entropy": entropy,
+            "baseline_decay": baseline_decay,
+            "units": units,
+            "clip": clip,
+        }
+        super().__init__(space, seed, strategy, options, epochs)
+
+    def _objective(self, log_probs: Any, old_log_probs: Any, advantages: Any) -> tuple[Any, dict[str, Any]]:
+        ratio = ops.exp(log_probs - old_log_probs)
+        clip = self._options["clip"]
+        clipped = ops.clip(ratio, 1 - clip, 1 + clip)
+        objective = ops.minimum(ratio * advantages, clipped * advantages)
+        return objective, {"clipped": ops.cast(ratio != clipped, "float32"), "kl": old_log_probs - log_probs}
+
+
+class Reinforce(PolicyGradient):
+    """REINFORCE: one step up the log-probabilities of children, by how much their rewards are above the baseline.
+
+    Arguments as of `PPO`, which see.
+
+    Source: Williams 1992; Zoph and Le 2017, section 3.2.
+    """
+
+    name = "reinforce"
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        seed: int = 0,
+        strategy: Any = None,
+        batch: int = 20,
+        learning_rate: float = 3.5e-4,
+        entropy: float = 1e-5,
+        baseline_decay: float = 0.95,
+        units: int = 100,
+    ):
+        options = {
+            "batch": batch,
+            "learning_rate": learning_rate,
+            "entropy": entropy,
+            "baseline_decay": baseline_decay,
+            "units": units,
+        }
+        super().__init__(space, seed, strategy, options)
+
+    def _objective(self, log_probs: Any, old_log_probs: Any, advantages: Any) -> tuple[Any, dict[str, Any]]:
+        return advantages * log_probs, {}
+
+
+def _check_number(
+    name: str, value: Any, least: float = -math.inf, above: float = -math.inf, below: float = math.inf
+) -> None:
+    """Raises ValueError unless least <= value, above < value < below."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not (least <= value and above < value < below):
+        bounds = [f"{least:g} or more"] * (least > -math.inf) + [f"above {above:g}"] * (above > -math.inf)
+        bounds += [f"below {below:g}"] * (below < math.inf)
+        raise ValueError(f"{name} is {value!r}: it must be {' and '.join(bounds)}")
