@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from typing import Any
 
 from keras_nasnet.training.data.arrays import into_memory
 from keras_nasnet.training.data.datasets import open_dataset
@@ -22,7 +23,8 @@ def open_search_data(
 
     Args:
         name: "digits", a folder, an .npz file, or a set of tensorflow-datasets, with or without "tfds:" in front.
-        held_out: training images that become the validation split, on which children are judged.
+        held_out: training images that become the validation split, on which children are judged; 0: the data's own
+            validation split, or a fifth where it has none.
         seed: of their choice.
         data_dir: where tensorflow-datasets keeps its data; default: its own choice.
         image_size: (height, width) in pixels; None: as the images are.
@@ -33,16 +35,12 @@ def open_search_data(
     Raises:
         ValueError: if there is no such dataset, or no image to judge children on.
     """
-    text = os.fspath(name)
-    dataset = open_dataset(
-        text.removeprefix(_TFDS),
-        image_size=image_size,
-        held_out=held_out,
-        seed=seed,
-        data_dir=data_dir,
-        in_memory=True,
-        with_test=False,
-    )
+    options: dict[str, Any] = {"image_size": image_size, "seed": seed, "data_dir": data_dir}
+    options |= {"in_memory": True, "with_test": False}
+    source = os.fspath(name).removeprefix(_TFDS)
+    dataset = open_dataset(source, held_out=held_out, **options)
+    if not held_out and not dataset.validation.size:
+        dataset = open_dataset(source, held_out=dataset.train.size // 5, **options)
     check_search_data(dataset)
     classes = len(dataset.class_names)
     train, validation = (into_memory(split, classes) for split in (dataset.train, dataset.validation))

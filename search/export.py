@@ -1,11 +1,16 @@
-"""All trials of a search as one table, CSV or Parquet, for pandas, R or a spreadsheet."""
+"""What a search found: all trials as one table, CSV or Parquet, and its best child as a genotype."""
 
 import csv
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from keras_nasnet.genotype import Genotype
+from keras_nasnet.search.plan import Plan
+from keras_nasnet.search.schedule import Schedule
+from keras_nasnet.search.space import get_space
 from keras_nasnet.search.store import Store
 from keras_nasnet.search.trial import Fidelity, Trial
 
@@ -59,6 +64,42 @@ def export_trials(store: Store, path: str | os.PathLike[str]) -> int:
     finally:
         partial.unlink(missing_ok=True)
     return len(rows)
+
+
+def export_best(store: Store, path: str | os.PathLike[str], trial: int | None = None) -> Trial:
+    """Writes a child as genotype JSON, which `NASNet(genotype=...)` and recipes take.
+
+    A child of NAS-Bench-201 is written as its architecture string, in quotes.
+
+    Args:
+        store: of a run.
+        path: of the file. It is never seen half written.
+        trial: whose child; default: the best of all arms, of stage "final" where there is one.
+
+    Returns:
+        The trial.
+
+    Raises:
+        ValueError: if there is no such trial, or none has ended well yet.
+        OSError: if it cannot be written.
+    """
+    plan = Plan.from_dict(store.config)
+    chosen = Schedule(plan, store.trials()).best_of_all() if trial is None else store.trial(trial)
+    if chosen is None:
+        raise ValueError(f"{store.path}: no trial has ended well yet")
+    child = get_space(plan.space).genotype(chosen.tokens)
+    if isinstance(child, Genotype):
+        text = replace(child, name=f"{plan.name}, trial {chosen.id}").to_json()
+    else:
+        text = json.dumps(child)
+    path = Path(path)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        partial.write_text(f"{text}\n", encoding="utf-8")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return chosen
 
 
 # Column and type, by the names of pyarrow.

@@ -145,6 +145,12 @@ class Schedule:
         finals = self._distinct(self._finals[arm], ("done",))
         return next(iter(finals or self.best(arm)), None)
 
+    def best_of_all(self) -> Trial | None:
+        """Returns the best trial of all arms: of those in "final" if one ended well, else of `best`."""
+        best = [trial for arm in self.plan.arms if (trial := self.best_final(arm.controller)) is not None]
+        finals = [trial for trial in best if trial.stage == "final"]
+        return max(finals or best, key=_rank, default=None)
+
     def _distinct(self, numbers: Iterable[int], states: tuple[str, ...]) -> list[Trial]:
         """Returns the best trial of each key, best first."""
         found: dict[str, Trial] = {}

@@ -24,6 +24,7 @@ def status(store: Store) -> dict[str, Any]:
         "best": of all arms' trials of "search" the "reward", "trial" and "arm" (None before the first);
         "faults": number of events by kind of error;
         "quarantined": number of children that are not run any more;
+        "unit": what the hours are of: "GPU", or "worker" (a set of cores);
         "per_minute": trials that ended since the search was last started; None before the first;
         "seconds_left": an estimate; 0.0 at the end, None before there is something to judge by.
     """
@@ -43,6 +44,9 @@ def status(store: Store) -> dict[str, Any]:
         "best": dict(best[0]) if best else None,
         "faults": {kind: kinds[kind] for kind in ERROR_KINDS if kind in kinds},
         "quarantined": kinds.get("quarantine", 0),
+        "unit": "GPU"
+        if store.query("SELECT 1 FROM trials WHERE device != '' AND device NOT LIKE '%CPU%'")
+        else "worker",
         "per_minute": per_minute,
         "seconds_left": seconds_left,
     }

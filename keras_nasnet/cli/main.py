@@ -12,6 +12,7 @@ from keras_nasnet.cli.classify import classify_command
 from keras_nasnet.cli.evaluate import evaluate_command
 from keras_nasnet.cli.features import features_command
 from keras_nasnet.cli.finetune import finetune_command
+from keras_nasnet.cli.search import search_group
 from keras_nasnet.cli.train import train_command
 from keras_nasnet.cli.zoo import zoo_group
 from keras_nasnet.cli.zoo_convert import convert_command
@@ -28,6 +29,7 @@ main.add_command(classify_command)
 main.add_command(evaluate_command)
 main.add_command(features_command)
 main.add_command(finetune_command)
+main.add_command(search_group)
 main.add_command(train_command)
 main.add_command(zoo_group)
 zoo_group.add_command(convert_command)

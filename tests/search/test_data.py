@@ -36,9 +36,16 @@ def test_a_folder_in_memory(tmp_path):
     assert data.train.images.dtype == np.uint8
 
 
+def test_without_a_number_a_fifth_is_held_out_or_the_datas_own_validation_split(tmp_path):
+    data = open_search_data("digits", held_out=0)
+    assert (data.train.size, data.validation.size) == (1150, 287)
+    data = open_search_data(write_npz(tmp_path / "toy.npz"), held_out=0)
+    assert data.validation.size == (data.train.size + data.validation.size) // 5
+
+
 def test_what_cannot_be_searched_on_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no image is held out to judge children on"):
-        open_search_data("digits", held_out=0)
+        check_search_data(open_dataset("digits", image_size=None, with_test=False))
     with pytest.raises(ValueError, match="a search must not see test images"):
         check_search_data(open_dataset("digits", image_size=None, held_out=10))
     with pytest.raises(ValueError, match="no such file"):

@@ -6,17 +6,24 @@ from pathlib import Path
 
 from small_policy import SPACE, learn, make
 
-from keras_nasnet.search.controller.workers import Leader, follow
+from keras_nasnet.search.controller.workers import Crew
 from keras_nasnet.training.distribution import Devices
 
 devices = Devices("multiworker")
-controller = make("ppo", strategy=devices.tf_strategy)
+crew = Crew(devices)
+
+
+def controllers():
+    return {"ppo": make("ppo", strategy=devices.tf_strategy)}
+
+
 if devices.is_chief:
-    leader = Leader(controller, devices)
-    log = learn(leader, 2)
-    leader.set_state(leader.get_state())
-    log += learn(leader, 1)
-    leader.dismiss()
-    Path(sys.argv[1]).write_text(json.dumps([list(SPACE.sizes), log]))
+    with crew.dismissed_at_the_end():
+        crew.begin({"name": "small"})
+        led = crew.led(controllers())["ppo"]
+        log = learn(led, 2)
+        led.set_state(led.get_state())
+        log += learn(led, 1)
+        Path(sys.argv[1]).write_text(json.dumps([list(SPACE.sizes), log]))
 else:
-    follow(controller, devices)
+    crew.follow(lambda plan: controllers())

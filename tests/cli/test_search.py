@@ -1,0 +1,284 @@
+"""`keras-nasnet search`: run, interrupt, resume, look, export."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from together import finish, start, tf_configs
+
+from keras_nasnet.cli.main import main
+from keras_nasnet.genotype import get as get_genotype
+from keras_nasnet.search.plan import Arm
+from keras_nasnet.search.presets import get_plan, to_toml
+from keras_nasnet.search.store import FILE, Store
+from keras_nasnet.search.trial import Fidelity
+
+SEARCH_TESTS = Path(__file__).parents[1] / "search"
+sys.path.insert(0, str(SEARCH_TESTS))
+from small_search import CASCADE, history, make_plan  # noqa: E402
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, ["search", *map(str, arguments)])
+
+
+def refused(*arguments):
+    """What a command says that refuses: one line, exit code 2."""
+    result = run(*arguments)
+    assert result.exit_code == 2, result.output
+    assert result.output.count("\n") == 1, result.output
+    return result.output
+
+
+@pytest.fixture(scope="module", autouse=True)
+def evaluators_can_be_imported():
+    """In worker processes too."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(SEARCH_TESTS), str(SEARCH_TESTS.parents[1])])
+    yield
+    os.environ.pop("PYTHONPATH")
+    if before is not None:
+        os.environ["PYTHONPATH"] = before
+
+
+def write_plan(path, **options):
+    path.write_text(to_toml(make_plan(**options)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """The folder of a whole search, and what its command said."""
+    folder = tmp_path_factory.mktemp("cli")
+    plan = write_plan(folder / "plan.toml", budget=12, share=0.3, fault="nan", **CASCADE)
+    result = run("run", "--preset", plan, "--out", folder / "run", "--workers", 1)
+    assert result.exit_code == 0, result.output
+    return folder / "run", result.output
+
+
+def test_a_run_leaves_all_that_one_looks_at(found):
+    folder, output = found
+    assert {"store.sqlite", "logs", "report.html", "best.json", "tensorboard"} <= {one.name for one in folder.iterdir()}
+    with Store.open(folder / FILE, readonly=True) as store:
+        trials = store.trials()
+    best = max((trial for trial in trials if trial.stage == "final"), key=lambda trial: trial.reward)
+    assert f"reward {best.reward:.4f} (trial {best.id}, final" in output
+    assert {trial.state for trial in trials} == {"done", "failed"}
+    child = json.loads((folder / "best.json").read_text())
+    assert child.startswith("|") and child.count("~") == 6
+
+
+def test_its_tensorboard_curves_are_those_of_the_store(found):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder, _ = found
+    for arm in ("evolution", "random"):
+        events = EventAccumulator(str(folder / "tensorboard" / arm)).Reload()
+        with Store.open(folder / FILE, readonly=True) as store:
+            trials = sorted(store.trials(arm=arm, stage="search"), key=lambda trial: (trial.finished_at, trial.id))
+        rewards = [trial.reward for trial in trials]
+        assert [one.value for one in events.Scalars("reward")] == pytest.approx(rewards)
+        assert events.Scalars("best")[-1].value == pytest.approx(max(rewards))
+        assert events.Scalars("mean_of_100")[-1].value == pytest.approx(sum(rewards) / len(rewards))
+    assert EventAccumulator(str(folder / "tensorboard" / "evolution")).Reload().Scalars("population_reward")
+
+
+def test_status_tells_people_and_programs(found):
+    folder, _ = found
+    text = run("status", folder).output
+    numbers = json.loads(run("status", folder, "--json").output)
+    assert numbers["seconds_left"] == 0 and numbers["arms"]["evolution"]["finished"] == 12
+    total = sum(stage["finished"] for stage in numbers["stages"].values())
+    assert text.startswith(f"{total} of {total} trials, 0 running  best {numbers['best']['reward']:.4f}")
+    assert "evolution      12 of 12" in text and "nan: " in text
+
+
+def test_export_writes_the_best_any_and_all(found, tmp_path):
+    folder, _ = found
+    assert run("export", folder, tmp_path / "found.json").exit_code == 0
+    assert (tmp_path / "found.json").read_text() == (folder / "best.json").read_text()
+    assert "trial 3 of " in run("export", folder, tmp_path / "third.json", "--trial", 3).output
+    assert run("export", folder, tmp_path / "trials.csv").exit_code == 0
+    with (tmp_path / "trials.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    with Store.open(folder / FILE, readonly=True) as store:
+        assert len(rows) == len(store.trials())
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["found.json", "third.json", "trials.csv"]
+
+
+def test_report_draws_it_anew(found, tmp_path):
+    folder, _ = found
+    assert run("report", folder, "--out", tmp_path / "page.html").exit_code == 0
+    assert "<html" in (tmp_path / "page.html").read_text()
+
+
+def test_a_folder_with_a_search_is_not_searched_in_again_by_mistake(found):
+    folder, _ = found
+    assert f"holds a search already: go on with --resume {folder}" in refused("run", "--out", folder)
+    result = run("run", "--resume", folder)
+    assert result.exit_code == 0 and "best of evolution" in result.output
+
+
+def test_bad_input_is_refused_in_one_line(found, tmp_path):
+    folder, _ = found
+    assert "holds no search to resume" in refused("run", "--resume", tmp_path / "none")
+    assert "--budget and --resume" in refused("run", "--resume", folder, "--budget", 3)
+    assert "no preset is called 'fast'" in refused("run", "--preset", "fast")
+    assert "--address is of a Ray cluster" in refused("run", "--address", "auto", "--out", tmp_path / "new")
+    assert "--print and --resume" in refused("run", "--resume", folder, "--print")
+    for command in (["status"], ["report"], ["export", "x.json"]):
+        name, *rest = command
+        assert "holds no search" in refused(name, tmp_path, *rest)
+    assert "must end in .json, .csv, .parquet" in refused("export", folder, tmp_path / "found.xml")
+    assert "--trial is for a genotype" in refused("export", folder, tmp_path / "found.csv", "--trial", 1)
+    assert "has no trial 999" in refused("export", folder, tmp_path / "found.json", "--trial", 999)
+    assert "TF_CONFIG" in refused("run", "--out", tmp_path / "new", "--strategy", "multiworker")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_evaluator_that_cannot_be_made_is_said_in_one_line(tmp_path):
+    plan = write_plan(tmp_path / "plan.toml", fault="magic", colour="red")
+    result = run("run", "--preset", plan, "--out", tmp_path / "run", "--workers", 1)
+    assert result.exit_code == 2
+    assert "the evaluator of stage 'search' cannot be made" in result.output.splitlines()[-1]
+
+
+def test_ctrl_c_says_how_to_go_on_and_the_rest_is_as_if_it_had_not_been(tmp_path):
+    plan = write_plan(tmp_path / "plan.toml", budget=10, seconds=30.0, share=0.5)
+    slow = tmp_path / "slow.toml"
+    slow.write_text(
+        plan.read_text().replace(
+            'name = "broken_evaluators:Hashed"', 'name = "broken_evaluators:Hashed"\nseconds = 0.3'
+        )
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "keras_nasnet.cli.main",
+        "search",
+        "run",
+        "--workers",
+        "1",
+        "--preset",
+        slow,
+        "--out",
+    ]
+    # Before Python, so that it holds where the shell's background jobs ignore it.
+    process = subprocess.Popen(
+        [*map(str, command), str(tmp_path / "run")], stderr=subprocess.PIPE, text=True, preexec_fn=_default_sigint
+    )
+    while len(trials_of(tmp_path / "run", "done")) < 3:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"keras-nasnet search run --resume {tmp_path / 'run'} goes on" in said.splitlines()[-1]
+    assert (tmp_path / "run" / "report.html").exists() and (tmp_path / "run" / "best.json").exists()
+    assert 3 <= len(trials_of(tmp_path / "run", "done")) < 20
+    assert run("run", "--resume", tmp_path / "run", "--workers", 1).exit_code == 0
+    assert run("run", "--preset", slow, "--out", tmp_path / "whole", "--workers", 1).exit_code == 0
+    assert history(tmp_path / "run") == history(tmp_path / "whole")
+
+
+def _default_sigint():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def trials_of(folder, state):
+    try:
+        with Store.open(folder / FILE, readonly=True) as store:
+            return store.trials(state=state)
+    except Exception:  # not yet there
+        return []
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """A real search, small enough for a test: PPO and random, four children each, on digits."""
+    folder = tmp_path_factory.mktemp("digits")
+    quick = get_plan("quick")
+    space = {"name": "nasnet", "blocks": 2, "operations": ["identity", "conv_3x3", "max_pool_3x3"], "combines": ["add"]}
+    options = {"batch": 2, "units": 8}
+    plan = {
+        **quick.to_dict(),
+        "name": "digits",
+        "space": space,
+        "arms": [vars(Arm("ppo", 2, options)), vars(Arm("random", 2))],
+        "fidelities": {"search": Fidelity(1, 512, 4, 1).to_dict()},
+        "finalists": 0,
+    }
+    (folder / "plan.toml").write_text(to_toml(type(quick).from_dict(plan)))
+    log = folder / "log"
+    command = [
+        "-m",
+        "keras_nasnet.cli.main",
+        "search",
+        "run",
+        "--preset",
+        folder / "plan.toml",
+        "--out",
+        folder / "run",
+    ]
+    assert finish(start(*command, "--workers", 1, log=log)) == [0], log.read_text()
+    return folder / "run"
+
+
+def test_what_is_found_on_digits_is_a_genotype_that_the_builders_take(digits):
+    from keras_nasnet import NASNet
+
+    with Store.open(digits / FILE, readonly=True) as store:
+        trials = store.trials()
+        assert {"entropy", "baseline"} <= store.metrics("ppo")[0].keys()
+    assert [trial.state for trial in trials] == ["done"] * 4, [trial.error for trial in trials]
+    assert all(trial.params > 0 and trial.mult_adds > 0 for trial in trials)
+    genotype = get_genotype(digits / "best.json")
+    network = NASNet(
+        genotype=str(digits / "best.json"),
+        num_blocks=1,
+        penultimate_filters=4 * genotype.penultimate_ratio,
+        stem="cifar",
+        classes=10,
+    )
+    assert network.count_params() > 0
+    assert genotype.name.startswith("digits, trial ")
+
+
+@pytest.mark.slow
+def test_without_arguments_it_searches_on_digits_and_is_done_in_minutes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run("run")
+    assert result.exit_code == 0, result.output
+    folder = tmp_path / "runs" / "search-quick"
+    numbers = json.loads(run("status", folder, "--json").output)
+    assert (
+        numbers["arms"]["ppo"]["finished"] == numbers["arms"]["random"]["finished"] == get_plan("quick").arms[0].budget
+    )
+    assert numbers["best"]["reward"] > 0.8
+    assert get_genotype(folder / "best.json").normal
+
+
+@pytest.mark.slow
+def test_two_workers_share_the_policy_and_find_what_one_finds(tmp_path):
+    plan = tmp_path / "plan.toml"
+    arms = [vars(Arm("ppo", 12, {"batch": 4, "units": 8})), vars(Arm("random", 12))]
+    small = make_plan(budget=12)
+    plan.write_text(to_toml(type(small).from_dict({**small.to_dict(), "arms": arms})))
+    command = ["-m", "keras_nasnet.cli.main", "search", "run", "--workers", 1, "--preset", plan, "--out"]
+    path = {"PYTHONPATH": os.environ["PYTHONPATH"]}
+    logs = [tmp_path / f"{name}.log" for name in ("worker0", "worker1", "alone")]
+    processes = [
+        start(*command, tmp_path / "two", "--strategy", "multiworker", log=log, TF_CONFIG=config, **path)
+        for log, config in zip(logs, tf_configs(), strict=False)
+    ]
+    processes.append(start(*command, tmp_path / "one", log=logs[2], **path))
+    assert finish(*processes) == [0, 0, 0], [log.read_text() for log in logs]
+    both = [[trial.tokens for trial in trials_of(tmp_path / name, "done")] for name in ("one", "two")]
+    assert both[0] == both[1] and len(both[0]) == 24
