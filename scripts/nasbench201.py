@@ -41,8 +41,8 @@ OPTIMUM = 94.37
 OPTIONS: dict[str, dict[str, Any]] = {
     "random": {},
     "evolution": {"population": 20, "sample_size": 20},
-    "reinforce": {"batch": 5, "learning_rate": 0.02},
-    "ppo": {"batch": 10, "learning_rate": 0.01},
+    "reinforce": {"batch": 1, "learning_rate": 0.01, "entropy": 0.01, "baseline_decay": 0.8},
+    "ppo": {"batch": 5, "epochs": 5, "learning_rate": 0.01, "entropy": 0.01, "baseline_decay": 0.8},
 }
 TRIED: dict[str, list[dict[str, Any]]] = {
     "evolution": [
@@ -64,7 +64,7 @@ TRIED: dict[str, list[dict[str, Any]]] = {
         for entropy in (1e-3, 1e-2, 3e-2)
     ],
 }
-TUNE_SEEDS = range(1_000, 1_050)
+TUNE_SEEDS = range(1_000, 1_020)
 
 # Mean and deviation of searches of 12,000 s each (Dong and Yang 2020).
 PUBLISHED = {"random": (93.70, 0.36), "evolution": (93.92, 0.30), "reinforce": (93.85, 0.37)}

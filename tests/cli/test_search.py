@@ -200,10 +200,8 @@ def trials_of(folder, state):
         return []
 
 
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory):
-    """A real search, small enough for a test: PPO and random, four children each, on digits."""
-    folder = tmp_path_factory.mktemp("digits")
+def write_digits_plan(path, budget):
+    """A real search, small enough for a test: PPO and random on digits."""
     quick = get_plan("quick")
     space = {"name": "nasnet", "blocks": 2, "operations": ["identity", "conv_3x3", "max_pool_3x3"], "combines": ["add"]}
     options = {"batch": 2, "units": 8}
@@ -211,23 +209,20 @@ def digits(tmp_path_factory):
         **quick.to_dict(),
         "name": "digits",
         "space": space,
-        "arms": [vars(Arm("ppo", 2, options)), vars(Arm("random", 2))],
+        "arms": [vars(Arm("ppo", budget, options)), vars(Arm("random", budget))],
         "fidelities": {"search": Fidelity(1, 512, 4, 1).to_dict()},
         "finalists": 0,
     }
-    (folder / "plan.toml").write_text(to_toml(type(quick).from_dict(plan)))
-    log = folder / "log"
-    command = [
-        "-m",
-        "keras_nasnet.cli.main",
-        "search",
-        "run",
-        "--preset",
-        folder / "plan.toml",
-        "--out",
-        folder / "run",
-    ]
-    assert finish(start(*command, "--workers", 1, log=log)) == [0], log.read_text()
+    path.write_text(to_toml(type(quick).from_dict(plan)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("digits")
+    plan = write_digits_plan(folder / "plan.toml", budget=2)
+    command = ["-m", "keras_nasnet.cli.main", "search", "run", "--preset", plan, "--out", folder / "run"]
+    assert finish(start(*command, "--workers", 1, log=folder / "log")) == [0], (folder / "log").read_text()
     return folder / "run"
 
 
@@ -282,3 +277,21 @@ def test_two_workers_share_the_policy_and_find_what_one_finds(tmp_path):
     assert finish(*processes) == [0, 0, 0], [log.read_text() for log in logs]
     both = [[trial.tokens for trial in trials_of(tmp_path / name, "done")] for name in ("one", "two")]
     assert both[0] == both[1] and len(both[0]) == 24
+
+
+@pytest.mark.slow
+def test_on_jax_a_search_needs_no_tensorflow(tmp_path):
+    """Neither here nor in the worker: an import of it fails in both."""
+    pytest.importorskip("jax")
+    blocked = tmp_path / "blocked" / "tensorflow"
+    blocked.mkdir(parents=True)
+    (blocked / "__init__.py").write_text("raise ImportError('it is not installed')")
+    plan = write_digits_plan(tmp_path / "plan.toml", budget=1)
+    command = ["-m", "keras_nasnet.cli.main", "search", "run", "--preset", plan, "--out", tmp_path / "run"]
+    path = os.pathsep.join([str(blocked.parent), os.environ["PYTHONPATH"]])
+    log = tmp_path / "log"
+    assert finish(start(*command, "--workers", 1, log=log, KERAS_BACKEND="jax", PYTHONPATH=path)) == [0], (
+        log.read_text()
+    )
+    done = trials_of(tmp_path / "run", "done")
+    assert len(done) == 2 and all(trial.reward > 0 for trial in done)
