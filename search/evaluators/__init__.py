@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from keras_nasnet.genotype import Genotype
 from keras_nasnet.search.trial import Fidelity, Result
 
-EVALUATORS = ("scratch", "tabular")
+EVALUATORS = ("scratch", "shared", "tabular")
 
 
 class Evaluator(Protocol):
@@ -53,6 +53,10 @@ def make_evaluator(config: Mapping[str, Any]) -> Evaluator:
         from keras_nasnet.search.evaluators.scratch import Scratch
 
         return Scratch(**options)
+    if name == "shared":
+        from keras_nasnet.search.evaluators.shared import Shared
+
+        return Shared(**options)
     if name == "tabular":
         from keras_nasnet.search.evaluators.tabular import Tabular
 
@@ -68,7 +72,7 @@ def max_workers(config: Mapping[str, Any]) -> int | None:
     """
     name = config.get("name")
     if name in EVALUATORS:
-        return None
+        return 1 if name == "shared" else None  # children that share weights are trained one after the other
     return _imported(name).max_workers
 
 

@@ -1,0 +1,113 @@
+"""Checkpoint of a supernet: its weights, their momenta, and the last children that trained them, in one file."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+FILE = "supernet.safetensors"
+KEPT_TRIALS = 100  # a trial is tried again soon after it was lost, or never
+
+
+@dataclass(frozen=True)
+class SupernetState:
+    """What shared training has come to. Never changed: a chunk of steps makes a new one.
+
+    Args:
+        settings: plain data: what the supernet and its training were begun with.
+        step: steps that were taken, over all children.
+        weights: float32 vectors by slot, of the slots that some child used.
+        momenta: likewise.
+        trials: by name of the trial, the last first: {"child": digest, "seed": of the trial, "result": plain data}.
+    """
+
+    settings: Mapping[str, Any]
+    step: int = 0
+    weights: Mapping[str, np.ndarray] = field(default_factory=dict)
+    momenta: Mapping[str, np.ndarray] = field(default_factory=dict)
+    trials: Mapping[str, Any] = field(default_factory=dict)
+
+    def after(
+        self,
+        steps: int,
+        weights: Mapping[str, np.ndarray],
+        momenta: Mapping[str, np.ndarray],
+        trial: str,
+        record: Mapping[str, Any],
+    ) -> "SupernetState":
+        """Returns the state after a trial that took so many steps and made these weights and momenta."""
+        trials = dict([(trial, record), *self.trials.items()][:KEPT_TRIALS])
+        return SupernetState(
+            self.settings, self.step + steps, {**self.weights, **weights}, {**self.momenta, **momenta}, trials
+        )
+
+
+def save_state(path: Path, state: SupernetState) -> None:
+    """Replaces the file, at once or not at all.
+
+    Raises:
+        OSError: if it cannot be written (a full disk); the file is then as it was.
+    """
+    tensors = {f"weights {slot}": vector for slot, vector in state.weights.items()}
+    tensors |= {f"momenta {slot}": vector for slot, vector in state.momenta.items()}
+    data = save(tensors, {"supernet": _header(state)})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.tmp")  # one name: what a kill leaves is overwritten
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def load_state(path: Path, settings: Mapping[str, Any], known: SupernetState | None = None) -> SupernetState:
+    """Returns what `save_state` wrote; a state without weights where there is no file.
+
+    Args:
+        path: of the file.
+        settings: that it must have been begun with.
+        known: is returned, and no weight read, if it is what the file holds.
+
+    Raises:
+        ValueError: if the file is no checkpoint, or was begun with other settings.
+    """
+    if not path.exists():
+        return SupernetState(settings)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = file.metadata()["supernet"]
+            if known is not None and known.settings == settings and header == _header(known):
+                return known
+            data = json.loads(header)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        parts: dict[str, dict[str, np.ndarray]] = {"weights": {}, "momenta": {}}
+        for name, tensor in tensors.items():
+            kind, _, slot = name.partition(" ")
+            parts[kind][slot] = tensor
+        state = SupernetState(data["settings"], data["step"], trials=data["trials"], **parts)
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path}: not a checkpoint of shared weights ({' '.join(str(error).split())}): delete it to begin anew"
+        ) from None
+    for name in {**settings, **state.settings}:
+        old, new = state.settings.get(name), settings.get(name)
+        if old != new:
+            raise ValueError(
+                f"{path} was begun with {name} = {old!r}, not {new!r}: go on with the same settings, or choose "
+                "another folder"
+            )
+    return state
+
+
+def _header(state: SupernetState) -> str:
+    return json.dumps({"settings": dict(state.settings), "step": state.step, "trials": dict(state.trials)})
