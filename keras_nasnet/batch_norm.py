@@ -1,11 +1,12 @@
 """Batch normalization with TensorFlow's fused kernel where TensorFlow runs."""
 
 import math
-import sys
 from typing import Any
 
 import keras
 from keras import ops
+
+from keras_nasnet.tracing import constant, replicas, tensorflow, with_gradient
 
 _FUSED_DTYPES = ("float32", "float16", "bfloat16")
 
@@ -24,28 +25,55 @@ class BatchNormalization(keras.layers.BatchNormalization):
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         data_format = self._fused_data_format(inputs)
         use_batch = bool(training) and self.trainable
-        shared = use_batch and _replicas() > 1
+        shared = use_batch and replicas() > 1
         # The kernel that `_shared_batch_norm` needs for its gradient has no NCHW.
         if mask is not None or data_format is None or (shared and data_format == "NCHW"):
             return super().call(inputs, training=training, mask=mask)
         inputs = ops.cast(inputs, self.compute_dtype)
         scale = ops.cast(self.gamma, "float32") if self.scale else ops.ones_like(self.moving_mean)
         offset = ops.cast(self.beta, "float32") if self.center else ops.zeros_like(self.moving_mean)
+        mean, variance = ops.convert_to_tensor(self.moving_mean), ops.convert_to_tensor(self.moving_variance)
         options = {"epsilon": self.epsilon, "data_format": data_format}
         if not use_batch:
-            mean, variance = ops.convert_to_tensor(self.moving_mean), ops.convert_to_tensor(self.moving_variance)
             return _fused(inputs, scale, offset, mean, variance, is_training=False, **options).y
         if shared:
-            outputs, mean, variance = _shared_batch_norm(inputs, scale, offset, self.epsilon)
+            outputs, batch_mean, batch_variance = _shared_batch_norm(inputs, scale, offset, self.epsilon)
+            mean = mean * self.momentum + batch_mean * (1.0 - self.momentum)
+            variance = variance * self.momentum + batch_variance * (1.0 - self.momentum)
         else:
-            result = _fused(inputs, scale, offset, [], [], is_training=True, **options)
-            outputs, mean, variance = result.y, result.batch_mean, _biased(result.batch_variance, inputs, self.axis)
-        self._move(self.moving_mean, mean)
-        self._move(self.moving_variance, variance)
+            outputs, mean, variance = self._own_batch_norm(inputs, scale, offset, mean, variance, options)
+        self.moving_mean.assign(mean)
+        self.moving_variance.assign(variance)
         return outputs
 
+    def _own_batch_norm(
+        self, inputs: Any, scale: Any, offset: Any, mean: Any, variance: Any, options: dict[str, Any]
+    ) -> tuple[Any, Any, Any]:
+        """Normalizes with the moments of the inputs; returns the outputs, and the moving statistics as they go on."""
+        # The kernel moves the statistics too, towards the unbiased variance; Keras keeps the biased one.
+        bias = _bias(inputs, self.axis)
+        factor = 1.0 - self.momentum
+        result = _fused(
+            inputs, scale, offset, mean, variance / bias, is_training=True, exponential_avg_factor=factor, **options
+        )
+
+        def gradient(upstream: Any) -> tuple[Any, Any, Any]:
+            return tensorflow().raw_ops.FusedBatchNormGradV3(
+                y_backprop=upstream,
+                x=inputs,
+                scale=scale,
+                reserve_space_1=result.reserve_space_1,
+                reserve_space_2=result.reserve_space_2,
+                reserve_space_3=result.reserve_space_3,
+                is_training=True,
+                **options,
+            )[:3]
+
+        outputs = with_gradient(result.y, gradient, inputs, scale, offset)
+        return outputs, result.batch_mean, result.batch_variance * bias
+
     def _moments(self, inputs: Any, mask: Any) -> tuple[Any, Any]:
-        if mask is None and _replicas() > 1:
+        if mask is None and replicas() > 1:
             return ops.moments(inputs, axes=self._reduction_axes, synchronized=True)
         return super()._moments(inputs, mask)
 
@@ -56,24 +84,21 @@ class BatchNormalization(keras.layers.BatchNormalization):
             return None
         return {3: "NHWC", 1: "NCHW"}.get(self.axis % 4)
 
-    def _move(self, variable: Any, value: Any) -> None:
-        # On tensors: arithmetic on a keras.Variable takes as long to trace as the kernel itself.
-        variable.assign(ops.convert_to_tensor(variable) * self.momentum + value * (1.0 - self.momentum))
-
 
 def _fused(inputs: Any, scale: Any, offset: Any, mean: Any, variance: Any, **options: Any) -> Any:
-    return _tensorflow().raw_ops.FusedBatchNormV3(
+    return tensorflow().raw_ops.FusedBatchNormV3(
         x=inputs, scale=scale, offset=offset, mean=mean, variance=variance, **options
     )
 
 
-def _biased(variance: Any, inputs: Any, axis: int) -> Any:
-    """The kernel returns the unbiased variance; Keras keeps the biased one."""
-    if None not in inputs.shape:  # a number costs a trace less than eight operations
-        count = math.prod(inputs.shape) // inputs.shape[axis]
-        return variance * ((count - 1.0) / count)
-    count = ops.cast(ops.size(inputs) // inputs.shape[axis], "float32")
-    return variance * ((count - 1.0) / count)
+def _bias(inputs: Any, axis: int) -> Any:
+    """What Keras' biased variance is of the kernel's unbiased one, which is 0 where there is one value."""
+    if None in inputs.shape:
+        count = ops.cast(ops.size(inputs) // inputs.shape[axis], "float32")
+        return (ops.maximum(count, 2.0) - 1.0) / ops.maximum(count, 2.0)
+    # A number costs a trace less than eight operations.
+    count = max(2, math.prod(inputs.shape) // inputs.shape[axis])
+    return constant((count - 1.0) / count, "float32")
 
 
 def _shared_batch_norm(inputs: Any, scale: Any, offset: Any, epsilon: float) -> tuple[Any, Any, Any]:
@@ -85,56 +110,43 @@ def _shared_batch_norm(inputs: Any, scale: Any, offset: Any, epsilon: float) -> 
     Returns:
         The outputs, and the mean and the biased variance of all replicas' inputs.
     """
-    tensorflow = _tensorflow()
-    context = tensorflow.distribute.get_replica_context()
-    replicas = context.num_replicas_in_sync
+    tf = tensorflow()
+    context = tf.distribute.get_replica_context()
+    count = context.num_replicas_in_sync
     options = {"epsilon": epsilon, "data_format": "NHWC"}
 
-    @tensorflow.custom_gradient
+    @tf.custom_gradient
     def normalize(inputs: Any, scale: Any, offset: Any) -> Any:
         own = _fused(inputs, scale, offset, [], [], is_training=True, **options)
         # Each replica fills its own row. A sum of squares would be one row less, but of too few digits.
-        moments = tensorflow.stack([own.batch_mean, _biased(own.batch_variance, inputs, 3)])
-        row = tensorflow.one_hot(context.replica_id_in_sync_group, replicas)
-        rows = context.all_reduce("SUM", tensorflow.tensordot(row, moments, axes=0))
-        mean = tensorflow.reduce_mean(rows[:, 0], axis=0)
-        variance = tensorflow.reduce_mean(rows[:, 1] + tensorflow.square(rows[:, 0] - mean), axis=0)
+        moments = tf.stack([own.batch_mean, own.batch_variance * _bias(inputs, 3)])
+        row = tf.one_hot(context.replica_id_in_sync_group, count)
+        rows = context.all_reduce("SUM", tf.tensordot(row, moments, axes=0))
+        mean = tf.reduce_mean(rows[:, 0], axis=0)
+        variance = tf.reduce_mean(rows[:, 1] + tf.square(rows[:, 0] - mean), axis=0)
         outputs = _fused(inputs, scale, offset, mean, variance, is_training=False, **options).y
 
         def gradient(upstream: Any, *_: Any) -> tuple[Any, Any, Any]:
-            result = tensorflow.raw_ops.FusedBatchNormGradV3(
+            result = tf.raw_ops.FusedBatchNormGradV3(
                 y_backprop=upstream,
                 x=inputs,
                 scale=scale,
                 reserve_space_1=mean,
                 reserve_space_2=variance,
-                reserve_space_3=tensorflow.zeros([0]),
+                reserve_space_3=tf.zeros([0]),
                 is_training=False,
                 **options,
             )
             of_scale, of_offset = result.scale_backprop, result.offset_backprop
             # That took mean and variance for constants. They are not: they depend on all inputs.
-            count = tensorflow.cast(tensorflow.size(inputs) // inputs.shape[3] * replicas, "float32")
-            total = context.all_reduce("SUM", tensorflow.stack([of_scale, of_offset])) / count
-            inverse = tensorflow.math.rsqrt(variance + epsilon)
+            values = tf.cast(tf.size(inputs) // inputs.shape[3] * count, "float32")
+            total = context.all_reduce("SUM", tf.stack([of_scale, of_offset])) / values
+            inverse = tf.math.rsqrt(variance + epsilon)
             slope = -scale * inverse * inverse * total[0]
-            constant = -scale * inverse * total[1] - slope * mean
-            centred = tensorflow.cast(inputs, "float32") * slope + constant
-            return result.x_backprop + tensorflow.cast(centred, inputs.dtype), of_scale, of_offset
+            offset_slope = -scale * inverse * total[1] - slope * mean
+            centred = tf.cast(inputs, "float32") * slope + offset_slope
+            return result.x_backprop + tf.cast(centred, inputs.dtype), of_scale, of_offset
 
         return (outputs, mean, variance), gradient
 
     return normalize(inputs, scale, offset)
-
-
-def _tensorflow() -> Any:
-    """Keras has loaded TensorFlow already: the core never imports it itself."""
-    return sys.modules["tensorflow"]
-
-
-def _replicas() -> int:
-    """How many replicas run this call in step, 1 where there is no strategy."""
-    if keras.backend.backend() != "tensorflow":
-        return 1
-    context = _tensorflow().distribute.get_replica_context()
-    return 1 if context is None else context.num_replicas_in_sync

@@ -10,6 +10,7 @@ from keras_nasnet.genotype import Genotype
 from keras_nasnet.genotype import get as get_genotype
 from keras_nasnet.network import STEMS, Features, apply_stem, make_cells, plan_cells, run_cells
 from keras_nasnet.pooling import POOL_PADDINGS
+from keras_nasnet.relu import ReLU
 
 MIN_SIZE = 32  # pixels, as in keras.applications
 _MIN_SIZES = {"imagenet": MIN_SIZE, "cifar": 8}  # the CIFAR stem keeps the resolution: 8, 4 and 2 pixels remain
@@ -152,4 +153,4 @@ class Body:
 
     def rectify(self, outputs: Sequence[Any], name: str) -> Any:
         """ReLU of a cell's joined outputs, as a layer of this name."""
-        return keras.layers.ReLU(dtype=self.dtype, name=name)(self.join(outputs, name=f"{name}_join"))
+        return ReLU(dtype=self.dtype, name=name)(self.join(outputs, name=f"{name}_join"))

@@ -10,6 +10,7 @@ from keras_nasnet.convolution import ConvolutionalLayer, FactorizedReduction, Pr
 from keras_nasnet.drop_path import DropPath
 from keras_nasnet.genotype import CellSpec
 from keras_nasnet.operations import make_combine, make_operation
+from keras_nasnet.relu import rectify
 
 Shape = tuple[int | None, ...]
 
@@ -24,7 +25,7 @@ class _HiddenState:
     @property
     def rectified(self) -> Any:
         if self._rectified is None:
-            self._rectified = ops.relu(self.value)
+            self._rectified = rectify(self.value)
         return self._rectified
 
 

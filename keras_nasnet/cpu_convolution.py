@@ -17,10 +17,11 @@ ordinary convolutions.
 
 import os
 import platform
-import sys
 from typing import Any
 
 import keras
+
+from keras_nasnet.tracing import Gradient, constant, tensorflow, with_gradient
 
 # Positions (batch x height x width) of an output up to which oneDNN's overhead decides.
 _SMALL = 4096
@@ -52,83 +53,68 @@ def _suits(layer: keras.layers.Layer, inputs: Any) -> bool:
         return False
     if layer.compute_dtype != "float32" or None in inputs.shape[1:]:
         return False
-    return all(device.device_type == "CPU" for device in _tensorflow().config.list_logical_devices())
-
-
-def _tensorflow() -> Any:
-    """Keras has loaded it already: the core never imports it itself."""
-    return sys.modules["tensorflow"]
+    return all(device.device_type == "CPU" for device in tensorflow().config.list_logical_devices())
 
 
 def _pointwise(inputs: Any, kernel: Any) -> Any:
-    tensorflow = _tensorflow()
-
-    @tensorflow.custom_gradient
-    def convolve(inputs: Any, kernel: Any) -> Any:
-        def gradient(upstream: Any) -> tuple[Any, Any]:
-            return _product_gradients(inputs, kernel, upstream)
-
-        return _product(inputs, kernel), gradient
-
-    return convolve(inputs, tensorflow.convert_to_tensor(kernel))
+    kernel = tensorflow().convert_to_tensor(kernel)
+    outputs, gradient = _product(inputs, kernel)
+    return with_gradient(outputs, gradient, inputs, kernel)
 
 
 def _separable(inputs: Any, depthwise_kernel: Any, pointwise_kernel: Any, stride: int) -> Any:
-    tensorflow = _tensorflow()
-    raw, options = tensorflow.raw_ops, {"strides": [1, stride, stride, 1], "padding": "SAME"}
+    tf = tensorflow()
+    depthwise_kernel, pointwise_kernel = map(tf.convert_to_tensor, (depthwise_kernel, pointwise_kernel))
+    options = {"strides": [1, stride, stride, 1], "padding": "SAME"}
+    filtered = tf.raw_ops.DepthwiseConv2dNative(input=inputs, filter=depthwise_kernel, **options)
+    outputs, product_gradient = _product(filtered, pointwise_kernel)
 
-    @tensorflow.custom_gradient
-    def convolve(inputs: Any, depthwise_kernel: Any, pointwise_kernel: Any) -> Any:
-        filtered = raw.DepthwiseConv2dNative(input=inputs, filter=depthwise_kernel, **options)
+    def gradient(upstream: Any) -> tuple[Any, Any, Any]:
+        upstream, pointwise_gradient = product_gradient(upstream)
+        known = None not in inputs.shape
+        input_gradient = tf.raw_ops.DepthwiseConv2dNativeBackpropInput(
+            input_sizes=constant(tuple(inputs.shape), "int32") if known else tf.shape(inputs),
+            filter=depthwise_kernel,
+            out_backprop=upstream,
+            **options,
+        )
+        return input_gradient, _filter_gradient(inputs, depthwise_kernel, upstream, stride), pointwise_gradient
 
-        def gradient(upstream: Any) -> tuple[Any, Any, Any]:
-            upstream, pointwise_gradient = _product_gradients(filtered, pointwise_kernel, upstream)
-            input_gradient = raw.DepthwiseConv2dNativeBackpropInput(
-                input_sizes=tensorflow.shape(inputs), filter=depthwise_kernel, out_backprop=upstream, **options
-            )
-            return input_gradient, _filter_gradient(inputs, depthwise_kernel, upstream, stride), pointwise_gradient
-
-        return _product(filtered, pointwise_kernel), gradient
-
-    kernels = (tensorflow.convert_to_tensor(kernel) for kernel in (depthwise_kernel, pointwise_kernel))
-    return convolve(inputs, *kernels)
+    return with_gradient(outputs, gradient, inputs, depthwise_kernel, pointwise_kernel)
 
 
-def _product(inputs: Any, kernel: Any) -> Any:
-    """A 1x1 convolution."""
-    tensorflow = _tensorflow()
+def _product(inputs: Any, kernel: Any) -> tuple[Any, Gradient]:
+    """A 1x1 convolution as a matrix product, and its gradients by its inputs and its kernel."""
+    matmul = tensorflow().raw_ops.MatMul
     channels, filters = kernel.shape[2:]
-    outputs = tensorflow.raw_ops.MatMul(
-        a=tensorflow.reshape(inputs, [-1, channels]), b=tensorflow.reshape(kernel, [channels, filters])
-    )
-    return tensorflow.reshape(outputs, [-1, *inputs.shape[1:3], filters])
+    rows, matrix = _reshape(inputs, -1, channels), _reshape(kernel, channels, filters)
+
+    def gradient(upstream: Any) -> tuple[Any, Any]:
+        upstream = _reshape(upstream, -1, filters)
+        return (
+            _reshape(matmul(a=upstream, b=matrix, transpose_b=True), -1, *inputs.shape[1:]),
+            _reshape(matmul(a=rows, b=upstream, transpose_a=True), *kernel.shape),
+        )
+
+    return _reshape(matmul(a=rows, b=matrix), -1, *inputs.shape[1:3], filters), gradient
 
 
-def _product_gradients(inputs: Any, kernel: Any, upstream: Any) -> tuple[Any, Any]:
-    """Gradients of a 1x1 convolution by its inputs and its kernel."""
-    tensorflow = _tensorflow()
-    channels, filters = kernel.shape[2:]
-    rows = tensorflow.reshape(upstream, [-1, filters])
-    by_inputs = tensorflow.raw_ops.MatMul(a=rows, b=tensorflow.reshape(kernel, [channels, filters]), transpose_b=True)
-    by_kernel = tensorflow.raw_ops.MatMul(a=tensorflow.reshape(inputs, [-1, channels]), b=rows, transpose_a=True)
-    return (
-        tensorflow.reshape(by_inputs, [-1, *inputs.shape[1:3], channels]),
-        tensorflow.reshape(by_kernel, kernel.shape),
-    )
+def _reshape(tensor: Any, *shape: int) -> Any:
+    return tensorflow().raw_ops.Reshape(tensor=tensor, shape=constant(shape, "int32"))
 
 
 def _filter_gradient(inputs: Any, kernel: Any, upstream: Any, stride: int) -> Any:
     """Gradient of a depthwise SAME convolution by its kernel."""
-    tensorflow = _tensorflow()
+    tf = tensorflow()
     rows, columns, channels, _ = kernel.shape
     batch, height, width, _ = upstream.shape
     top, bottom = _same_padding(inputs.shape[1], rows, stride)
     left, right = _same_padding(inputs.shape[2], columns, stride)
 
     def part(inputs: Any, columns: int, **options: Any) -> Any:
-        return tensorflow.raw_ops.DepthwiseConv2dNativeBackpropFilter(
+        return tf.raw_ops.DepthwiseConv2dNativeBackpropFilter(
             input=inputs,
-            filter_sizes=[rows, columns, channels, 1],
+            filter_sizes=constant((rows, columns, channels, 1), "int32"),
             out_backprop=upstream,
             strides=[1, stride, stride, 1],
             **options,
@@ -140,12 +126,14 @@ def _filter_gradient(inputs: Any, kernel: Any, upstream: Any, stride: int) -> An
         return part(inputs, columns, padding="EXPLICIT", explicit_paddings=[0, 0, top, bottom, left, right, 0, 0])
     if columns <= _COLUMNS or not _has_onednn():
         return part(inputs, columns, padding="SAME")
-    padded = tensorflow.pad(inputs, [(0, 0), (top, bottom), (left, right), (0, 0)])
+    paddings = constant(((0, 0), (top, bottom), (left, right), (0, 0)), "int32")
+    padded = tf.raw_ops.Pad(input=inputs, paddings=paddings)
     parts = []
     for start in range(0, columns, _COLUMNS):
         count = min(_COLUMNS, columns - start)
-        parts.append(part(padded[:, :, start : start + width - 1 + count], count, padding="VALID"))
-    return tensorflow.concat(parts, axis=1)
+        begin, size = constant((0, 0, start, 0), "int32"), constant((-1, -1, width - 1 + count, -1), "int32")
+        parts.append(part(tf.raw_ops.Slice(input=padded, begin=begin, size=size), count, padding="VALID"))
+    return tf.raw_ops.ConcatV2(values=parts, axis=constant(1, "int32"))
 
 
 def _same_padding(length: int, window: int, stride: int) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from keras_nasnet.body import Body
 from keras_nasnet.convolution import Projection, kernel_initializer
 from keras_nasnet.genotype import Genotype
 from keras_nasnet.images import Preprocessing
+from keras_nasnet.relu import ReLU
 
 
 @keras.saving.register_keras_serializable("keras_nasnet")
@@ -203,7 +204,7 @@ def _auxiliary_head(body: Body, hidden_states: Sequence[Any], classes: int, acti
         )
     tensor = keras.layers.AveragePooling2D(5, strides=3, padding="valid", name="auxiliary_pool", **options)(tensor)
     tensor = Projection(128, name="auxiliary_projection", **batch_norm, **options)(tensor)
-    tensor = keras.layers.ReLU(dtype=body.dtype, name="auxiliary_projection_rectified")(tensor)
+    tensor = ReLU(dtype=body.dtype, name="auxiliary_projection_rectified")(tensor)
     size = tensor.shape[2:] if body.channel_axis == 1 else tensor.shape[1:3]
     tensor = keras.layers.Conv2D(
         768,
@@ -220,6 +221,6 @@ def _auxiliary_head(body: Body, hidden_states: Sequence[Any], classes: int, acti
         dtype=body.dtype,
         name="auxiliary_batch_norm",
     )(tensor)
-    tensor = keras.layers.ReLU(dtype=body.dtype, name="auxiliary_convolution_rectified")(tensor)
+    tensor = ReLU(dtype=body.dtype, name="auxiliary_convolution_rectified")(tensor)
     tensor = keras.layers.Flatten(dtype=dtype, name="auxiliary_flatten")(tensor)
     return _classifier(tensor, classes, activation, dtype, "auxiliary_predictions")

@@ -13,6 +13,7 @@ from keras_nasnet.convolution import ConvolutionalLayer, Projection, kernel_init
 from keras_nasnet.cpu_convolution import SeparableConv2D
 from keras_nasnet.genotype import COMBINES, MORE_OPERATIONS, OPERATIONS
 from keras_nasnet.pooling import POOL_PADDINGS, pool
+from keras_nasnet.relu import rectify
 
 
 class _Step(NamedTuple):
@@ -162,7 +163,7 @@ class Convolution(Operation):
         outputs = inputs
         for number, step in enumerate(self.steps):
             if number:
-                outputs = ops.relu(outputs)
+                outputs = rectify(outputs)
             if step.dilation == 2 and self.stride == 2:
                 outputs = subsample(outputs, 0, self.data_format)
             outputs = self.batch_norms[number](self.convolutions[number](outputs))

@@ -21,6 +21,7 @@ CLASSES = {
     "NormalizedAdd": "operations",
     "Pool": "operations",
     "Projection": "convolution",
+    "ReLU": "relu",
     "Zero": "operations",
 }
 

@@ -37,7 +37,14 @@ def assert_same(ours, theirs, tolerance=1e-5):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"momentum": 0.9, "epsilon": 1e-5}, {"scale": False}, {"center": False}, {"dtype": "float64"}],
+    [
+        {},
+        {"momentum": 0.9, "epsilon": 1e-5},
+        {"momentum": 0.0},
+        {"scale": False},
+        {"center": False},
+        {"dtype": "float64"},
+    ],
     ids=str,
 )
 def test_equals_keras(options):
@@ -53,6 +60,16 @@ def test_equals_keras(options):
         for our_variable, their_variable in zip(ours.variables, theirs.variables, strict=True):
             assert_same(our_variable.value, their_variable.value)
         assert np.abs(ops.convert_to_numpy(ours.moving_variance) - before).max() > 1e-3
+
+
+@pytest.mark.parametrize("momentum", [0.9, 1.0])
+def test_one_value_has_no_variance(momentum):
+    ours, theirs = pair(momentum=momentum)
+    inputs = images(1, 1, 1, 3)
+    for layer in (ours, theirs):
+        layer(inputs, training=True)
+    for our_variable, their_variable in zip(ours.variables, theirs.variables, strict=True):
+        assert_same(our_variable.value, their_variable.value)
 
 
 def test_frozen_layer_does_not_move():

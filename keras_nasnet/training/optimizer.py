@@ -1,12 +1,12 @@
 """The recipe's optimizer, and what is done to gradients before it sees them."""
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
+from keras_nasnet.tracing import constant, tensorflow
 from keras_nasnet.training.recipe import Recipe
 from keras_nasnet.training.schedule import make_schedule
 
@@ -33,14 +33,14 @@ class FusedSGD(_TakesSums, keras.optimizers.SGD):
         if keras.backend.backend() != "tensorflow" or not self.momentum:
             super().update_step(gradient, variable, learning_rate)
             return
-        tensorflow = sys.modules["tensorflow"]
+        tf = tensorflow()
         momentum = self.momentums[self._get_variable_index(variable)]
-        tensorflow.raw_ops.ResourceApplyKerasMomentum(
+        tf.raw_ops.ResourceApplyKerasMomentum(
             var=_handle(variable),
             accum=_handle(momentum),
-            lr=tensorflow.cast(learning_rate, variable.dtype),
-            grad=tensorflow.cast(gradient, variable.dtype),
-            momentum=tensorflow.constant(self.momentum, variable.dtype),
+            lr=tf.cast(learning_rate, variable.dtype),
+            grad=tf.cast(gradient, variable.dtype),
+            momentum=constant(self.momentum, keras.backend.standardize_dtype(variable.dtype)),
             use_nesterov=self.nesterov,
         )
 
@@ -115,13 +115,13 @@ def adjust_gradients(
     """
     adjusted = list(gradients)
     if recipe.weight_decay:
-        decay = recipe.weight_decay * scale
+        decay = ops.cast(recipe.weight_decay * scale, "float32")  # one constant in a graph, not one a variable
         adjusted = [
             gradient + decay * value if is_decayed(variable) else gradient
             for gradient, value, variable in zip(adjusted, values, variables, strict=True)
         ]
     if recipe.clip_norm:
-        norm = ops.sqrt(sum(ops.sum(ops.square(gradient)) for gradient in adjusted))
+        norm = _global_norm(adjusted)
         limit = recipe.clip_norm * scale
         factor = limit / ops.maximum(norm, limit)
         adjusted = [gradient * factor for gradient in adjusted]
@@ -131,6 +131,12 @@ def adjust_gradients(
             for gradient, variable in zip(adjusted, variables, strict=True)
         ]
     return adjusted
+
+
+def _global_norm(tensors: Sequence[Any]) -> Any:
+    if keras.backend.backend() == "tensorflow":  # a kernel a tensor, not four operations
+        return tensorflow().linalg.global_norm(tensors)
+    return ops.sqrt(sum(ops.sum(ops.square(tensor)) for tensor in tensors))
 
 
 def is_head(variable: keras.Variable) -> bool:

@@ -1,0 +1,41 @@
+"""The ReLU, through which all of a network's go, so that what it tells of images can be looked at."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import keras
+from keras import ops
+
+_observer: ContextVar[Callable[[Any], None] | None] = ContextVar("observer of ReLUs", default=None)
+
+
+@contextmanager
+def observe_rectified(observer: Callable[[Any], None]) -> Iterator[None]:
+    """Within, each ReLU of a network that computes gives its output to `observer`, in the order of computation."""
+    token = _observer.set(observer)
+    try:
+        yield
+    finally:
+        _observer.reset(token)
+
+
+def rectify(inputs: Any) -> Any:
+    """Returns the ReLU of a tensor."""
+    return _observed(ops.relu(inputs))
+
+
+@keras.saving.register_keras_serializable("keras_nasnet")
+class ReLU(keras.layers.ReLU):
+    """`keras.layers.ReLU`, observed as `rectify` is: for those between a network's layers."""
+
+    def call(self, inputs: Any) -> Any:
+        return _observed(super().call(inputs))
+
+
+def _observed(rectified: Any) -> Any:
+    observer = _observer.get()
+    if observer is not None:
+        observer(rectified)
+    return rectified
