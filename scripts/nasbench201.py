@@ -58,10 +58,19 @@ TRIED: dict[str, list[dict[str, Any]]] = {
         for entropy in (1e-3, 1e-2, 3e-2)
     ],
     "ppo": [
-        {"batch": batch, "epochs": 5, "learning_rate": rate, "entropy": entropy, "baseline_decay": 0.8}
-        for batch in (5, 10)
-        for rate in (0.003, 0.01, 0.03)
-        for entropy in (1e-3, 1e-2, 3e-2)
+        {
+            "batch": batch,
+            "epochs": 5,
+            "learning_rate": rate,
+            "entropy": entropy,
+            "baseline_decay": 0.8,
+            "units": units,
+            "rank": rank,
+        }
+        for rank, entropy in ((False, 1e-2), (True, 1e-2), (True, 3e-2))
+        for units in (30, 100)
+        for batch in (2, 5)
+        for rate in (0.01, 0.02)
     ],
 }
 TUNE_SEEDS = range(1_000, 1_020)

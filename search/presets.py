@@ -52,6 +52,21 @@ def _nasnet() -> Plan:
     )
 
 
+def _enas() -> Plan:
+    """Shared weights: each child is a path through one net, trained a few steps; the best are trained anew."""
+    return Plan(
+        "enas",
+        _NASNET,
+        _arms("ppo", 5_000),
+        evaluators={"search": _CIFAR | {"name": "shared", "steps": 20}, "final": _CIFAR},
+        fidelities={
+            "search": Fidelity(epochs=1, filters=16, num_blocks=2),
+            "final": Fidelity(epochs=100, filters=32),
+        },
+        finalists=5,
+    )
+
+
 def _cascade() -> Plan:
     """Many by proxy, some by successive halving (1, 3, 9 and 20 epochs, warm-started), few in full."""
     return Plan(
@@ -75,7 +90,7 @@ def _cascade() -> Plan:
     )
 
 
-_PRESETS = {"quick": _quick, "nasnet": _nasnet, "cascade": _cascade}
+_PRESETS = {"quick": _quick, "nasnet": _nasnet, "enas": _enas, "cascade": _cascade}
 PRESETS = tuple(_PRESETS)
 
 

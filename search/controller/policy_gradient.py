@@ -27,6 +27,8 @@ class PolicyGradient:
     also where fewer are asked for, so that the last digits do not depend on how many are.
 
     The baseline is an exponential moving average of the batches' mean rewards; it begins at the first.
+    With `rank` a reward counts as the share of all rewards so far that are below it (ties half), from
+    0 to 1: one outlier then teaches no more than its place, and small differences among good children count.
     """
 
     name: str
@@ -39,6 +41,8 @@ class PolicyGradient:
         _check_number("learning_rate", options["learning_rate"], above=0.0)
         _check_number("entropy", options["entropy"], least=0.0)
         _check_number("baseline_decay", options["baseline_decay"], least=0.0, below=1.0)
+        if not isinstance(options["rank"], bool):
+            raise ValueError(f"rank is {options['rank']!r}: it must be true or false")
         self.batch: int = options["batch"]
         self._space, self._options, self._epochs = space, options, epochs
         self._learner = make_learner(
@@ -52,6 +56,7 @@ class PolicyGradient:
         self._seed = seed
         self._asked = 0
         self._baseline: float | None = None
+        self._rewards: list[float] = []  # all so far, where they are ranked
         self._block: tuple[int, np.ndarray, np.ndarray] | None = None  # its number, tokens, log-probabilities
         rng = np.random.default_rng([seed, 2])
         weights = [
@@ -90,16 +95,24 @@ class PolicyGradient:
         if any(one.log_prob is None for one in observations):
             raise ValueError("an observation has no log_prob: a policy learns only from children that it drew itself")
         log_probs = np.array([one.log_prob for one in observations], np.float32)
+        numbers: dict[str, float] = {"reward": float(rewards.mean())}
+        if self._options["rank"]:
+            rewards = self._ranked(rewards)
         mean = float(rewards.mean())
         baseline = mean if self._baseline is None else self._baseline
         weights = np.full(len(rewards), 1 / len(rewards), np.float32)
-        numbers: dict[str, float] = {}
         for _ in range(self._epochs):
-            numbers = self._learner.update(tokens, log_probs, rewards - np.float32(baseline), weights)
+            numbers |= self._learner.update(tokens, log_probs, rewards - np.float32(baseline), weights)
         decay = self._options["baseline_decay"]
         self._baseline = decay * baseline + (1 - decay) * mean
         self._block = None
-        return {"reward": mean, "baseline": self._baseline, **numbers}
+        return {**numbers, "baseline": self._baseline}
+
+    def _ranked(self, rewards: np.ndarray) -> np.ndarray:
+        self._rewards += rewards.tolist()
+        ordered = np.sort(self._rewards)
+        below, not_above = (np.searchsorted(ordered, rewards, side) for side in ("left", "right"))
+        return ((below + not_above) / (2 * len(ordered))).astype(np.float32)
 
     def _loss(
         self, policy: Policy, tokens: Any, old_log_probs: Any, advantages: Any, weights: Any
@@ -125,6 +138,7 @@ class PolicyGradient:
     def get_state(self) -> bytes:
         values = {f"{place:02}": np.array(ops.convert_to_numpy(v)) for place, v in enumerate(self._learner.variables)}
         header = self._header() | {"seed": self._seed, "asked": self._asked, "baseline": self._baseline}
+        header |= {"rewards": self._rewards}
         return save(values | {_HEADER: np.frombuffer(json.dumps(header).encode(), np.uint8)})
 
     def _header(self) -> dict[str, Any]:
@@ -136,6 +150,7 @@ class PolicyGradient:
             header = json.loads(values.pop(_HEADER).tobytes())
             position = int(header["seed"]), int(header["asked"])
             baseline = None if header["baseline"] is None else float(header["baseline"])
+            rewards = [float(reward) for reward in header["rewards"]]
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"this is no state of a controller with a policy: {error}") from None
         for name, expected in self._header().items():
@@ -145,7 +160,7 @@ class PolicyGradient:
         if [array.shape for array in arrays] != [tuple(variable.shape) for variable in self._learner.variables]:
             raise ValueError("the controller's state has weights of other shapes")
         self._assign(arrays)
-        (self._seed, self._asked), self._baseline, self._block = position, baseline, None
+        (self._seed, self._asked), self._baseline, self._rewards, self._block = position, baseline, rewards, None
 
 
 class PPO(PolicyGradient):
@@ -161,6 +176,7 @@ class PPO(PolicyGradient):
         entropy: weight of the policy's entropy, which is added to what is maximised.
         baseline_decay: of the moving average of rewards.
         units: of the LSTM.
+        rank: whether rewards count by their rank among all so far; the paper's do not.
         clip: how far the ratio of new to old probability counts, around 1.
 
     Source: arXiv 1707.07012, appendix A, for all numbers but `epochs`, which it does not give; Schulman et al.
@@ -183,6 +199,7 @@ class PPO(PolicyGradient):
         entropy: float = 1e-5,
         baseline_decay: float = 0.95,
         units: int = 100,
+        rank: bool = False,
         clip: float = 0.2,
     ):
         _check_number("clip", clip, above=0.0)
@@ -193,6 +210,7 @@ class PPO(PolicyGradient):
             "entropy": entropy,
             "baseline_decay": baseline_decay,
             "units": units,
+            "rank": rank,
             "clip": clip,
         }
         super().__init__(space, seed, strategy, options, epochs)
@@ -225,6 +243,7 @@ class Reinforce(PolicyGradient):
         entropy: float = 1e-5,
         baseline_decay: float = 0.95,
         units: int = 100,
+        rank: bool = False,
     ):
         options = {
             "batch": batch,
@@ -232,6 +251,7 @@ class Reinforce(PolicyGradient):
             "entropy": entropy,
             "baseline_decay": baseline_decay,
             "units": units,
+            "rank": rank,
         }
         super().__init__(space, seed, strategy, options)
 

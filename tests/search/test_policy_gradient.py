@@ -179,6 +179,22 @@ def test_the_baseline_is_a_moving_average_that_begins_at_the_first_mean():
     assert [numbers["baseline"] for numbers in means] == pytest.approx([0.3, 0.35, 0.315])
 
 
+def test_ranks_take_the_place_of_rewards():
+    controller = make(rank=True, batch=2, baseline_decay=0.0)
+    said = []
+    for rewards in ([0.2, 0.9], [0.2, 0.5], [0.99, 0.0]):
+        asked = controller.ask(2)
+        said.append(
+            controller.tell([Observation(one.tokens, one.log_prob, r) for one, r in zip(asked, rewards, strict=True)])
+        )
+    assert [numbers["reward"] for numbers in said] == pytest.approx([0.55, 0.35, 0.495])
+    # (1/4 + 3/4) / 2, then of [0.2, 0.2, 0.5, 0.9] 1/4 and 5/8, then of six 11/12 and 1/12.
+    assert [numbers["baseline"] for numbers in said] == pytest.approx([0.5, 0.4375, 0.5])
+    other = make(rank=True, batch=2, baseline_decay=0.0, seed=3)
+    other.set_state(controller.get_state())
+    assert learn(other, 2) == learn(controller, 2)
+
+
 def test_equal_rewards_teach_nothing_but_entropy():
     controller = make("reinforce", entropy=0.0)
     before = controller.get_state()
@@ -284,6 +300,7 @@ def test_another_controllers_state_is_refused_and_changes_nothing(name, options,
         ({"learning_rate": float("nan")}, "learning_rate is nan"),
         ({"entropy": -1.0}, "entropy is -1.0: it must be 0 or more"),
         ({"baseline_decay": 1.0}, "baseline_decay is 1.0: it must be 0 or more and below 1"),
+        ({"rank": 1}, "rank is 1: it must be true or false"),
         ({"clip": 0.0}, "clip is 0.0: it must be above 0"),
     ],
 )
