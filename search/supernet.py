@@ -106,6 +106,7 @@ class _Path:
     def __init__(self, supernet: Supernet, genotype: Genotype):
         self.supernet = supernet
         self.nodes: list[Node] = []
+        self._rectified: dict[_State, _State] = {}
         width = STEM_MULTIPLIER * supernet.filters
         newest = _Output(((0, self._add(width, "stem", (width,), ["stem"], [], "images")),), 1)
         older: _Output | None = None
@@ -127,8 +128,15 @@ class _Path:
     ) -> _State:
         part = self.supernet.part(kind, *sizes)
         slots = slots[: len(part.layouts)]  # none where the layer has no weights
+        if part.reads_rectified:
+            reads = [self._relu(state) for state in reads]
         self.nodes.append(Node(part, tuple(slots), tuple(state.node for state in reads), data))
         return _State(len(self.nodes) - 1, channels)
+
+    def _relu(self, state: _State) -> _State:
+        if state not in self._rectified:
+            self._rectified[state] = self._add(state.channels, "relu", (), [], [state])
+        return self._rectified[state]
 
     def _cell(self, plan: CellPlan, spec: CellSpec, newest: _Output, older: _Output | None) -> _Output:
         stride = 2 if plan.reduction else 1

@@ -32,21 +32,24 @@ class Part:
         function: takes a list of weight vectors, a list of tensors, and the images or labels if it
             reads those, else None; returns a tensor.
         layouts: what each of the vectors holds.
+        reads_rectified: whether the tensors must have been through a ReLU: one for all who read them.
     """
 
     function: Callable[[Sequence[Any], Sequence[Any], Any], Any]
-    layouts: tuple[Layout, ...]
+    layouts: tuple[Layout, ...] = ()
+    reads_rectified: bool = False
 
 
 def make_part(kind: str, *sizes: Any) -> Part:
     """Returns a new part.
 
     - "stem", filters: reads the images, pixels 0 to 255.
-    - "operation", name, filters, stride, channels of its input: rectifies what it reads, if it wants that.
+    - "operation", name, filters, stride, channels of its input.
+    - "relu".
     - "combine", name, filters: reads two tensors.
     - "join": concatenates.
-    - "fit", filters, stride, channels of each input, whether they are rectified (default: yes): ReLU, 1x1
-      convolution or factorized reduction, BN, of the concatenated inputs.
+    - "fit", filters, stride, channels of each input, whether it wants them rectified (default: yes): 1x1
+      convolution or factorized reduction, and BN, of the concatenated inputs.
     - "classifier", channels of each input, classes: reads the labels, int32 (batch,), and gives float32 (2,):
       the mean loss, and how many are classified right.
 
@@ -75,10 +78,13 @@ def _operation(name: str, filters: int, stride: int, channels: int) -> Part:
     layout = _layout(layer)
 
     def function(weights: Sequence[Any], tensors: Sequence[Any], data: Any) -> Any:
-        tensor = ops.relu(tensors[0]) if layer.reads_rectified else tensors[0]
-        return _call(layer, unpacked(weights[0], layout) if layout else [], tensor)
+        return _call(layer, unpacked(weights[0], layout) if layout else [], tensors[0])
 
-    return Part(function, (layout,) if layout else ())
+    return Part(function, (layout,) if layout else (), layer.reads_rectified)
+
+
+def _relu() -> Part:
+    return Part(lambda weights, tensors, data: ops.relu(tensors[0]))
 
 
 def _combine(combine: str, filters: int) -> Part:
@@ -93,10 +99,7 @@ def _combine(combine: str, filters: int) -> Part:
 
 
 def _join() -> Part:
-    def function(weights: Sequence[Any], tensors: Sequence[Any], data: Any) -> Any:
-        return _concatenated(tensors)
-
-    return Part(function, ())
+    return Part(lambda weights, tensors, data: _concatenated(tensors))
 
 
 def _fit(filters: int, stride: int, channels: tuple[int, ...], rectified: bool = True) -> Part:
@@ -105,10 +108,9 @@ def _fit(filters: int, stride: int, channels: tuple[int, ...], rectified: bool =
     layouts = _split_layouts(layer, channels)
 
     def function(weights: Sequence[Any], tensors: Sequence[Any], data: Any) -> Any:
-        tensor = _concatenated(tensors)
-        return _call(layer, joined(weights, layouts), ops.relu(tensor) if rectified else tensor)
+        return _call(layer, joined(weights, layouts), _concatenated(tensors))
 
-    return Part(function, layouts)
+    return Part(function, layouts, rectified)
 
 
 def _classifier(channels: tuple[int, ...], classes: int) -> Part:
@@ -117,17 +119,18 @@ def _classifier(channels: tuple[int, ...], classes: int) -> Part:
     layouts = _split_layouts(layer, channels)
 
     def function(weights: Sequence[Any], tensors: Sequence[Any], data: Any) -> Any:
-        features = ops.mean(ops.relu(_concatenated(tensors)), axis=(1, 2))
+        features = ops.mean(_concatenated(tensors), axis=(1, 2))
         logits = _call(layer, joined(weights, layouts), features)
         right = ops.cast(ops.argmax(logits, axis=-1), "int32") == data
         return ops.stack([ops.mean(cross_entropy(logits, data)), ops.sum(ops.cast(right, "float32"))])
 
-    return Part(function, layouts)
+    return Part(function, layouts, reads_rectified=True)
 
 
 _MAKERS: dict[str, Callable[..., Part]] = {
     "stem": _stem,
     "operation": _operation,
+    "relu": _relu,
     "combine": _combine,
     "join": _join,
     "fit": _fit,

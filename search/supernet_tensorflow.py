@@ -1,9 +1,12 @@
 """Steps along a supernet's paths with TensorFlow: a graph forward and a graph backward for each part.
 
-A tape around one graph a part would do the same; its bookkeeping takes several times as long.
+A tape around one graph a part would do the same; its bookkeeping takes longer than small parts do.
+Calls of those graphs make a graph of a child that is traced four times as fast as one of layers;
+it pays where a child is trained for many steps (`scripts/benchmark_shared.py`).
 """
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +16,8 @@ from keras_nasnet.search.supernet import Node, slots
 from keras_nasnet.search.supernet_parts import Part, decayed, size
 from keras_nasnet.search.supernet_steps import Descent, Vectors, backward, forward
 from keras_nasnet.training.data.split import Batch
+
+JOINED_FROM = 20  # steps of a chunk
 
 
 class TensorFlowSteps:
@@ -39,8 +44,11 @@ class TensorFlowSteps:
         flat, momentum = (tf.constant(np.concatenate([x[slot] for slot in layouts])) for x in (weights, momenta))
         kernels = tf.constant(np.concatenate([decayed(layout) for layout in layouts.values()]))
         losses = []
+        whole: Any = partial(self._gradient, path, lengths)
+        if len(rates) >= JOINED_FROM:
+            whole = tf.function(whole, autograph=False)
         for (images, labels), rate in zip(batches, rates, strict=True):
-            loss, gradient = self._gradient(path, flat, lengths, tf.constant(images), tf.constant(labels))
+            loss, gradient = whole(flat, tf.constant(images), tf.constant(labels))
             flat, momentum = self._update(flat, momentum, gradient, kernels, tf.constant(rate, tf.float32))
             losses.append(loss)
         ends = np.cumsum(lengths)[:-1]
@@ -56,7 +64,7 @@ class TensorFlowSteps:
         return round(sum(float(count) for count in counts))
 
     def _gradient(
-        self, path: Sequence[Node], flat: Any, lengths: Sequence[int], images: Any, labels: Any
+        self, path: Sequence[Node], lengths: Sequence[int], flat: Any, images: Any, labels: Any
     ) -> tuple[Any, Any]:
         vectors = dict(zip(slots(path), tf.split(flat, lengths), strict=True))
         results = forward(path, self._forward, vectors, images, labels)

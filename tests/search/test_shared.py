@@ -22,7 +22,7 @@ from keras_nasnet.search.trial import Fidelity
 pytest.importorskip("sklearn")
 
 QUICK = Fidelity(epochs=0, filters=4, num_blocks=1)
-OPTIONS = {"batch": 32, "augmentation": "none", "learning_rate": 0.1, "steps": 3, "eval_batches": 2}
+OPTIONS = {"batch": 32, "augmentation": "none", "learning_rate": 0.1, "steps": 6, "eval_batches": 9}
 
 
 def child_of(*operations):
@@ -62,8 +62,7 @@ def file_of(run):
     return run / "shared" / "supernet.safetensors"
 
 
-def test_children_learn_from_each_other(digits, tmp_path):
-    shared = Shared(digits, **OPTIONS | {"steps": 6, "eval_batches": 9})
+def test_children_learn_from_each_other(shared, tmp_path):
     first, *_, last = [
         shared.evaluate(CHILDREN[number % 2], QUICK, number, place(tmp_path, number)) for number in range(13)
     ]
@@ -92,7 +91,7 @@ def test_a_child_trains_the_weights_on_its_path_and_no_others(shared, tmp_path):
         np.testing.assert_array_equal(third[slot], first[slot], err_msg=slot)
     assert not any("conv_1x1" in slot for slot in first)
     assert states[2].momenta.keys() == third.keys()
-    assert states[2].step == 9
+    assert states[2].step == 18
 
 
 def test_a_search_that_was_killed_gives_the_same_rewards(digits, shared, tmp_path):
@@ -115,7 +114,7 @@ def test_what_another_process_trained_is_seen(digits, shared, tmp_path):
 
 def test_a_loss_that_is_no_number_leaves_no_trace(digits, tmp_path):
     wild = Shared(digits, **OPTIONS | {"learning_rate": 1e30, "clip_norm": 0.0})
-    [result] = evaluate(wild, tmp_path, [1])
+    [result] = evaluate(wild, tmp_path, [2])
     assert result.reward is None and result.error.kind == "nan" and "loss" in result.error.message
     assert not file_of(tmp_path).exists()
 
@@ -207,8 +206,8 @@ from pathlib import Path
 from test_shared import CHILDREN, OPTIONS, QUICK, evaluate
 from keras_nasnet.search.evaluators import make_evaluator
 options = {{**OPTIONS, "name": "shared", "data": "digits", "held_out": 300, "steps": 40, "eval_batches": 9}}
-results = evaluate(make_evaluator(options), Path({folder!r}), [1, 1])
-again = evaluate(make_evaluator(options), Path({folder!r}), [1])
+results = evaluate(make_evaluator(options), Path({folder!r}), [2, 2])
+again = evaluate(make_evaluator(options), Path({folder!r}), [2])
 print("tensorflow" in sys.modules, results[0] == results[1] == again[0], results[0].reward)
 """
 
