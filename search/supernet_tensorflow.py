@@ -137,7 +137,9 @@ def _trace(part: Part, vectors: int, tensors: int, inputs: Sequence[Any]) -> _Gr
         if tensor.op in ends["before"] and tensor.op.type != "Const":
             wanted[tensor.ref()] = tensor
     kept_inputs = [number for number, tensor in enumerate(given) if tensor.ref() in wanted]
-    made = [tensor for ref, tensor in wanted.items() if ref not in {tensor.ref() for tensor in given}]
+    makers = dict.fromkeys(tensor.op for ref, tensor in wanted.items() if ref not in {tensor.ref() for tensor in given})
+    # All their outputs: `prune` also copies operations that nobody wants, and stumbles where one reads another output.
+    made = [tensor for operation in makers for tensor in operation.outputs]
     return _Graphs(
         graph.prune(given, [output, *made]),
         graph.prune([ends["upstream"], *(given[number] for number in kept_inputs), *made], ends["gradients"]),
