@@ -138,9 +138,9 @@ def test_a_chunk_of_many_steps_comes_to_what_short_ones_come_to(short):
     weights = start(short)
     zeros = {slot: np.zeros_like(vector) for slot, vector in weights.items()}
     steps, batch, rate = make_steps(Descent()), (IMAGES, LABELS), 1e-3
-    long = steps.train(short, weights, zeros, [batch] * 20, [rate] * 20)
-    half = steps.train(short, weights, zeros, [batch] * 10, [rate] * 10)
-    rest = steps.train(short, half[0], half[1], [batch] * 10, [rate] * 10)
+    long = steps.train(short, weights, zeros, [batch] * 10, [rate] * 10)
+    half = steps.train(short, weights, zeros, [batch] * 5, [rate] * 5)
+    rest = steps.train(short, half[0], half[1], [batch] * 5, [rate] * 5)
     np.testing.assert_allclose(long[2], np.concatenate([half[2], rest[2]]), rtol=1e-3)
     assert long[2][-1] < long[2][0]
     for slot in weights:
