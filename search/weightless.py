@@ -1,4 +1,4 @@
-"""Layers without weights of their own: their shapes are what is wanted, and random values take long to draw."""
+"""Layers without weights of their own: to make a thousand variables takes longer than to compute a child's outputs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ _NAME = "uninitialized_variables"  # the list of those that Keras would give val
 
 @contextmanager
 def weightless() -> Iterator[None]:
-    """Within, the weights of new layers get no values, and later none either; their shapes and names are known."""
+    """Within, the weights of new layers take no memory: each is drawn anew, from its own seed, when it is read."""
     state = keras.src.backend.common.global_state
     before = state.get_global_attribute(_NAME)
     state.set_global_attribute(_NAME, [])

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from keras_nasnet.genotype import Genotype
 from keras_nasnet.search.trial import Fidelity, Result
 
-EVALUATORS = ("scratch", "shared", "tabular")
+EVALUATORS = ("scratch", "shared", "zero_cost", "tabular")
 
 
 class Evaluator(Protocol):
@@ -57,6 +57,10 @@ def make_evaluator(config: Mapping[str, Any]) -> Evaluator:
         from keras_nasnet.search.evaluators.shared import Shared
 
         return Shared(**options)
+    if name == "zero_cost":
+        from keras_nasnet.search.evaluators.zero_cost import ZeroCost
+
+        return ZeroCost(**options)
     if name == "tabular":
         from keras_nasnet.search.evaluators.tabular import Tabular
 

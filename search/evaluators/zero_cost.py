@@ -1,0 +1,119 @@
+"""Zero cost: what can be told of a child without training it."""
+
+import math
+import os
+import time
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from keras_nasnet.complexity import mult_adds
+from keras_nasnet.genotype import Genotype
+from keras_nasnet.hardware import hardware
+from keras_nasnet.model import NASNet
+from keras_nasnet.relu import observe_rectified
+from keras_nasnet.search.child import make_child
+from keras_nasnet.search.data import PAPER_HELD_OUT, check_search_data, open_search_data
+from keras_nasnet.search.trial import Fidelity, Result
+from keras_nasnet.search.weightless import weightless
+from keras_nasnet.training.data.split import Dataset
+
+SCORES = ("naswot", "params", "mult_adds")
+
+
+class ZeroCost:
+    """Scores each child with random weights by one batch of images: NASWOT, and its size, which a proxy must beat.
+
+    The reward is the score as it is, of use to rank children and no accuracy; `extra` has all
+    of `SCORES`. Of the fidelity only `filters` and `num_blocks` count. The images are the same
+    for all children; labels are not read, and test images are out of reach.
+
+    Args:
+        data: "digits", a folder, an .npz file, or a set of tensorflow-datasets; or a `Dataset` without test split.
+        held_out: training images that are left to judge trained children.
+        batch: how many images, 2 or more.
+        score: which of `SCORES` is the reward.
+        seed: of the choice of the images.
+        data_dir: where tensorflow-datasets keeps its data; default: its own choice.
+
+    Source: Mellor et al. 2021, "Neural Architecture Search without Training".
+
+    Raises:
+        ValueError: if an option is wrong, there is no such dataset, or it has test images.
+    """
+
+    max_workers = None
+
+    def __init__(
+        self,
+        data: str | os.PathLike[str] | Dataset,
+        held_out: int = PAPER_HELD_OUT,
+        batch: int = 64,
+        score: str = "naswot",
+        seed: int = 0,
+        data_dir: str | None = None,
+    ):
+        if score not in SCORES:
+            raise ValueError(f"score is {score!r}: choose from {', '.join(SCORES)}")
+        dataset = data if isinstance(data, Dataset) else open_search_data(data, held_out, seed, data_dir)
+        check_search_data(dataset)
+        if not 2 <= batch <= dataset.train.size:
+            raise ValueError(f"batch is {batch}: it must be from 2 to the {dataset.train.size} training images")
+        images, _ = next(iter(dataset.train.train_batches(batch, epoch=0, seed=seed)))
+        self.images = ops.convert_to_tensor(images / np.float32(127.5) - 1)
+        self.classes = len(dataset.class_names)
+        self.score = score
+
+    def evaluate(
+        self, genotype: Genotype | str, fidelity: Fidelity, seed: int, folder: str | os.PathLike[str]
+    ) -> Result:
+        """Scores a child; see `Evaluator.evaluate`. The seed is that of the weights; nothing is kept in the folder."""
+        begun = time.monotonic()
+        with weightless():
+            child = make_child(genotype, fidelity, self.classes, self.images.shape[1:], seed)
+            scores = {
+                "naswot": naswot(child, self.images),
+                "params": sum(math.prod(weight.shape) for weight in child.trainable_weights),
+                "mult_adds": mult_adds(child),
+            }
+        return Result(
+            reward=float(scores[self.score]),
+            params=int(scores["params"]),
+            mult_adds=int(scores["mult_adds"]),
+            seconds=time.monotonic() - begun,
+            device=hardware(),
+            extra={name: float(value) for name, value in scores.items()},
+        )
+
+
+def naswot(network: NASNet, images: Any) -> float:
+    """Returns how differently a network's ReLUs see the images of a batch: log det(K + 1).
+
+    The code of an image says of each output of each ReLU whether it is above zero; K counts
+    for each two images how many bits of their codes are equal. Normalization is that of
+    training. The 1 is not in the paper: it changes scores by less than rounding does, and
+    makes one of K that is singular, as it is where two images have one code, which
+    is 0 or more and lowest where all have.
+
+    Args:
+        network: whose weights are random.
+        images: floats of shape (batch, height, width, 3), preprocessed.
+
+    Source: Mellor et al. 2021, equations 1 and 2, summed over ReLUs as in their code.
+    """
+    pairs: list[Any] = []  # for each ReLU and each two images, the bits that are 1 in both
+    bits = 0
+
+    def observe(rectified: Any) -> None:
+        nonlocal bits
+        codes = ops.reshape(ops.sign(rectified), (len(images), -1))
+        pairs.append(ops.einsum("ik,jk->ij", codes, codes))
+        bits += codes.shape[1]
+
+    with observe_rectified(observe):
+        network(images, training=True)
+    both = sum(ops.convert_to_numpy(pair).astype("float64") for pair in pairs)
+    ones = np.diag(both)
+    kernel = both + (bits - ones[:, None] - ones[None, :] + both)
+    return float(np.linalg.slogdet(kernel + np.eye(len(kernel)))[1])
