@@ -212,6 +212,7 @@ print("tensorflow" in sys.modules, results[0] == results[1] == again[0], results
 """
 
 
+@pytest.mark.slow
 def test_jax_needs_no_tensorflow(tmp_path):
     paths = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
     program = PROGRAM.format(paths=paths, folder=str(tmp_path))

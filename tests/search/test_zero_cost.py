@@ -159,6 +159,7 @@ print("tensorflow" in sys.modules, result.reward, result.params)
 """
 
 
+@pytest.mark.slow
 def test_jax_needs_no_tensorflow_and_scores_alike(zero_cost, tmp_path):
     program = PROGRAM.format(tests=str(Path(__file__).parents[1]), folder=str(tmp_path))
     done = subprocess.run(
