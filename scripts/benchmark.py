@@ -2,6 +2,7 @@
 
     python scripts/benchmark.py train
     python scripts/benchmark.py train --case cifar --rounds 20
+    python scripts/benchmark.py search
 
 `train` measures a training step and the time to the first finished step. Ours is the step
 of `keras_nasnet.training`; stock is `compile` and `train_on_batch`, with SGD, momentum and
@@ -28,6 +29,7 @@ SEED = 0
 LEARNING_RATE = 0.01
 MOMENTUM = 0.9
 SIDES = ("stock", "ours")
+_ENVIRONMENT = {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
 @dataclass(frozen=True)
@@ -250,12 +252,7 @@ def measure_steps(case: Case, rounds: int, steps: int) -> dict[str, dict[str, li
 def in_new_process(*arguments: Any) -> Any:
     """Runs a command of this script and returns the JSON of its last line."""
     command = [sys.executable, str(Path(__file__).resolve()), *map(str, arguments)]
-    environment = os.environ | {
-        "KERAS_BACKEND": "tensorflow",
-        "CUDA_VISIBLE_DEVICES": "-1",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-    }
-    result = subprocess.run(command, env=environment, capture_output=True, text=True)
+    result = subprocess.run(command, env=os.environ | _ENVIRONMENT, capture_output=True, text=True)
     if result.returncode:
         raise click.ClickException(f"{' '.join(command)} failed:\n{result.stderr[-2000:]}")
     return json.loads(result.stdout.splitlines()[-1])
@@ -324,6 +321,17 @@ def train(names: tuple[str, ...], rounds: int, steps: int, first_rounds: int) ->
         f"\nMedians of {rounds} blocks of {steps} steps and of {first_rounds} new processes; a ratio is the median "
         f"over pairs that ran side by side; CPU time is that of all threads. {conditions()}"
     )
+
+
+@main.command()
+@click.option("--rounds", default=3, show_default=True, help="children of each side up to their first step")
+@click.option("--children", default=5, show_default=True, help="random children for each evaluator")
+def search(rounds: int, children: int) -> None:
+    """Measures what a search waits for: a child's first step, the controller, the evaluators."""
+    os.environ.update(_ENVIRONMENT)
+    import benchmark_search  # in its turn imports this file
+
+    benchmark_search.report(rounds, children)
 
 
 @main.command("first-step", hidden=True)
