@@ -42,7 +42,15 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "random": {},
     "evolution": {"population": 20, "sample_size": 20},
     "reinforce": {"batch": 1, "learning_rate": 0.01, "entropy": 0.01, "baseline_decay": 0.8},
-    "ppo": {"batch": 5, "epochs": 5, "learning_rate": 0.01, "entropy": 0.01, "baseline_decay": 0.8},
+    "ppo": {
+        "batch": 2,
+        "epochs": 5,
+        "learning_rate": 0.01,
+        "entropy": 0.03,
+        "baseline_decay": 0.8,
+        "units": 30,
+        "rank": True,
+    },
 }
 TRIED: dict[str, list[dict[str, Any]]] = {
     "evolution": [

@@ -5,6 +5,8 @@ import os
 import statistics
 import subprocess
 import sys
+from dataclasses import replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -14,10 +16,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from small_policy import SPACE, learn, make, told
+from small_search import history, make_plan, search
 from together import finish, start, tf_configs
 
 from keras_nasnet.search.controller import make_controller
 from keras_nasnet.search.controller.policy import Policy
+from keras_nasnet.search.plan import Arm
 from keras_nasnet.search.space import get_space
 from keras_nasnet.search.trial import Observation
 
@@ -266,6 +270,27 @@ def test_a_restart_is_as_a_new_controller():
     assert controller.get_state() == new.get_state()
     assert learn(controller, 2) == learn(new, 2)
     assert new.ask(3) != make(seed=8).ask(3)
+
+
+class Stopped(Exception):
+    pass
+
+
+def test_a_search_that_stops_goes_on_with_the_same_children(tmp_path):
+    arms = (Arm("ppo", 9, {"batch": 4, "units": 8, "rank": True}), Arm("random", 9))
+    plan = replace(make_plan(budget=9, space=SPACE.to_dict()), arms=arms)
+    search(tmp_path / "whole", plan)
+
+    def stop(done, store):
+        if len(store.trials(state="done")) == done:
+            raise Stopped
+
+    for done in (5, 6, 13):
+        with pytest.raises(Stopped):
+            search(tmp_path / "stopped", plan, watch=partial(stop, done))
+    search(tmp_path / "stopped", plan)
+    assert history(tmp_path / "stopped") == history(tmp_path / "whole")
+    assert [row["trials"] for row in history(tmp_path / "whole")[1] if row["arm"] == "ppo"] == [4, 8]
 
 
 @pytest.mark.parametrize("damage", [b"", b"{}", b"\x00" * 64])
