@@ -1,5 +1,6 @@
 """Zero cost: what can be told of a child without training it."""
 
+import gc
 import math
 import os
 import time
@@ -64,6 +65,9 @@ class ZeroCost:
         self.images = ops.convert_to_tensor(images / np.float32(127.5) - 1)
         self.classes = len(dataset.class_names)
         self.score = score
+        # A child is thousands of objects: else each look for garbage goes through all of Keras' and TensorFlow's too.
+        gc.collect()
+        gc.freeze()
 
     def evaluate(
         self, genotype: Genotype | str, fidelity: Fidelity, seed: int, folder: str | os.PathLike[str]
@@ -102,18 +106,17 @@ def naswot(network: NASNet, images: Any) -> float:
 
     Source: Mellor et al. 2021, equations 1 and 2, summed over ReLUs as in their code.
     """
-    pairs: list[Any] = []  # for each ReLU and each two images, the bits that are 1 in both
+    both = np.zeros((len(images), len(images)))  # for each two images, the bits that are 1 in both
     bits = 0
 
     def observe(rectified: Any) -> None:
-        nonlocal bits
-        codes = ops.reshape(ops.sign(rectified), (len(images), -1))
-        pairs.append(ops.einsum("ik,jk->ij", codes, codes))
+        nonlocal both, bits
+        codes = (ops.convert_to_numpy(rectified).reshape(len(images), -1) > 0).astype("float32")
+        both += codes @ codes.T  # NumPy sees that it is symmetric, and computes half of it
         bits += codes.shape[1]
 
     with observe_rectified(observe):
         network(images, training=True)
-    both = sum(ops.convert_to_numpy(pair).astype("float64") for pair in pairs)
     ones = np.diag(both)
     kernel = both + (bits - ones[:, None] - ones[None, :] + both)
     return float(np.linalg.slogdet(kernel + np.eye(len(kernel)))[1])
