@@ -1,4 +1,4 @@
-"""Small searches for tests, in this process or in one of their own: `python small_search.py FOLDER PLAN.json`."""
+"""Small searches for tests, in this process or in one of their own: `python small_search.py FOLDER PLAN ENGINE`."""
 
 import functools
 import json
@@ -19,6 +19,8 @@ from keras_nasnet.search.store import FILE, Store
 from keras_nasnet.search.trial import Fidelity
 
 EVOLUTION = {"population": 6, "sample_size": 3}
+# 16 children: many are proposed twice.
+TINY_SPACE = {"name": "nasnet", "blocks": 1, "operations": ["sep_conv_3x3"], "combines": ["add"]}
 
 
 def make_plan(evaluator="Hashed", budget=8, controllers=("evolution", "random"), space=None, seconds=30.0, **options):
@@ -78,29 +80,31 @@ def history(folder):
         return trials, updates, [store.controller_state(arm) for arm in arms]
 
 
-def start(folder, plan, file=None):
-    """Starts a search in a process of its own, with one worker process; `file` is for its plan."""
+def start(folder, plan, engine="local", file=None, group=False):
+    """Starts a search in a process of its own, with one worker; `file` is for its plan, `group`: as a shell does."""
     file = file or Path(f"{folder}.json")
     file.write_text(json.dumps(plan.to_dict()))
     path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
     return subprocess.Popen(
-        [sys.executable, __file__, folder, file],
+        [sys.executable, __file__, folder, file, engine],
         env={**os.environ, "PYTHONPATH": path},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=group,
     )
 
 
 @click.command()
 @click.argument("folder")
 @click.argument("plan")
-def main(folder, plan):
+@click.argument("engine")
+def main(folder, plan, engine):
     with said_in_one_line():
         search(
             folder,
             Plan.from_dict(json.loads(Path(plan).read_text())),
-            functools.partial(make_engine, "local", workers=1),
+            functools.partial(make_engine, engine, workers=1),
         )
     print("the end; imported:", *sorted({"tensorflow", "keras", "jax", "torch"} & set(sys.modules)))
 

@@ -11,15 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
-from small_search import CASCADE, history, make_plan, search, start
+from small_search import CASCADE, TINY_SPACE, history, make_plan, search, start
 
 from keras_nasnet.search.engines import make_engine
 from keras_nasnet.search.store import FILE, Store
 from keras_nasnet.search.trial import FLOOR_REWARD, Fidelity
 
 LOCAL = functools.partial(make_engine, "local", workers=1)
-# 16 children: many are proposed twice.
-TINY_SPACE = {"name": "nasnet", "blocks": 1, "operations": ["sep_conv_3x3"], "combines": ["add"]}
 
 
 def stored(folder):

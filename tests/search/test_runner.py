@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_search import CASCADE, Inline, history, make_plan, search
+from small_search import CASCADE, TINY_SPACE, Inline, history, make_plan, search
 
 from keras_nasnet.search.controller import make_controller
 from keras_nasnet.search.database import Database
@@ -193,10 +193,18 @@ def crash_after(commits):
         Database.transaction = whole
 
 
-@pytest.mark.parametrize("commits", [3, 4, 7])
-def test_a_search_that_crashes_after_every_few_changes_ends_as_one_that_does_not(tmp_path, commits):
+@pytest.mark.parametrize(
+    ("commits", "options"),
+    [
+        (3, {"budget": 6, **CASCADE}),
+        (4, {"budget": 6, **CASCADE}),
+        (7, {"budget": 6, **CASCADE}),
+        (3, {"budget": 20, "space": TINY_SPACE, "share": 0.5, "controllers": ("evolution",)}),  # much in quarantine
+    ],
+)
+def test_a_search_that_crashes_after_every_few_changes_ends_as_one_that_does_not(tmp_path, commits, options):
     """3 are the fewest: "resume", the start of a trial and its end."""
-    plan = make_plan(budget=6, fault="raises", share=0.1, **CASCADE)
+    plan = make_plan(**{"fault": "raises", "share": 0.1, **options})
     search(tmp_path / "undisturbed", plan)
     lives = 0
     while True:
