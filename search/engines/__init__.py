@@ -1,4 +1,4 @@
-"""Engines: where children are evaluated: processes of this machine."""
+"""Engines: where children are evaluated: processes of this machine, or a Ray cluster."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from keras_nasnet.search.trial import Fidelity, Result
 
-ENGINES = ("local",)
+ENGINES = ("local", "ray")
 
 
 @dataclass(frozen=True)
@@ -90,14 +90,19 @@ def make_engine(name: str, job: Job, workers: int | None = None, **options: Any)
     Args:
         name: one of `ENGINES`.
         job: what its workers do.
-        workers: how many; None: one a GPU, without GPUs one for each two CPU cores.
-        **options: of the engine.
+        workers: how many; None: one a GPU, without GPUs one for each two CPU cores; "ray": as many as the cluster has
+            room for.
+        **options: of the engine, such as `address` of a Ray cluster.
 
     Raises:
-        ValueError: if there is no such engine.
+        ValueError: if there is no such engine, or its package is not installed; says what to install.
     """
     if name == "local":
         from keras_nasnet.search.engines.local import LocalEngine
 
         return LocalEngine(job, workers, **options)
+    if name == "ray":
+        from keras_nasnet.search.engines.ray_cluster import RayEngine
+
+        return RayEngine(job, workers, **options)
     raise ValueError(f"engine is {name!r}: choose from {', '.join(ENGINES)}")
