@@ -6,13 +6,14 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_nasnet.quick_layer import QuickLayer
 from keras_nasnet.tracing import constant, replicas, tensorflow, with_gradient
 
 _FUSED_DTYPES = ("float32", "float16", "bfloat16")
 
 
 @keras.saving.register_keras_serializable("keras_nasnet")
-class BatchNormalization(keras.layers.BatchNormalization):
+class BatchNormalization(QuickLayer, keras.layers.BatchNormalization):
     """`keras.layers.BatchNormalization`: same arguments, variables, names and results.
 
     On the TensorFlow backend Keras composes the layer of a dozen operations; here it is

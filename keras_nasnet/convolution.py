@@ -11,6 +11,7 @@ from keras import ops
 
 from keras_nasnet.batch_norm import BatchNormalization
 from keras_nasnet.cpu_convolution import Conv2D
+from keras_nasnet.quick_layer import QuickLayer
 
 # TF-slim's arg_scopes: variance_scaling_initializer(mode="FAN_OUT"), whose factor is 2.
 KERNEL_INITIALIZER = {
@@ -54,7 +55,7 @@ def _quarter(inputs: Any, offset: int) -> Any:
     return ops.reshape(quarter, (-1, height, width, channels))
 
 
-class ConvolutionalLayer(keras.layers.Layer):
+class ConvolutionalLayer(QuickLayer, keras.layers.Layer):
     """Base of the layers whose convolutions are followed by batch normalization.
 
     Args:

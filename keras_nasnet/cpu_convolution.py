@@ -21,6 +21,7 @@ from typing import Any
 
 import keras
 
+from keras_nasnet.quick_layer import QuickLayer
 from keras_nasnet.tracing import Gradient, constant, tensorflow, with_gradient
 
 # Positions (batch x height x width) of an output up to which oneDNN's overhead decides.
@@ -28,7 +29,7 @@ _SMALL = 4096
 _COLUMNS = 3
 
 
-class Conv2D(keras.layers.Conv2D):
+class Conv2D(QuickLayer, keras.layers.Conv2D):
     """`keras.layers.Conv2D`: same arguments, variables and results."""
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
@@ -38,7 +39,7 @@ class Conv2D(keras.layers.Conv2D):
         return _pointwise(inputs, self.kernel)
 
 
-class SeparableConv2D(keras.layers.SeparableConv2D):
+class SeparableConv2D(QuickLayer, keras.layers.SeparableConv2D):
     """`keras.layers.SeparableConv2D`: same arguments, variables and results."""
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:

@@ -144,3 +144,14 @@ def test_serialisation():
     layer = BatchNormalization(momentum=0.9, epsilon=1e-4)
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert type(again) is BatchNormalization and again.get_config() == layer.get_config()
+
+
+def test_a_layer_keeps_track_of_what_it_is_made_of():
+    layer = BatchNormalization()
+    layer.inner = None
+    layer.inner = keras.layers.Dense(2)
+    layer.inner.build((None, 5))
+    layer.build((None, 4, 4, 3))
+    assert len(layer.variables) == 6
+    layer.trainable = False
+    assert layer.trainable_variables == [] and not layer.inner.trainable

@@ -20,7 +20,7 @@ LAYERS = {
 def pair(name):
     """Our layer and Keras' with the same weights."""
     kind, options = LAYERS[name]
-    ours, theirs = kind(**options), kind.__mro__[1](**options)
+    ours, theirs = kind(**options), kind.__mro__[2](**options)
     assert theirs.__class__.__module__.startswith("keras.")
     for layer in (ours, theirs):
         layer.build((None, 8, 8, 3))
