@@ -26,9 +26,9 @@ from keras_nasnet.search.trial import Fidelity
 SPACE = get_space("nasnet")
 SEED = 0
 FIDELITIES = {
-    "1 epoch of 2,000 images, F = 4": Fidelity(1, 2000, 4, 1),
-    "2 epochs of 5,000 images, F = 4": Fidelity(2, 5000, 4, 1),
-    "6 epochs of 5,000 images, F = 4": Fidelity(6, 5000, 4, 1),
+    "1 epoch of 2,000 images": Fidelity(1, 2000, 4, 1),
+    "1 epoch of 5,000 images": Fidelity(1, 5000, 4, 1),
+    "4 epochs of 5,000 images": Fidelity(4, 5000, 4, 1),
 }
 PROXIES = ("naswot", "params", "mult_adds")
 PROXY_FIDELITY = Fidelity(0, None, 4, 1)
@@ -108,7 +108,7 @@ def table(folder: Path) -> None:
         interval = "" if name == highest else f"{low:.2f} to {high:.2f}"
         click.echo(f"| {name} | {tau:.2f} | {interval} | {np.mean(seconds[name]):.1f} |")
     click.echo(
-        f"\n{len(children)} random children of the space nasnet (seed {SEED}), N = 1; rewards of the highest from "
+        f"\n{len(children)} random children of the space nasnet (seed {SEED}), N = 1, F = 4; rewards of the highest from "
         f"{truth.min():.3f} to {truth.max():.3f}; the interval: percentiles of 2,000 bootstraps; {rows[0]['device']}; "
         f"{_date(folder / 'trials.csv')}"
     )
