@@ -15,6 +15,7 @@ except ImportError as error:
     raise ValueError("the engine 'ray' needs Ray, which is not installed: pip install 'keras-nasnet[ray]'") from error
 
 _CONNECT_SECONDS = 10.0
+_ACTOR_DATA = re.compile(r"\s+(class_name|actor_id|pid|name|namespace|ip): ")
 _OBJECT_STORE = 100 * 2**20  # bytes, of a cluster of this machine alone: only tasks and results go through it
 
 
@@ -58,6 +59,9 @@ def _signals_kept() -> Iterator[None]:
 
 
 def in_one_line(error: BaseException) -> str:
-    """Returns an error of Ray as one line of at most 300 characters, without the actor's own data."""
-    lines = [line.strip() for line in str(error).splitlines() if not re.match(r"\s+\w+: ", line)]
-    return " ".join(filter(None, lines))[:300]
+    """Returns an error of Ray as one line of at most 300 characters, without the actor's own data and the traceback."""
+    text = re.sub(r"\x1b\[\d+m", "", str(error))
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not _ACTOR_DATA.match(line)]
+    if any("__init__()" in line or line.startswith("File ") for line in lines):  # the error of the worker's own code
+        lines = [lines[0].split(", ray::")[0] + ":", lines[-1]]
+    return " ".join(lines)[:300]

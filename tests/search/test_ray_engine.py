@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -17,6 +18,7 @@ from small_search import history, make_plan, search
 from small_search import start as start_process
 
 from keras_nasnet.search.engines import Job, Task, make_engine
+from keras_nasnet.search.engines.local import WorkerLost
 from keras_nasnet.search.engines.worker import NO_EVALUATOR
 from keras_nasnet.search.nasbench201 import NASBench201
 from keras_nasnet.search.store import FILE, Store
@@ -158,6 +160,12 @@ def test_without_ray_one_line_says_what_to_install(tmp_path, monkeypatch):
 def test_what_cannot_work_is_refused_at_once(tmp_path, start, options, message):
     with pytest.raises(ValueError, match=message):
         start(job(tmp_path), **options)
+
+
+def test_workers_that_cannot_start_end_the_search_after_a_few_tries(tmp_path, start, monkeypatch):
+    monkeypatch.setattr("keras_nasnet.search.engines.ray_cluster._LOOK_SECONDS", 0.1)
+    with pytest.raises(WorkerLost, match=r"^no worker can be started: .* in its creation task: TypeError: "):
+        start(replace(job(tmp_path), folder=None), workers=1)
 
 
 # === Clusters ===
