@@ -108,8 +108,8 @@ def table(folder: Path) -> None:
         interval = "" if name == highest else f"{low:.2f} to {high:.2f}"
         click.echo(f"| {name} | {tau:.2f} | {interval} | {np.mean(seconds[name]):.1f} |")
     click.echo(
-        f"\n{len(children)} random children of the space nasnet (seed {SEED}), N = 1, F = 4; rewards of the highest from "
-        f"{truth.min():.3f} to {truth.max():.3f}; the interval: percentiles of 2,000 bootstraps; {rows[0]['device']}; "
+        f"\n{len(children)} random children of the space nasnet (seed {SEED}), N = 1, F = 4; rewards of the highest "
+        f"from {truth.min():.3f} to {truth.max():.3f}; the interval: percentiles of 2,000 bootstraps; {rows[0]['device']}; "
         f"{_date(folder / 'trials.csv')}"
     )
 
