@@ -109,8 +109,8 @@ def table(folder: Path) -> None:
         click.echo(f"| {name} | {tau:.2f} | {interval} | {np.mean(seconds[name]):.1f} |")
     click.echo(
         f"\n{len(children)} random children of the space nasnet (seed {SEED}), N = 1, F = 4; rewards of the highest "
-        f"from {truth.min():.3f} to {truth.max():.3f}; the interval: percentiles of 2,000 bootstraps; {rows[0]['device']}; "
-        f"{_date(folder / 'trials.csv')}"
+        f"from {truth.min():.3f} to {truth.max():.3f}; the interval: percentiles of 2,000 bootstraps; "
+        f"{rows[0]['device']}; {_date(folder / 'trials.csv')}"
     )
 
 
