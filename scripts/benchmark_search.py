@@ -1,5 +1,6 @@
 """How fast a search is: `python scripts/benchmark.py search` prints what this measures, all in one process."""
 
+import gc
 import statistics
 import tempfile
 import time
@@ -56,6 +57,7 @@ def measure_first_steps(rounds: int) -> dict[str, list[float]]:
     for number in range(rounds):
         pair: list[tuple[str, Callable[[], float]]] = [("stock", first_step_of_stock), ("ours", first_step_of_child)]
         for side, measure in pair if number % 2 else reversed(pair):
+            gc.collect()  # what the one before left is not to be cleared away in the time of this one
             times[side].append(measure())
     return times
 
