@@ -416,6 +416,7 @@ def test_the_workers_of_a_driver_that_is_killed_end_and_the_cluster_does_not(tmp
     process, worker = driver(RESUMED)
     assert processes()[worker] in {node.all_processes["raylet"][0].process.pid for node in cluster.list_all_nodes()}
     process.kill()
+    process.wait(20)  # until then it holds the folder
     wait_for(lambda: worker not in processes())
     assert cluster.head_node.all_processes["raylet"][0].process.poll() is None
     goes_on(tmp_path)

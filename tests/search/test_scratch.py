@@ -148,6 +148,7 @@ print("tensorflow" in sys.modules, result.reward)
 """
 
 
+@pytest.mark.slow
 def test_jax_needs_no_tensorflow(tmp_path):
     program = PROGRAM.format(tests=str(Path(__file__).parents[1]), folder=str(tmp_path))
     done = subprocess.run(
