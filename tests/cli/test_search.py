@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import chromium
 import pytest
 from click.testing import CliRunner
 from together import finish, start, tf_configs
@@ -246,6 +247,25 @@ def test_what_is_found_on_digits_is_a_genotype_that_the_builders_take(digits):
     assert genotype.name.startswith("digits, trial ")
 
 
+def click_through(report):
+    """Opens a report and each of its tabs; something must be on each, and the browser must not complain."""
+    with chromium.Chromium() as browser:
+        browser.open(report)
+        tabs = browser.run("[...document.querySelectorAll('nav a')].map(tab => tab.hash)")
+        assert len(tabs) > 5
+        for tab in tabs:
+            browser.click(f'nav a[href="{tab}"]')
+            assert browser.run(f"document.querySelector('{tab}').offsetHeight") > 50
+        browser.click('nav a[href="#cells"]')
+        assert browser.run("document.querySelectorAll('#cells .cell svg').length") >= 2
+        assert browser.complaints == []
+
+
+@pytest.mark.skipif(chromium.PROGRAM is None, reason="no Chromium is installed (Debian: apt install chromium)")
+def test_the_report_of_a_real_search_opens_in_a_browser(digits):
+    click_through(digits / "report.html")
+
+
 @pytest.mark.slow
 def test_without_arguments_it_searches_on_digits_and_is_done_in_minutes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -258,6 +278,8 @@ def test_without_arguments_it_searches_on_digits_and_is_done_in_minutes(tmp_path
     )
     assert numbers["best"]["reward"] > 0.8
     assert get_genotype(folder / "best.json").normal
+    if chromium.PROGRAM is not None:
+        click_through(folder / "report.html")
 
 
 @pytest.mark.slow
