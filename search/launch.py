@@ -120,8 +120,11 @@ def _run(
 ) -> Outcome:
     progress = Progress()
     with _scalars(folder) as scalars:
+        began = False
 
         def watch(store: Store) -> None:
+            nonlocal began
+            began = True
             progress(store)
             scalars(store)
 
@@ -129,8 +132,11 @@ def _run(
         runner = Runner(folder, plan, make, watch=watch, say=say, controllers=controllers)
         try:
             outcome = runner.run()
-        finally:
-            _write_results(folder, progress, scalars)
+        except BaseException:
+            if began:  # else the folder may be another process'
+                _write_results(folder, progress, scalars)
+            raise
+        _write_results(folder, progress, scalars)
     return replace(outcome, folder=folder)
 
 

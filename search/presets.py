@@ -114,6 +114,8 @@ def get_plan(name_or_path: str | os.PathLike[str] | Plan) -> Plan:
         raise ValueError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, ValueError, TypeError) as error:
         raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
+    except (AttributeError, KeyError) as error:
+        raise ValueError(f"{path}: it is no plan ({error}): `search run --print` shows one") from None
 
 
 def to_toml(plan: Plan) -> str:

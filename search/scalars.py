@@ -18,7 +18,7 @@ class Scalars:
 
     By trial of stage "search", in the order in which they ended: "reward", "best" (so far) and
     "mean_of_100" (the last ones). By trials consumed: what the controller said, such as "entropy".
-    A new object begins anew with all of it, so that an interrupted search has one curve.
+    At its first call a new object begins anew with all of it, so that an interrupted search has one curve.
 
     Args:
         folder: of the run.
@@ -26,12 +26,13 @@ class Scalars:
 
     def __init__(self, folder: Path):
         self._folder = folder / FOLDER
-        shutil.rmtree(self._folder, ignore_errors=True)
         self._writers: dict[str, EventsWriter] = {}
         self._rewards: dict[str, list[float]] = {}
         self._updates: dict[str, int] = {}
 
     def __call__(self, store: Store) -> None:
+        if not self._rewards:
+            shutil.rmtree(self._folder, ignore_errors=True)
         for arm in (one["controller"] for one in store.config["arms"]):
             rewards = self._rewards.setdefault(arm, [])
             for row in store.query(

@@ -71,6 +71,7 @@ def test_a_tables_evaluator_takes_no_images():
     [
         ("=", "plan.toml: "),
         ("[space]\nname = 'nasnet'", r"plan\.toml: the plan lacks name, arms, evaluators, fidelities"),
+        ("name = 'x'\nspace = {}\narms = []\nevaluators = {}\nfidelities = 3", r"plan\.toml: it is no plan"),
         ("colour = 1", r"plan\.toml: a plan has no setting 'colour'"),
     ],
 )
