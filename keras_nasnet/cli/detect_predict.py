@@ -1,0 +1,101 @@
+"""`keras-nasnet detect predict`: finds things on photographs and video frames."""
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from keras_nasnet.cli.refused import Refused
+
+PROGRESS_FROM = 100  # more images than these show their progress
+
+
+@click.command("predict")
+@click.argument("paths", metavar="IMAGE_OR_FOLDER...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--model", "name", metavar="RUN", required=True, help="Folder of a run or an export, or hf://ORG/NAME.")
+@click.option(
+    "--threshold", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Lower scores are left out."
+)
+@click.option("--top", type=click.IntRange(1), help="At most so many boxes an image.  [default: all]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object in COCO's format.")
+@click.option("--draw", "draw_folder", type=click.Path(path_type=Path), help="Draw the boxes, into this folder.")
+def predict_command(
+    paths: tuple[Path, ...], name: str, threshold: float, top: int | None, as_json: bool, draw_folder: Path | None
+) -> None:
+    """Find things on images, or on all images or video frames below folders.
+
+    A line is: file, class, score, and left, top, right and bottom of the box in pixels of the image
+    turned upright. Files that cannot be read are named on stderr, the others are still done; the exit
+    code is then 2.
+    """
+    try:
+        # All that can be wrong without TensorFlow is said before it is imported, which takes seconds.
+        from keras_nasnet.detection.prediction import list_images, predict_files
+
+        count = len(list_images(paths, draw_folder))
+        from keras_nasnet.detection import FasterRCNN
+
+        model = FasterRCNN.load(name)
+        results = predict_files(model, paths, threshold, draw_folder, top)
+        broken = show(model.class_names, results, threshold, as_json, count)
+    except (ValueError, TypeError) as error:
+        raise Refused(error) from None
+    except OSError as error:
+        raise click.ClickException(str(error)) from None
+    if broken:
+        sys.exit(2)
+
+
+def show(
+    class_names: Iterable[str], results: Iterable[Any], threshold: float, as_json: bool = False, count: int = 0
+) -> int:
+    """Prints what was found on images and returns how many could not be read.
+
+    Args:
+        class_names: of the detector.
+        results: as `predict_files` yields them.
+        threshold: that they have passed.
+        as_json: print one JSON object at the end instead of lines.
+        count: how many results there will be.
+    """
+    broken = 0
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    watched = count > PROGRESS_FROM and sys.stderr.isatty()
+    progress = click.progressbar(length=count, label="Images", show_pos=True, file=sys.stderr) if watched else None
+    with progress or contextlib.nullcontext():
+        for result in results:
+            if progress:
+                click.echo("\r\x1b[K", file=sys.stderr, nl=False)  # the line returns with the update
+            if isinstance(result.detections, ValueError):
+                broken += 1
+                click.echo(str(result.detections).encode(errors="backslashreplace").decode(), err=True)
+            elif as_json:
+                number = len(images) + 1
+                width, height = result.size
+                images.append({"id": number, "file_name": os.fspath(result.path), "width": width, "height": height})
+                annotations += result.detections.to_coco(number)
+            else:
+                for line in lines(result.detections, threshold):
+                    click.echo(f"{click.format_filename(result.path)}  {line}")
+            if progress:
+                progress.update(1)
+    if as_json:
+        categories = [{"id": number, "name": name} for number, name in enumerate(class_names, 1)]
+        click.echo(json.dumps({"images": images, "categories": categories, "annotations": annotations}))
+    return broken
+
+
+def lines(detections: Any, threshold: float) -> list[str]:
+    """Returns a line for each box of an image: class, score, and left, top, right, bottom in whole pixels."""
+    if not len(detections):
+        return [f"nothing from {threshold:g} up"]
+    return [
+        f"{label}  {' '.join(str(round(value)) for value in box)}"
+        for label, box in zip(detections.labels(), detections.boxes.tolist(), strict=True)
+    ]
