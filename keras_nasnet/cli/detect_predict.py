@@ -6,11 +6,15 @@ import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from keras_nasnet.cli.refused import Refused
+
+if TYPE_CHECKING:
+    from keras_nasnet.detection.detections import Detections
+    from keras_nasnet.detection.prediction import FileDetections
 
 PROGRESS_FROM = 100  # more images than these show their progress
 
@@ -52,7 +56,11 @@ def predict_command(
 
 
 def show(
-    class_names: Iterable[str], results: Iterable[Any], threshold: float, as_json: bool = False, count: int = 0
+    class_names: Iterable[str],
+    results: Iterable["FileDetections"],
+    threshold: float,
+    as_json: bool = False,
+    count: int = 0,
 ) -> int:
     """Prints what was found on images and returns how many could not be read.
 
@@ -91,7 +99,7 @@ def show(
     return broken
 
 
-def lines(detections: Any, threshold: float) -> list[str]:
+def lines(detections: "Detections", threshold: float) -> list[str]:
     """Returns a line for each box of an image: class, score, and left, top, right, bottom in whole pixels."""
     if not len(detections):
         return [f"nothing from {threshold:g} up"]

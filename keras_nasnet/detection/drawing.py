@@ -27,7 +27,7 @@ def draw(image: Image.Image, detections: Detections) -> Image.Image:
         image: upright, of the size to which the detections refer.
         detections: all are drawn; see `Detections.above`.
     """
-    picture = to_rgb(image).copy()
+    picture = to_rgb(image)  # always a new one
     width, height = picture.size
     line = max(1, round(math.sqrt(width * height) / 220))
     boxes = [_inside(box, picture.size) for box in detections.boxes]
@@ -65,7 +65,7 @@ def _frame(pen: ImageDraw.ImageDraw, box: Box, line: int, colour: tuple[int, int
 def _fit(text: str, size: tuple[int, int]) -> tuple[str, Font]:
     """Returns a label, shortened where it must be, and a font in which it is no wider than the image."""
     width, height = size
-    points = max(SMALLEST_FONT, round(math.sqrt(width * height) / 34))
+    points = max(SMALLEST_FONT, round(math.sqrt(width * height) / 38))
     wide, _ = _label_size(text, ImageFont.load_default(points))
     if wide <= width:
         return text, ImageFont.load_default(points)

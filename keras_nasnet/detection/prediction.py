@@ -39,13 +39,13 @@ class FileDetections:
     Args:
         path: of the file.
         detections: in pixels of the upright image; or what is wrong with the file.
-        size: width and height in pixels of the upright image; None where it could not be read.
+        size: width and height in pixels of the upright image; zeros where it could not be read.
         drawn: the picture with the boxes, if one was asked for.
     """
 
     path: Path
     detections: Detections | ValueError
-    size: tuple[int, int] | None = None
+    size: tuple[int, int] = (0, 0)
     drawn: Path | None = None
 
 

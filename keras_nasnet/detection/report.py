@@ -40,8 +40,7 @@ def category_metrics(evaluated: Any, class_names: Sequence[str]) -> dict[str, fl
         rows = slice(None) if iou is None else np.isclose(params.iouThrs, iou)
         for place, category in enumerate(params.catIds):
             values = precision[rows, :, place, params.areaRngLbl.index(area)]
-            values = values[values > -1]
-            metrics[f"{key}/{class_names[category - 1]}"] = float(values.mean()) if values.size else -1.0
+            metrics[f"{key}/{class_names[category - 1]}"] = float(values.mean())  # without such boxes all are -1
     return metrics
 
 

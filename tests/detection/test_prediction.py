@@ -128,7 +128,7 @@ def test_broken_files_are_named_and_the_others_done(frames):
     assert [result.path.name for result in broken] == ["frame_3.png", "frame_7.png", "frame_8.png", "frame_9.png"]
     for result in broken:
         assert str(result.detections).startswith(f"{result.path}: ")
-        assert (result.size, result.drawn) == (None, None)
+        assert (result.size, result.drawn) == ((0, 0), None)
     assert model.batches == [2, 3, 3]  # of the third batch, nothing is left
     assert len(list((frames.parent / "drawn").iterdir())) == 8
     whole = [result.detections for result in results if result not in broken]
