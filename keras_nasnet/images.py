@@ -20,15 +20,15 @@ _RESAMPLING = {
 }
 
 
-def read_image(file: str | os.PathLike[str] | BinaryIO, name: str | None = None) -> Image.Image:
-    """Reads an image file as RGB, upright.
+def read_image(file: str | os.PathLike[str] | BinaryIO, name: str | None = None, upright: bool = True) -> Image.Image:
+    """Reads an image file as RGB.
 
-    EXIF orientation is applied; grey, palette and CMYK become RGB; what is transparent
-    becomes white; of an animation the first frame is taken.
+    Grey, palette and CMYK become RGB; what is transparent becomes white; of an animation the first frame is taken.
 
     Args:
         file: its path, or the open file.
         name: by which messages call it; default: its path.
+        upright: whether EXIF orientation is applied; else the pixels are as they lie in the file.
 
     Raises:
         ValueError: if the file is missing, unreadable, broken, or no image; names it.
@@ -37,7 +37,7 @@ def read_image(file: str | os.PathLike[str] | BinaryIO, name: str | None = None)
     try:
         with Image.open(file) as image:
             image.load()
-            return to_rgb(ImageOps.exif_transpose(image))
+            return to_rgb(ImageOps.exif_transpose(image) if upright else image)
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None
     except IsADirectoryError:

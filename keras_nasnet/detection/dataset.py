@@ -1,0 +1,113 @@
+"""What a detection dataset is: images with labelled boxes, and what was found wrong with them. Plain data."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Box:
+    """A labelled box in pixels of its image, within it, and of positive area.
+
+    Args:
+        left: distance of its left edge from the image's.
+        top: likewise from the top.
+        width: in pixels, as all of these; fractions are allowed.
+        height: likewise.
+        category: index into the dataset's `class_names`.
+        crowd: whether it marks a group; such boxes are not trained on, and the evaluation ignores what lies in them.
+        area: of the object in square pixels: what COCO calls small, medium and large goes by it.
+        id: that the annotations give it; None where they give none, as in Pascal VOC.
+    """
+
+    left: float
+    top: float
+    width: float
+    height: float
+    category: int
+    crowd: bool
+    area: float
+    id: int | str | None = None
+
+
+@dataclass(frozen=True)
+class AnnotatedImage:
+    """An image file and its boxes.
+
+    Args:
+        path: of the file, which is there and decodes.
+        name: by which the annotations call it; unique in its dataset.
+        id: that the annotations give it; Pascal VOC's images are numbered from 1 in order of their XML files.
+        width: of the pixels as they lie in the file: EXIF orientation is not applied.
+        height: likewise.
+        boxes: none for an image that shows nothing of the classes.
+    """
+
+    path: Path
+    name: str
+    id: int | str
+    width: int
+    height: int
+    boxes: tuple[Box, ...]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A defect of the annotations, and what became of it; as a string, one line.
+
+    Args:
+        kind: one of `KINDS`.
+        where: the file, image, or annotation.
+        text: what is wrong, and what is done about it.
+    """
+
+    kind: str
+    where: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.text}"
+
+
+KINDS = {
+    "bad_annotation": "an annotation is no JSON object, or lacks its image or category",
+    "bad_area": "an area is no positive number",
+    "bad_bbox": "a bbox is not four values",
+    "bad_category": "a category lacks an id or a name",
+    "bad_coordinate": "one of a bbox's values is no finite number",
+    "bad_crowd": "iscrowd is neither 0 nor 1",
+    "bad_image": "an image lacks an id or a file name",
+    "bad_xml": "a Pascal VOC file does not parse, or is something else",
+    "box_clipped": "a box is partly outside its image",
+    "box_outside": "a box is wholly outside its image",
+    "broken_image": "an image file does not decode",
+    "duplicate_annotation_id": "two annotations have one id",
+    "duplicate_category_id": "two categories have one id",
+    "duplicate_category_name": "two categories have one name",
+    "duplicate_file_name": "two entries are of one image file",
+    "duplicate_image_id": "two images have one id",
+    "missing_bndbox": "a Pascal VOC object has no bndbox",
+    "missing_image": "an image file is not there, or there are several of its name",
+    "missing_size": "a Pascal VOC file has no size",
+    "negative_size": "a box has negative width or height",
+    "size_differs": "an image file has another size than its annotations say",
+    "unknown_category": "a box is of a category that is not listed",
+    "unknown_image": "an annotation is of an image that is not listed",
+    "zero_area": "a box has no area",
+}
+
+
+@dataclass(frozen=True)
+class DetectionDataset:
+    """Annotated images and their classes.
+
+    Args:
+        class_names: of the classes that a box's `category` counts, from 0.
+        category_ids: by which the annotations call these classes: COCO's category ids, Pascal VOC's names.
+        images: in the order of the annotations.
+        problems: all that was found wrong; what is listed here as dropped is not in `images`.
+    """
+
+    class_names: tuple[str, ...]
+    category_ids: tuple[int | str, ...]
+    images: tuple[AnnotatedImage, ...]
+    problems: tuple[Problem, ...] = ()
