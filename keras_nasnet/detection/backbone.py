@@ -137,12 +137,10 @@ class NASNetFeatures(tf_keras.Model):
                 if isinstance(layer, BatchNormalization):
                     layer.trainable = False
         # The ImageNet stem's own convolution pads nothing: its level is a pixel short of half the image.
-        levels = [
-            level for level in backbone.channels if not (backbone.get_config()["stem"] == "imagenet" and level == "P1")
-        ]
-        pyramid = keras.Model(
-            backbone.inputs, {level: backbone.pyramid_outputs[level] for level in levels}, name="pyramid"
-        )
+        outputs = dict(backbone.pyramid_outputs)
+        if backbone.get_config()["stem"] == "imagenet":
+            del outputs["P1"]
+        pyramid = keras.Model(backbone.inputs, outputs, name="pyramid")
         # In a function tf_keras does not look: as an attribute the model would be taken for a layer of its own.
         self._pyramid = lambda: pyramid
         self._config = lambda: config

@@ -16,14 +16,13 @@ from official.core import task_factory
 from official.vision.evaluation.coco_evaluator import COCOEvaluator
 
 from keras_nasnet.detection import report, run_folder
-from keras_nasnet.detection.annotations import DetectionDataset
+from keras_nasnet.detection.annotations import read_dataset
 from keras_nasnet.detection.detections import Detections
 from keras_nasnet.detection.exporting import without_places
-from keras_nasnet.detection.model import FasterRCNN
-from keras_nasnet.detection.records import Records, write_records
+from keras_nasnet.detection.model import OUTPUTS, FasterRCNN
+from keras_nasnet.detection.records import Records, read_records, write_records
 
 RESULTS = "detections.json"  # in COCO's result format
-_THRESHOLDS = {"AP": slice(None), "AP50": 0, "AP75": 5}  # of COCO's ten, 0.5 to 0.95
 
 
 @dataclass(frozen=True)
@@ -53,8 +52,7 @@ def evaluate(
 
     Args:
         source: what `FasterRCNN.load` takes.
-        data: annotated images; their validation part, where the folder says which it is, else all. Default: the
-            validation images of the run.
+        data: a dataset as `annotations.read_dataset` takes it. Default: the validation images of the run.
         folder: to hold results.json, results.md and detections.json; default: nowhere.
         batch: images at a time.
         strict: as in `train`.
@@ -66,12 +64,13 @@ def evaluate(
     with tempfile.TemporaryDirectory() as temporary:
         records = _of_the_run(Path(source)) if data is None else None
         if data is not None:
-            records = write_records(_dataset(data, detector.class_names, strict), Path(temporary, "records"))
+            dataset = read_dataset(data, strict=strict, class_names=detector.class_names)
+            records = write_records(dataset, Path(temporary, "records"))
         if records is None:
             raise ValueError(f"{source}: no validation images in this folder; name annotated images with --data")
         with quiet(Path(temporary, "log")):
             metrics, detections = _run(detector, records, batch)
-        classes = per_class(records.annotation_file, detections, detector.class_names)
+        classes = of_classes(records.annotation_file, detections, detector.class_names)
     summary = report.summarise(metrics | classes, detector.class_names)
     if folder is not None:
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -87,7 +86,8 @@ def _run(detector: FasterRCNN, records: Records, batch: int) -> tuple[dict[str, 
         {"input_path": str(records.pattern), "global_batch_size": batch, "drop_remainder": False}, is_strict=True
     )
     task = task_factory.get_task(params.task)
-    evaluator = COCOEvaluator(str(records.annotation_file), include_mask=False)
+    # Boxes are given in pixels of the image, clipped to it: what is measured is what `predict` returns.
+    evaluator = COCOEvaluator(str(records.annotation_file), include_mask=False, need_rescale_bboxes=False)
     step = tf.function(
         lambda images, labels: detector.model(
             images, anchor_boxes=labels["anchor_boxes"], image_shape=labels["image_info"][:, 1, :], training=False
@@ -96,66 +96,53 @@ def _run(detector: FasterRCNN, records: Records, batch: int) -> tuple[dict[str, 
     found: list[dict[str, Any]] = []
     for images, labels in task.build_inputs(params.task.validation_data):
         outputs = step(images, labels)
-        names = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")
-        predictions = {name: outputs[name].numpy() for name in names}
-        truths = labels["groundtruths"]
-        predictions |= {"source_id": truths["source_id"].numpy(), "image_info": labels["image_info"].numpy()}
-        evaluator.update_state({name: value.numpy() for name, value in truths.items()}, predictions)
-        for i, source_id in enumerate(predictions["source_id"]):
-            height, width = predictions["image_info"][i][0]
-            detections = Detections.from_garden(
-                {name: predictions[name][i] for name in names},
-                predictions["image_info"][i],
-                (round(float(height)), round(float(width))),
-                detector.class_names,
-            )
-            found += detections.to_coco(int(source_id))
+        arrays = {name: outputs[name].numpy() for name in OUTPUTS}
+        truths = {name: value.numpy() for name, value in labels["groundtruths"].items()}
+        in_batch: list[Detections] = []
+        for i, info in enumerate(labels["image_info"].numpy()):
+            height, width = (round(float(side)) for side in info[0])
+            one = {name: value[i] for name, value in arrays.items()}
+            in_batch.append(Detections.from_garden(one, info, (height, width), detector.class_names))
+            found += in_batch[-1].to_coco(int(truths["source_id"][i]))
+        most = arrays["detection_scores"].shape[1]
+        evaluator.update_state(truths, _as_outputs(in_batch, most, truths["source_id"]))
     return {name: float(value) for name, value in evaluator.result().items()}, found
 
 
-def per_class(annotation_file: Path, detections: list[dict[str, Any]], names: tuple[str, ...]) -> dict[str, float]:
-    """Returns AP, AP50 and AP75 of each class as {"AP/NAME": ...}; -1 for a class without boxes.
+def _as_outputs(batch: list[Detections], most: int, source_ids: np.ndarray) -> dict[str, np.ndarray]:
+    """Detections as the official evaluator reads them: arrays of `most` boxes an image, filled up with zeros."""
+    boxes = np.zeros((len(batch), most, 4), np.float32)
+    scores, classes = np.zeros((len(batch), most), np.float32), np.zeros((len(batch), most), np.int32)
+    for i, one in enumerate(batch):
+        boxes[i, : len(one)] = one.boxes[:, [1, 0, 3, 2]]
+        scores[i, : len(one)], classes[i, : len(one)] = one.scores, one.classes + 1
+    return {
+        "source_id": source_ids,
+        "num_detections": np.array([len(one) for one in batch], np.int32),
+        "detection_boxes": boxes,
+        "detection_scores": scores,
+        "detection_classes": classes,
+    }
 
-    The official evaluator takes these from an attribute that PyPI's pycocotools does not have.
-    """
+
+def of_classes(annotation_file: Path, detections: list[dict[str, Any]], names: tuple[str, ...]) -> dict[str, float]:
+    """Returns the average precisions of each class, by pycocotools on detections in COCO's format."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(annotation_file))
-        if not detections:
-            return {
-                f"{metric}/{name}": 0.0 if truth.getAnnIds(catIds=[number]) else -1.0
-                for metric in _THRESHOLDS
-                for number, name in enumerate(names, 1)
-            }
-        evaluation = COCOeval(truth, truth.loadRes(detections), "bbox")
-        evaluation.evaluate()
-        evaluation.accumulate()
-    precision = evaluation.eval["precision"][:, :, :, 0, -1]  # threshold, recall, class; all areas, 100 detections
-    columns = {number: column for column, number in enumerate(evaluation.params.catIds)}
-    result = {}
-    for metric, thresholds in _THRESHOLDS.items():
-        for number, name in enumerate(names, 1):
-            values = precision[thresholds][..., columns[number]] if number in columns else np.array([-1.0])
-            result[f"{metric}/{name}"] = float(values[values > -1].mean()) if (values > -1).any() else -1.0
-    return result
+        # pycocotools takes no empty list; a box of score 0 in no image of the set is found nowhere.
+        found = truth.loadRes(detections) if detections else COCO()
+        evaluated = COCOeval(truth, found, "bbox")
+        evaluated.evaluate()
+        evaluated.accumulate()
+    return report.category_metrics(evaluated, names)
 
 
 def _of_the_run(folder: Path) -> Records | None:
-    place = folder / "records" / "validation"
-    return Records.read(place) if place.is_dir() else None
-
-
-def _dataset(data: str | os.PathLike[str], class_names: tuple[str, ...], strict: bool) -> DetectionDataset:
-    raise NotImplementedError
-
-
-def write_report(metrics: dict[str, float], class_names: tuple[str, ...], folder: Path) -> dict[str, Any]:
-    """Writes results.json and results.md of a run, and returns what they say."""
-    summary = report.summarise(metrics, class_names)
-    report.write(summary, folder)
-    return summary
+    place = folder / run_folder.RECORDS / "validation"
+    return read_records(place) if place.is_dir() else None
 
 
 @contextlib.contextmanager

@@ -13,6 +13,8 @@ from keras_nasnet.detection import run_folder
 from keras_nasnet.detection.detections import Detections
 from keras_nasnet.images import Preprocessing
 
+OUTPUTS = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")  # of the network
+
 
 class FasterRCNN:
     """A Faster R-CNN on a NASNet, for inference.
@@ -88,5 +90,4 @@ class FasterRCNN:
 
     def _run(self, images: Any, anchors: Any, infos: Any) -> dict[str, Any]:
         outputs = self.model.call(images=images, image_shape=infos[:, 1, :], anchor_boxes=anchors, training=False)
-        names = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")
-        return {name: outputs[name] for name in names}
+        return {name: outputs[name] for name in OUTPUTS}

@@ -38,7 +38,7 @@ def pyramid_levels(sides: Sequence[float], size: int) -> tuple[int, int]:
 def small_data_experiment(
     backbone: NASNet,
     train: Records,
-    validation: Records | None,
+    validation: Records,
     sides: Sequence[float],
     *,
     size: int,
@@ -57,7 +57,7 @@ def small_data_experiment(
     Args:
         backbone: the network.
         train: images to learn from.
-        validation: images that are only evaluated, or None.
+        validation: images that are only evaluated.
         sides: square roots of the training boxes' areas in pixels of the network's input.
         size: height and width of the network's input; a multiple of 32.
         batch: images of one step.
@@ -81,7 +81,7 @@ def small_data_experiment(
             "task": {
                 "init_checkpoint": init_checkpoint,
                 "init_checkpoint_modules": "backbone",
-                "annotation_file": None if validation is None else str(validation.annotation_file),
+                "annotation_file": str(validation.annotation_file),
                 "per_category_metrics": True,
                 "model": {
                     "num_classes": len(train.class_names) + 1,  # 0 is the background
@@ -112,7 +112,7 @@ def small_data_experiment(
                 },
                 "validation_data": reader
                 | {
-                    "input_path": "" if validation is None else str(validation.pattern),
+                    "input_path": str(validation.pattern),
                     "global_batch_size": batch,
                     "is_training": False,
                     "drop_remainder": False,

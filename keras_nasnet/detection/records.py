@@ -1,4 +1,4 @@
-"""Writes detection datasets as the Model Garden reads them: TFRecords and COCO's JSON. Imports TensorFlow to write only."""
+"""Detection datasets as the Model Garden reads them: TFRecords and COCO's JSON. Imports TensorFlow to write only."""
 
 import glob
 import hashlib
@@ -80,19 +80,37 @@ def write_records(dataset: DetectionDataset, folder: str | os.PathLike[str], sha
         raise ValueError(f"{folder} has a comma in its path, at which the Model Garden splits paths: choose another")
     if folder.exists() and not (folder.is_dir() and ((folder / MANIFEST).exists() or not any(folder.iterdir()))):
         raise ValueError(f"{folder} holds something other than records: choose another folder")
-    records = Records(
-        folder,
-        f"{glob.escape(str(folder))}/images-?????-of-{shards:05}.tfrecord",
-        folder / ANNOTATIONS,
-        dataset.class_names,
-        count,
-    )
+    records = Records(folder, _pattern(folder, shards), folder / ANNOTATIONS, dataset.class_names, count)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(f".{folder.name}.lock")):
         content = _content_hash(dataset, shards)
         if not _is_whole(folder, content):
             _replace(folder, dataset, shards, content)
     return records
+
+
+def read_records(folder: str | os.PathLike[str]) -> Records:
+    """Returns what `write_records` has left in a folder.
+
+    Raises:
+        ValueError: if that is not there, or damaged.
+    """
+    folder = Path(folder)
+    try:
+        content = json.loads((folder / MANIFEST).read_text("utf-8"))["content"]
+        whole = _is_whole(folder, content)
+        names = tuple(json.loads((folder / CLASS_NAMES).read_text("utf-8")))
+        count = len(json.loads((folder / ANNOTATIONS).read_text("utf-8"))["images"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{folder}: no records ({' '.join(str(error).split())})") from None
+    if not whole:
+        raise ValueError(f"{folder}: its records are damaged; delete the folder, and they are written anew")
+    shards = len(list(folder.glob("images-*.tfrecord")))
+    return Records(folder, _pattern(folder, shards), folder / ANNOTATIONS, names, count)
+
+
+def _pattern(folder: Path, shards: int) -> str:
+    return f"{glob.escape(str(folder))}/images-?????-of-{shards:05}.tfrecord"
 
 
 def _content_hash(dataset: DetectionDataset, shards: int) -> str:

@@ -84,6 +84,11 @@ def to_markdown(summary: Mapping[str, Any]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
+def to_json(summary: Mapping[str, Any]) -> str:
+    """Returns a summary as JSON text; null where there are no boxes."""
+    return json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
 def write(summary: Mapping[str, Any], folder: str | os.PathLike[str]) -> None:
     """Writes a summary as `results.json` and `results.md` into a folder; each file appears when it is whole.
 
@@ -93,7 +98,7 @@ def write(summary: Mapping[str, Any], folder: str | os.PathLike[str]) -> None:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in (
-        (JSON_FILE, json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False) + "\n"),
+        (JSON_FILE, to_json(summary)),
         (MARKDOWN_FILE, to_markdown(summary)),
     ):
         temporary = folder / f".{name}.{os.getpid()}.tmp"

@@ -14,6 +14,7 @@ from keras_nasnet.detection import experiments
 
 PARAMS, CLASS_NAMES = "params.yaml", "class_names.json"
 CHECKPOINTS = "checkpoint"  # an export's folder of them
+RECORDS = "records"  # a run's folder of what it reads
 
 
 def write_params(params: Any, folder: Path) -> None:
@@ -24,6 +25,11 @@ def write_params(params: Any, folder: Path) -> None:
 def write_class_names(class_names: tuple[str, ...], folder: Path) -> None:
     """Writes the names of classes 1, 2, ... of the network."""
     _write(folder / CLASS_NAMES, json.dumps(list(class_names), indent=1, ensure_ascii=False) + "\n")
+
+
+def write_json(data: Any, path: Path) -> None:
+    """Writes JSON; the file appears when it is whole."""
+    _write(path, json.dumps(data, ensure_ascii=False) + "\n")
 
 
 def read_params(folder: Path) -> Any:

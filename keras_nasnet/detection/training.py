@@ -17,10 +17,10 @@ from official.common import distribute_utils
 from official.core import task_factory, train_lib
 from official.modeling import performance
 
-from keras_nasnet.detection import run_folder
+from keras_nasnet.detection import report, run_folder
 from keras_nasnet.detection.annotations import DetectionDataset, read_splits
 from keras_nasnet.detection.backbone import NASNet
-from keras_nasnet.detection.evaluation import quiet, write_report
+from keras_nasnet.detection.evaluation import quiet
 from keras_nasnet.detection.pretrained import write_checkpoint
 from keras_nasnet.detection.recipe import small_data_experiment
 from keras_nasnet.detection.records import Records, write_records
@@ -40,18 +40,19 @@ class Result:
 
     Args:
         folder: of the run.
-        metrics: of the official COCO evaluator on the validation images; empty where there are none.
+        summary: of the official COCO evaluator on the validation images; see `report.summarise`.
     """
 
     folder: Path
-    metrics: dict[str, float]
+    summary: dict[str, Any]
 
 
 def train(
     data: str | os.PathLike[str],
     folder: str | os.PathLike[str] | None = None,
     *,
-    model: str | os.PathLike[str] = "mobile",
+    validation: str | os.PathLike[str] | None = None,
+    model: str | os.PathLike[str] = "nasnet_a_cifar10_64",
     from_nothing: bool = False,
     size: int = 256,
     epochs: int = 100,
@@ -68,6 +69,7 @@ def train(
     Args:
         data: folder of images with COCO JSON or Pascal VOC XML; see `annotations.read_splits`.
         folder: of the run; default: runs/detect-NAME, where NAME is that of the data.
+        validation: annotated images to evaluate, likewise; default: what `data` names, or a fifth of it.
         model: "mobile", "large" (with their ImageNet weights), or anything that
             `keras_nasnet.load` takes.
         from_nothing: the backbone's architecture alone is taken from `model`, not its weights.
@@ -97,14 +99,12 @@ def train(
     checkpoint = run_folder.latest_checkpoint(path) if path.is_dir() else None
     if (path / run_folder.PARAMS).exists() and not resume:
         raise ValueError(f"{path} holds a run: --resume goes on with it, or choose another folder")
-    train_set, validation_set = read_splits(data, strict=strict)
-    for dataset in (train_set, validation_set):
-        for problem in dataset.problems if dataset is not None else ():
-            say(str(problem))
-    # A line, as the parts of one dataset share their class names.
+    train_set, validation_set = read_splits(data, strict=strict, validation=validation)
+    for problem in train_set.problems + validation_set.problems:
+        say(str(problem))
     say(_summary(train_set, validation_set))
-    train_records = write_records(train_set, path / "records" / "train")
-    validation_records = write_records(validation_set, path / "records" / "validation") if validation_set else None
+    train_records = write_records(train_set, path / run_folder.RECORDS / "train")
+    validation_records = write_records(validation_set, path / run_folder.RECORDS / "validation")
     init_checkpoint, config = _backbone(model, from_nothing, path)
     params = small_data_experiment(
         config,
@@ -126,9 +126,9 @@ def train(
     if checkpoint is not None:
         say(f"goes on after step {int(checkpoint.rpartition('-')[2])} of {params.trainer.train_steps}")
     metrics = run(params, path, train_records, say)
-    if metrics:
-        write_report(metrics, train_set.class_names, path)
-    return Result(path, metrics)
+    summary = report.summarise(metrics, train_set.class_names)
+    report.write(summary, path)
+    return Result(path, summary)
 
 
 def run(params: Any, folder: Path, records: Records, say: Callable[[str], None]) -> dict[str, float]:
@@ -140,7 +140,6 @@ def run(params: Any, folder: Path, records: Records, say: Callable[[str], None])
     strategy = distribute_utils.get_distribution_strategy(
         distribution_strategy=params.runtime.distribution_strategy, num_gpus=params.runtime.num_gpus
     )
-    evaluated = bool(params.task.validation_data.input_path)
     with quiet(folder / "garden.log"), _stop_signals() as stop, History(folder, COLUMNS) as history:
         with strategy.scope():
             task = task_factory.get_task(params.task, logging_dir=str(folder))
@@ -148,7 +147,7 @@ def run(params: Any, folder: Path, records: Records, say: Callable[[str], None])
         runner = train_lib.OrbitExperimentRunner(
             distribution_strategy=strategy,
             task=task,
-            mode="train_and_eval" if evaluated else "train",
+            mode="train_and_eval",
             params=params,
             model_dir=str(folder),
             save_summary=False,
@@ -161,16 +160,12 @@ def run(params: Any, folder: Path, records: Records, say: Callable[[str], None])
             step = int(latest.rpartition("-")[2])
         history.truncate(step)
         watch.begin(step)
-        with contextlib.suppress(_Done):
+        if step < params.trainer.train_steps:
             runner.run()
-        if step >= params.trainer.train_steps and evaluated:
+        else:
             runner.controller.evaluate(steps=params.trainer.validation_steps)
         watch.flush()
     return watch.metrics
-
-
-class _Done(Exception):
-    """The run has reached its end."""
 
 
 class _Watch:
@@ -291,9 +286,9 @@ def _sides(dataset: DetectionDataset, size: int) -> list[float]:
     ]
 
 
-def _summary(train: DetectionDataset, validation: DetectionDataset | None) -> str:
-    parts = [f"{len(train.images)} images with {sum(len(image.boxes) for image in train.images)} boxes to learn from"]
-    if validation is not None:
-        boxes = sum(len(image.boxes) for image in validation.images)
-        parts.append(f"{len(validation.images)} with {boxes} to evaluate")
-    return f"{', '.join(parts)}; classes: {', '.join(train.class_names[:10])}{', ...' * (len(train.class_names) > 10)}"
+def _summary(train: DetectionDataset, validation: DetectionDataset) -> str:
+    counts = [
+        f"{len(part.images)} images, {sum(len(i.boxes) for i in part.images)} boxes" for part in (train, validation)
+    ]
+    names = ", ".join(train.class_names[:10]) + ", ..." * (len(train.class_names) > 10)
+    return f"training: {counts[0]}; validation: {counts[1]}; classes: {names}"

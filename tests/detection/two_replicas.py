@@ -5,14 +5,12 @@ import sys
 
 import numpy as np
 import tensorflow as tf
+import tf_keras
+from small_detector import SIZE, features
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
-
-import tf_keras
-from small_detector import SIZE, features
-
 images = np.random.default_rng(0).normal(size=(4, SIZE, SIZE, 3)).astype(np.float32)
 
 
