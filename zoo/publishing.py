@@ -25,11 +25,13 @@ def publish(
     licence: str | None = None,
     results: StrPath | None = None,
     private: bool = False,
+    backbone: bool = False,
 ) -> str:
     """Uploads a model with its class names, preprocessing, metrics and model card, in one commit.
 
     Args:
-        source: the folder of a training run, or anything that `load` takes.
+        source: the folder of a training run, or anything that `load` takes; a run of a detector, or its
+            export, is published with its SavedModel.
         to: the repository, "ORG/NAME"; made if it is missing.
         revision: a branch; default: the main one.
         folder: keeps what is uploaded here; default: nowhere.
@@ -37,6 +39,7 @@ def publish(
         results: what `keras-nasnet evaluate SOURCE... --json` printed, in a file; default: what
             the training run or the catalog says.
         private: whether a new repository is private.
+        backbone: publish the network without its classifier, and of a detector its backbone alone.
 
     Returns:
         The address of the commit.
@@ -46,7 +49,7 @@ def publish(
     """
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(folder) if folder is not None else Path(temporary) / "model"
-        prepare(source, to, place, revision=revision, licence=licence, results=results)
+        prepare(source, to, place, revision=revision, licence=licence, results=results, backbone=backbone)
         return hub.upload(place, to, revision, f"Publish {to.split('/')[-1]}", private)
 
 
@@ -58,6 +61,7 @@ def prepare(
     revision: str | None = None,
     licence: str | None = None,
     results: StrPath | None = None,
+    backbone: bool = False,
 ) -> Path:
     """Writes the folder that `publish` uploads, and returns its path. Needs no network but for `source`.
 
@@ -67,12 +71,36 @@ def prepare(
         ValueError: if there is no such model, or the folder cannot be written.
     """
     hub.check_target(to, revision)
-    model = loading.load(source)
-    origin = _origin(source, licence)
+    if is_detector(source):
+        # Late: the Model Garden is an extra.
+        from keras_nasnet import detection
+
+        if not backbone:
+            detection.prepare(source, to, Path(folder), revision, licence or LICENCE)
+            return Path(folder)
+        model, origin = detection.network(source), Origin("The backbone of a detector", licence or LICENCE)
+    else:
+        model = _without_classifier(loading.load(source)) if backbone else loading.load(source)
+        origin = _origin(source, licence)
     if results is not None:
         origin = replace(origin, metrics=_evaluated(Path(results), os.fspath(source)))
     model_folder.write(model, Path(folder), origin.metrics, write_card(model, to, revision, origin))
     return Path(folder)
+
+
+def is_detector(source: StrPath) -> bool:
+    """Whether a source is the folder of a detector."""
+    return Path(source, "params.yaml").is_file()
+
+
+def _without_classifier(model: Any) -> Any:
+    from keras_nasnet.model import NASNet
+    from keras_nasnet.training.network import copy_weights
+
+    options = {"include_top": False, "classes": None, "class_names": None, "auxiliary_head": False, "dropout": 0.0}
+    body = NASNet(**model.get_config() | options)
+    copy_weights(model, body)
+    return body
 
 
 def _origin(source: StrPath, licence: str | None) -> Origin:

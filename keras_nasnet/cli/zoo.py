@@ -3,6 +3,7 @@
 import contextlib
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
@@ -68,6 +69,24 @@ def info_command(name: str, as_json: bool) -> None:
 def download_command(names: tuple[str, ...], as_json: bool) -> None:
     """Download the files of entries, and print where they are."""
     _each(names, lambda name: {"name": name, "path": str(fetch.path(name))}, as_json)
+
+
+@zoo_group.command("backbone")
+@click.argument("source", metavar="NAME_OR_MODEL")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the checkpoint and its YAML.")
+def backbone_command(source: str, out: Path) -> None:
+    """Write a trained network as a backbone's checkpoint for the TensorFlow Model Garden.
+
+    NAME_OR_MODEL is a name of the catalog, hf://ORG/NAME, a folder or a file; of a detector's folder the
+    backbone is taken. backbone.yaml in the folder names the checkpoint and the network, for
+    `python -m keras_nasnet.detection --config_file`. Needs the extra [detection].
+    """
+    with _said_in_one_line():
+        from keras_nasnet import detection
+
+        prefix, _ = detection.write_checkpoint(source, out)
+        click.echo(f"checkpoint {prefix}")
+        click.echo(f"config     {out / 'backbone.yaml'}")
 
 
 @zoo_group.command("verify")

@@ -21,6 +21,9 @@ from keras_nasnet.zoo import hub, loading, publishing
     type=click.Path(path_type=Path),
     help="What `evaluate RUN_OR_MODEL --json` printed.  [default: what the run or the catalog says]",
 )
+@click.option(
+    "--backbone", is_flag=True, help="Publish the network without its classifier; of a detector, its backbone alone."
+)
 @click.option("--private", is_flag=True, help="A new repository is private.")
 @click.option("--dry-run", is_flag=True, help="Make the folder and print what it holds; upload nothing.")
 def publish_command(
@@ -30,28 +33,30 @@ def publish_command(
     folder: Path | None,
     licence: str | None,
     results: Path | None,
+    backbone: bool,
     private: bool,
     dry_run: bool,
 ) -> None:
     """Publish a trained model: weights, config, class names, preprocessing, metrics and a model card, in one commit.
 
-    RUN_OR_MODEL is the folder of a training run, a name of the catalog, or a .keras file. The
+    RUN_OR_MODEL is the folder of a training run or a detector, a name of the catalog, or a .keras file. The
     Hub's token is HF_TOKEN, or what `hf auth login` has stored. `keras_nasnet.load("hf://ORG/NAME")`
     then loads the model anywhere.
     """
     try:
         # All that can be wrong without Keras is said before it is imported, which takes seconds.
-        loading.check(model)
+        if not publishing.is_detector(model):
+            loading.check(model)
         hub.check_target(to, revision)
-        options: dict[str, Any] = {"revision": revision, "licence": licence, "results": results}
+        options: dict[str, Any] = {"revision": revision, "licence": licence, "results": results, "backbone": backbone}
         if not dry_run:
             click.echo(publishing.publish(model, to, folder=folder, private=private, **options))
             return
         with tempfile.TemporaryDirectory() as temporary:
             place = folder or Path(temporary) / "model"
             publishing.prepare(model, to, place, **options)
-            for file in sorted(place.iterdir()):
-                click.echo(f"{file.stat().st_size:>12,} bytes  {file.name}")
+            for file in sorted(file for file in place.rglob("*") if file.is_file()):
+                click.echo(f"{file.stat().st_size:>12,} bytes  {file.relative_to(place)}")
             click.echo(f"\n{(place / 'README.md').read_text(encoding='utf-8')}")
     except ValueError as error:
         raise Refused(error) from None

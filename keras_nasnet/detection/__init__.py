@@ -10,9 +10,20 @@ if TYPE_CHECKING:
     from keras_nasnet.detection.evaluation import evaluate as evaluate
     from keras_nasnet.detection.exporting import export as export
     from keras_nasnet.detection.model import FasterRCNN as FasterRCNN
+    from keras_nasnet.detection.pretrained import network as network
+    from keras_nasnet.detection.pretrained import write_checkpoint as write_checkpoint
+    from keras_nasnet.detection.publishing import prepare as prepare
     from keras_nasnet.detection.training import train as train
 
-_MODULES = {"FasterRCNN": "model", "evaluate": "evaluation", "export": "exporting", "train": "training"}
+_MODULES = {
+    "FasterRCNN": "model",
+    "evaluate": "evaluation",
+    "export": "exporting",
+    "network": "pretrained",
+    "prepare": "publishing",
+    "train": "training",
+    "write_checkpoint": "pretrained",
+}
 __all__ = sorted(_MODULES)
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
@@ -150,9 +151,13 @@ def quiet(log: Path) -> Iterator[None]:
     """What the Garden and pycocotools print goes to a file."""
     log.parent.mkdir(parents=True, exist_ok=True)
     handler = absl_logging.get_absl_handler().python_handler
+    warnings = logging.getLogger("tensorflow")
+    level = warnings.level
+    warnings.setLevel(logging.ERROR)
     with open(log, "a", encoding="utf-8") as file, contextlib.redirect_stdout(file):
         before, handler.stream = handler.stream, file
         try:
             yield
         finally:
             handler.stream = before
+            warnings.setLevel(level)

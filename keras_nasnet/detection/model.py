@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -57,10 +56,7 @@ class FasterRCNN:
         found = on_this_machine(folder)
         params = run_folder.read_params(found)
         names = run_folder.read_class_names(found)
-        checkpoint = run_folder.latest_checkpoint(found)
-        if checkpoint is None:
-            raise ValueError(f"{folder}: no checkpoint in this folder")
-        return cls(run_folder.build(params, checkpoint, Path(folder)), params, names)
+        return cls(run_folder.build(params, found), params, names)
 
     def predict(self, images: Iterable[Any], threshold: float = 0.05) -> list[Detections]:
         """Returns what is on each image.

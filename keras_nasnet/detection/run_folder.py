@@ -72,20 +72,37 @@ def latest_checkpoint(folder: Path) -> str | None:
     return tf.train.latest_checkpoint(str(inner if inner.is_dir() else folder))
 
 
-def build(params: Any, checkpoint: str, folder: Path) -> Any:
-    """Returns the Garden's model with the weights of a checkpoint.
+def is_detector(folder: Path) -> bool:
+    """Whether a folder is that of a detector."""
+    return (folder / PARAMS).is_file()
+
+
+def build(params: Any, folder: Path) -> Any:
+    """Returns the Garden's model with the weights of a folder's newest checkpoint.
 
     Raises:
-        ValueError: if the checkpoint is damaged, or not this experiment's.
+        ValueError: if there is no checkpoint, it is damaged, or not this experiment's.
     """
     model = task_factory.get_task(params.task).build_model()
+    restore(model, folder)
+    return model
+
+
+def restore(model: Any, folder: Path) -> None:
+    """Reads a model, or a part of one, from a folder's newest checkpoint.
+
+    Raises:
+        ValueError: if there is no checkpoint, it is damaged, or of another model.
+    """
+    checkpoint = latest_checkpoint(folder)
+    if checkpoint is None:
+        raise ValueError(f"{folder}: no checkpoint in this folder")
     try:
         status = tf.train.Checkpoint(model=model).read(checkpoint)
         status.expect_partial().assert_existing_objects_matched()
     except (tf.errors.OpError, AssertionError, ValueError) as error:
         text = " ".join(str(error).split())[:200]
         raise ValueError(f"{folder}: its checkpoint is damaged or of another network ({text})") from None
-    return model
 
 
 def _write(path: Path, text: str) -> None:

@@ -181,17 +181,18 @@ class _Watch:
         self.batch = params.task.train_data.global_batch_size
         self.steps_per_epoch = max(1, images // self.batch)
         self.row: dict[str, Any] | None = None
+        self.started: tuple[float, int] | None = None
 
     def begin(self, step: int) -> None:
-        self.step = self.first_step = step
-        self.last = self.started = self.said = time.monotonic()
+        self.step = step
+        self.last = self.said = time.monotonic()
 
     def after_training(self, output: Mapping[str, Any]) -> None:
         """Called when a loop of steps is over."""
         self.flush()
         step, now = int(self.runner.trainer.global_step.numpy()), time.monotonic()
-        if self.step == self.first_step:
-            self.started, self.first_step = now, step  # the first loop compiles
+        if self.started is None:
+            self.started = (now, step)  # the first loop compiles
         loss = float(output["total_loss"])
         self.row = dict.fromkeys(COLUMNS) | {
             "epoch": math.ceil(step / self.steps_per_epoch),
@@ -231,8 +232,8 @@ class _Watch:
     def _line(self, loss: float, now: float) -> str:
         steps = self.params.trainer.train_steps
         parts = [f"step {self.step}/{steps}  epoch {math.ceil(self.step / self.steps_per_epoch)}  loss {loss:.3f}"]
-        if self.step > self.first_step:
-            a_step = (now - self.started) / (self.step - self.first_step)
+        if self.started is not None and self.step > self.started[1]:
+            a_step = (now - self.started[0]) / (self.step - self.started[1])
             parts.append(f"{self.batch / a_step:.1f} images/s  {duration(a_step * (steps - self.step))} left")
         return "  ".join(parts)
 

@@ -1,0 +1,32 @@
+"""The Model Garden's own training driver, with NASNet registered.
+
+    python -m keras_nasnet.detection --experiment=fasterrcnn_nasnetfpn_coco --mode=train_and_eval \\
+        --model_dir=FOLDER --config_file=own.yaml --params_override=task.model.num_classes=91
+
+Takes the flags of `official.vision.train`; see the Garden's documentation.
+"""
+
+import sys
+
+from keras_nasnet.detection.garden import require
+
+
+def main() -> None:
+    try:
+        require()
+    except ValueError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(2)
+    from absl import app, flags
+    from official.common import flags as garden_flags
+    from official.vision import train
+
+    from keras_nasnet.detection import experiments  # noqa: F401 (its import registers them)
+
+    garden_flags.define_flags()
+    flags.mark_flags_as_required(["experiment", "mode", "model_dir"])
+    app.run(train.main)
+
+
+if __name__ == "__main__":
+    main()
