@@ -24,7 +24,8 @@ def read_dataset(
     """Reads the annotations of a dataset, checks them, and decodes each image once.
 
     Boxes refer to the pixels as they lie in the file: an EXIF orientation is not applied, as
-    COCO's own tools and the Model Garden do not apply it either.
+    COCO's own tools and the Model Garden do not apply it either. Pascal VOC's difficult objects are
+    boxes like others.
 
     Args:
         path: a COCO JSON file; a folder with one, in it or in its folder `annotations`; or a folder

@@ -129,7 +129,8 @@ def checked_images(
         else:
             paths[path] = entry
     images = []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
         bar = tqdm(pool.map(_true_size, paths), "reads", len(paths), leave=False, unit=" images", disable=None)
         for (path, entry), size in zip(paths.items(), bar, strict=True):
             if isinstance(size, str):
@@ -142,6 +143,8 @@ def checked_images(
             boxes = [_checked_box(box, size, entry.where, problems) for box in entry.boxes]
             found = tuple(box for box in boxes if box is not None)
             images.append(AnnotatedImage(path, entry.name, entry.id, size[0], size[1], found))
+    finally:
+        pool.shutdown(cancel_futures=True)  # Ctrl-C does not wait for the rest
     return tuple(images)
 
 

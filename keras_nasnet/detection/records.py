@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,7 @@ VERSION = 1  # of what is written; another is written anew
 MANIFEST, ANNOTATIONS, CLASS_NAMES = "manifest.json", "annotations.json", "class_names.json"
 IMAGES_PER_SHARD, MOST_SHARDS = 32, 64
 QUALITY = 95  # of what is written as JPEG because it is something else
+_NAMES = re.compile(r"images-\d{5}-of-\d{5}\.tfrecord|manifest\.json|annotations\.json|class_names\.json")
 _AT_ONCE = 64  # images held in memory
 _LARGEST_ID = 2**31 - 1
 
@@ -78,7 +80,7 @@ def write_records(dataset: DetectionDataset, folder: str | os.PathLike[str], sha
         raise ValueError(f"shards is {shards}: it must be from 1 to {count}, the number of images")
     if "," in str(folder):
         raise ValueError(f"{folder} has a comma in its path, at which the Model Garden splits paths: choose another")
-    if folder.exists() and not (folder.is_dir() and ((folder / MANIFEST).exists() or not any(folder.iterdir()))):
+    if folder.exists() and not (folder.is_dir() and all(_NAMES.fullmatch(file.name) for file in folder.iterdir())):
         raise ValueError(f"{folder} holds something other than records: choose another folder")
     records = Records(folder, _pattern(folder, shards), folder / ANNOTATIONS, dataset.class_names, count)
     folder.parent.mkdir(parents=True, exist_ok=True)
