@@ -98,15 +98,16 @@ def _run(detector: FasterRCNN, records: Records, batch: int) -> tuple[dict[str, 
     for images, labels in task.build_inputs(params.task.validation_data):
         outputs = step(images, labels)
         arrays = {name: outputs[name].numpy() for name in OUTPUTS}
-        truths = {name: value.numpy() for name, value in labels["groundtruths"].items()}
+        truths = labels["groundtruths"]
+        source_ids = truths["source_id"].numpy()
         in_batch: list[Detections] = []
         for i, info in enumerate(labels["image_info"].numpy()):
             height, width = (round(float(side)) for side in info[0])
             one = {name: value[i] for name, value in arrays.items()}
             in_batch.append(Detections.from_garden(one, info, (height, width), detector.class_names))
-            found += in_batch[-1].to_coco(int(truths["source_id"][i]))
+            found += in_batch[-1].to_coco(int(source_ids[i]))
         most = arrays["detection_scores"].shape[1]
-        evaluator.update_state(truths, _as_outputs(in_batch, most, truths["source_id"]))
+        evaluator.update_state(truths, _as_outputs(in_batch, most, source_ids))
     return {name: float(value) for name, value in evaluator.result().items()}, found
 
 

@@ -91,7 +91,7 @@ def compare(detector: FasterRCNN, folder: Path) -> float:
 
 def without_places(params: Any) -> Any:
     """The experiment without the paths of the machine that trained it."""
-    kept = type(params)(**params.as_dict())
+    kept = run_folder.copy_of(params)
     kept.override(
         {
             "task": {

@@ -53,7 +53,11 @@ def prepare(source: str | os.PathLike[str], to: str, folder: Path, revision: str
         raise ValueError(f"{folder} is there and is no model's folder: choose another name")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
-        written = export(source, Path(temporary, "new"))
+        written = Path(temporary, "new")
+        if (Path(source) / "saved_model.pb").is_file():
+            shutil.copytree(on_this_machine(source), written)
+        else:
+            export(source, written)
         for name in (report.JSON_FILE, report.MARKDOWN_FILE):
             if (found := Path(source) / name).is_file():
                 shutil.copyfile(found, written / name)

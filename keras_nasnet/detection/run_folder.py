@@ -50,6 +50,13 @@ def read_params(folder: Path) -> Any:
     return params
 
 
+def copy_of(params: Any) -> Any:
+    """Returns an experiment of its own with the same settings, unlocked."""
+    copied = exp_factory.get_exp_config(experiments.FASTER_RCNN)
+    copied.override(params.as_dict(), is_strict=True)
+    return copied
+
+
 def read_class_names(folder: Path) -> tuple[str, ...]:
     """Returns the names of classes 1, 2, ... of the network.
 
@@ -69,7 +76,10 @@ def read_class_names(folder: Path) -> tuple[str, ...]:
 def latest_checkpoint(folder: Path) -> str | None:
     """Returns the prefix of the newest checkpoint of a run or an export, or None."""
     inner = folder / CHECKPOINTS
-    return tf.train.latest_checkpoint(str(inner if inner.is_dir() else folder))
+    try:
+        return tf.train.latest_checkpoint(str(inner if inner.is_dir() else folder))
+    except (ValueError, tf.errors.OpError):  # its list of checkpoints is damaged
+        return None
 
 
 def is_detector(folder: Path) -> bool:

@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("official", reason="the extra [detection] is not installed")
 
+import tensorflow as tf
 from click.testing import CliRunner
 from PIL import Image
 
@@ -122,8 +123,9 @@ np.savez(out, **{f"t_{k}": v for k, v in tensors.items()}, **{f"b_{k}": v for k,
     out = tmp_path / "outputs.npz"
     subprocess.check_call([sys.executable, "-c", script, exported, out, *images], cwd=tmp_path)
     detector = detection.FasterRCNN.load(run)
+    pixels = [tf.io.decode_image(image.read_bytes(), channels=3).numpy() for image in images]  # not Pillow's
     with np.load(out) as theirs:
-        for i, found in enumerate(detector.predict(images, threshold=0)):
+        for i, found in enumerate(detector.predict(pixels, threshold=0)):
             count = int(theirs["t_num_detections"][i])
             assert count > 0
             boxes = theirs["t_detection_boxes"][i, :count] / np.tile(theirs["t_image_info"][i, 2], 2)
@@ -171,10 +173,10 @@ def test_the_backbone_of_a_detector_is_a_network_again(run, tmp_path):
     assert os.path.exists(f"{prefix}.index") and config.penultimate_filters == 192
 
 
-def test_a_published_folder_is_checked_when_it_is_loaded(run, shapes, tmp_path):
+def test_a_published_folder_is_checked_when_it_is_loaded(exported, shapes, tmp_path):
     from keras_nasnet.zoo import publishing
 
-    folder = publishing.prepare(run, "org/shapes", tmp_path / "published")
+    folder = publishing.prepare(exported, "org/shapes", tmp_path / "published")
     card = (folder / "README.md").read_text()
     assert "object-detection" in card and "circle, square, triangle" in card and str(tmp_path) not in card
     assert str(shapes) not in (folder / "params.yaml").read_text()
