@@ -111,20 +111,21 @@ def _run(detector: FasterRCNN, records: Records, batch: int) -> tuple[dict[str, 
     return {name: float(value) for name, value in evaluator.result().items()}, found
 
 
-def _as_outputs(batch: list[Detections], most: int, source_ids: np.ndarray) -> dict[str, np.ndarray]:
-    """Detections as the official evaluator reads them: arrays of `most` boxes an image, filled up with zeros."""
+def _as_outputs(batch: list[Detections], most: int, source_ids: np.ndarray) -> dict[str, Any]:
+    """Detections as the official evaluator reads them: tensors of `most` boxes an image, filled up with zeros."""
     boxes = np.zeros((len(batch), most, 4), np.float32)
     scores, classes = np.zeros((len(batch), most), np.float32), np.zeros((len(batch), most), np.int32)
     for i, one in enumerate(batch):
         boxes[i, : len(one)] = one.boxes[:, [1, 0, 3, 2]]
         scores[i, : len(one)], classes[i, : len(one)] = one.scores, one.classes + 1
-    return {
+    arrays = {
         "source_id": source_ids,
         "num_detections": np.array([len(one) for one in batch], np.int32),
         "detection_boxes": boxes,
         "detection_scores": scores,
         "detection_classes": classes,
     }
+    return {name: tf.constant(value) for name, value in arrays.items()}
 
 
 def of_classes(annotation_file: Path, detections: list[dict[str, Any]], names: tuple[str, ...]) -> dict[str, float]:
