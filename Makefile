@@ -7,13 +7,18 @@ CORE_TESTS := $(filter-out tests/test_benchmark.py,$(wildcard tests/test_*.py)) 
     tests/training/test_optimizer.py tests/training/test_augmentation.py
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test test-slow test-backends test-jax lint types clean
+.PHONY: demo test test-detection test-slow test-backends test-jax lint types clean
 .DELETE_ON_ERROR:
 
 $(VENV)/installed: pyproject.toml setup.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet -e '.[dev]'
+	touch $@
+
+# The Model Garden is a gigabyte more, and nothing else may need it.
+$(VENV)/detection-installed: $(VENV)/installed
+	$(BIN)/pip install --quiet -e '.[detection]'
 	touch $@
 
 $(VENV)/torch-installed: $(VENV)/installed
@@ -23,10 +28,13 @@ $(VENV)/torch-installed: $(VENV)/installed
 demo: $(VENV)/installed  ## classify photographs with the net that the package ships
 	$(BIN)/python scripts/demo.py
 
-test: $(VENV)/installed  ## all tests but the slow ones
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow'
+test: $(VENV)/installed  ## all tests but the slow ones and those of detection
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' --ignore tests/detection
 
-test-slow: $(VENV)/installed  ## the tests on full-size networks
+test-detection: $(VENV)/detection-installed
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' tests/detection
+
+test-slow: $(VENV)/detection-installed  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
 test-backends: $(VENV)/torch-installed  ## the core's tests on each backend
