@@ -3,6 +3,7 @@
     python scripts/benchmark.py train
     python scripts/benchmark.py train --case cifar --rounds 20
     python scripts/benchmark.py search
+    python scripts/benchmark.py detect
 
 `train` measures a training step and the time to the first finished step. Ours is the step
 of `keras_nasnet.training`; stock is `compile` and `train_on_batch`, with SGD, momentum and
@@ -332,6 +333,18 @@ def search(rounds: int, children: int) -> None:
     import benchmark_search  # in its turn imports this file
 
     benchmark_search.report(rounds, children)
+
+
+@main.command()
+@click.option("--size", default=256, show_default=True, help="pixels of the input's side")
+@click.option("--batch", default=4, show_default=True, help="images of a step")
+@click.option("--rounds", default=7, show_default=True, help="steps and predictions of each backbone")
+def detect(size: int, batch: int, rounds: int) -> None:
+    """Compares Faster R-CNN on NASNet with the Model Garden's own on ResNet-50. Needs the extra [detection]."""
+    os.environ.update(_ENVIRONMENT)
+    import benchmark_detect  # in its turn imports this file
+
+    benchmark_detect.report(size, batch, rounds)
 
 
 @main.command("first-step", hidden=True)
