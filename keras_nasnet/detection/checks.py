@@ -139,6 +139,8 @@ def checked_images(
             if entry.size is not None and entry.size != size:
                 claimed = " x ".join(map(shown, entry.size))
                 text = f"its file is {size[0]} x {size[1]}, not {claimed} as annotated: the file's size counts"
+                if entry.size == size[::-1]:
+                    text += " (swapped: its EXIF orientation, which is not applied?)"
                 problems.append(Problem("size_differs", entry.where, text))
             boxes = [_checked_box(box, size, entry.where, problems) for box in entry.boxes]
             found = tuple(box for box in boxes if box is not None)

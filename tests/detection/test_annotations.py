@@ -110,6 +110,16 @@ def test_exif_orientation_is_not_applied(tmp_path):
     assert (dataset.images[0].width, dataset.images[0].height) == (40, 30)
 
 
+def test_an_image_that_was_annotated_upright_and_lies_on_its_side_is_named(tmp_path):
+    folder = write_coco(tmp_path)
+    exif = Image.Exif()
+    exif[274] = 6
+    picture((30, 40)).save(folder / "images" / "a.jpg", exif=exif)  # upright it is 40 x 30, as annotated
+    problem = read_dataset(folder).problems[0]
+    assert problem.kind == "size_differs"
+    assert str(problem).endswith("the file's size counts (swapped: its EXIF orientation, which is not applied?)")
+
+
 def test_classes_of_a_model_count_the_boxes(tmp_path):
     dataset = read_dataset(write_coco(tmp_path), class_names=["dog", "bird"])
     assert boxes(dataset) == SOUND[:1]
@@ -541,13 +551,15 @@ def test_damaged_voc_files_are_read_or_named(tmp_path):
     path = tmp_path / "Annotations" / "b.xml"
     whole, random = path.read_bytes(), np.random.default_rng(0)
     kinds = set()
-    for _ in range(150):
-        path.write_bytes(damaged(whole, random))
+    for round_ in range(300):
+        content = bytearray(whole)
+        content[random.integers(len(whole))] = random.choice(list(b"0159.-<>/ en&"))  # what XML may hold
+        path.write_bytes(bytes(content) if round_ % 3 else damaged(whole, random))
         dataset = read_dataset(tmp_path)
         assert all(problem.kind in KINDS and "\n" not in str(problem) for problem in dataset.problems)
         assert len(dataset.images) == 1 or len(dataset.images[1].boxes) <= 2
         kinds |= {problem.kind for problem in dataset.problems}
-    assert "bad_xml" in kinds and len(kinds) > 3
+    assert kinds >= {"bad_xml", "bad_coordinate", "negative_size", "size_differs", "box_clipped"}, kinds
 
 
 def test_a_missing_and_a_broken_voc_image_are_named(tmp_path):
