@@ -20,6 +20,7 @@ CONTENT = {
         {"id": 3, "image_id": 20, "category_id": 3, "bbox": [1, 2, 3, 4]},
     ],
 }
+SOUND = [("a.jpg", 5, 6, 10, 12.5, "dog"), ("a.jpg", 0, 0, 40, 30, "cat"), ("b.jpg", 1, 2, 3, 4, "cat")]
 
 
 def picture(size=SIZE, seed=0, mode="RGB"):
@@ -45,3 +46,17 @@ def changed(**lists):
     for name, entries in lists.items():
         content[name] += entries
     return content
+
+
+def annotation(**changes):
+    """A sound one, of an image and a category that are there."""
+    return {"id": 9, "image_id": 20, "category_id": 3, "bbox": [1, 1, 5, 5], "iscrowd": 0} | changes
+
+
+def boxes(dataset):
+    """All boxes as tuples: image, left, top, width, height, class."""
+    return [
+        (image.name, box.left, box.top, box.width, box.height, dataset.class_names[box.category])
+        for image in dataset.images
+        for box in image.boxes
+    ]

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from detection.small_coco import CONTENT, picture, write_coco
 from PIL import Image
 
 from keras_nasnet.detection import records
 from keras_nasnet.detection.annotations import read_dataset, read_splits
 from keras_nasnet.detection.records import write_records
-
-tf = pytest.importorskip("tensorflow")
 
 
 def contents(folder):
