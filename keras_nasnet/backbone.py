@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_nasnet.body import Body
+from keras_nasnet.convolution import channel_axis
 from keras_nasnet.genotype import Genotype
 from keras_nasnet.network import State, run_cells
 
@@ -96,7 +97,7 @@ class NASNetBackbone(keras.Model):
         Returns:
             Two models that share this one's variables. The first maps images to the list of
             hidden states that the next cell reads (h_i, h_{i-1}, ...), the second maps that
-            list to this model's output.
+            list, at any resolution, to this model's output.
 
         Raises:
             ValueError: if there is no such cell, or nothing behind it.
@@ -108,8 +109,13 @@ class NASNetBackbone(keras.Model):
         rest = self._plans[names.index(name) + 1 :]
         state = self._states[name]
         first = keras.Model(self.inputs, list(state.tensors), name=f"{self.name}_first")
+        axis = channel_axis(self._config["data_format"])
         inputs = [
-            keras.Input(tensor.shape[1:], dtype=tensor.dtype, name=f"hidden_state_{number}")
+            keras.Input(
+                (None, None, tensor.shape[axis]) if axis == -1 else (tensor.shape[axis], None, None),
+                dtype=tensor.dtype,
+                name=f"hidden_state_{number}",
+            )
             for number, tensor in enumerate(state.tensors)
         ]
         cells = [self.get_layer(plan.name) for plan in rest]
