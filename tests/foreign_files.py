@@ -27,25 +27,35 @@ def write_keras_h5(path, model):
 
 def write_slim(path, model):
     """The raw weights are the averages plus 1."""
-    import tensorflow
-
     names, tensors = slim_names(model), {}
     for variable, value in values(model).items():
         averaged = "/moving_" not in variable
         tensors[names[variable]] = value + averaged
         if averaged:
             tensors[f"{names[variable]}/ExponentialMovingAverage"] = value
+    write_archive(path, tensors)
+
+
+def write_archive(path, tensors):
+    """A .tar.gz of one TF checkpoint with these tensors by name."""
     folder = path.with_name(f"{path.name}.unpacked")
     folder.mkdir()
+    write_checkpoint(folder / "model.ckpt", tensors)
+    with tarfile.open(path, "w:gz") as archive:
+        for file in sorted(folder.iterdir()):
+            archive.add(file, file.name)
+
+
+def write_checkpoint(prefix, tensors):
+    """A TF checkpoint with these tensors by name."""
+    import tensorflow
+
     tensorflow.raw_ops.SaveV2(
-        prefix=str(folder / "model.ckpt"),
+        prefix=str(prefix),
         tensor_names=list(tensors),
         shape_and_slices=[""] * len(tensors),
         tensors=list(map(tensorflow.constant, tensors.values())),
     )
-    with tarfile.open(path, "w:gz") as archive:
-        for file in sorted(folder.iterdir()):
-            archive.add(file, file.name)
 
 
 def write_timm(path, model):

@@ -7,7 +7,8 @@
 | `.h5` | weights for `keras.applications` (legacy) |
 | `.safetensors` | weights by our names, or by timm's |
 | `.pth`, `.pt` | weights by timm's names; only read |
-| `.tar.gz`, `.tgz` | a checkpoint of TF-slim, whose moving averages are taken; only read |
+| `.tar.gz`, `.tgz` | a checkpoint of TF-slim, or of a detector on it, whose moving averages are taken; only read |
+| `.index` | likewise, unpacked: the index of model.ckpt |
 """
 
 import os
@@ -28,6 +29,7 @@ SUFFIXES = {
     ".pt": "timm",
     ".tar.gz": "slim",
     ".tgz": "slim",
+    ".index": "slim",
 }
 WRITTEN = (".keras", ".weights.h5", ".h5", ".safetensors")
 # The `pool_padding` with which a network has the outputs of the code that a format comes from.
@@ -137,6 +139,8 @@ def _read(path: str | os.PathLike[str], form: str, model: "NASNet") -> None:
         weights_file.load(path, model, unused=weights_file.HEADS)
     elif form == "timm":
         convert.from_timm(path, model)
+    elif str(path).endswith(".index"):
+        convert.from_slim(path, model, ema=True)
     else:
         convert.from_slim_archive(path, model, ema=True)
 

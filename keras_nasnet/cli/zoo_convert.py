@@ -15,11 +15,14 @@ from keras_nasnet.zoo import formats, loading
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
 @click.option("--to", type=click.Choice(["timm"]), help="Write a .safetensors with timm's names instead of our own.")
 @click.option("--network", metavar="VARIANT", help="Which network a MODEL of weights alone is for.")
-def convert_command(model: str, out: Path, to: str | None, network: str | None) -> None:
+@click.option("--no-top", is_flag=True, help="With --network: without its classifier, of which a detector has none.")
+def convert_command(model: str, out: Path, to: str | None, network: str | None, no_top: bool) -> None:
     """Write a model's weights in another format, read them back, and compare every bit.
 
     MODEL is what `classify --model` takes, or with --network a file of weights alone (.weights.h5,
-    .h5 of keras.applications, .safetensors of ours or timm's, .pth, .tar.gz of TF-slim).
+    .h5 of keras.applications, .safetensors of ours or timm's, .pth, .tar.gz or .index of TF-slim).
+    With --no-top that may be a Faster R-CNN of the TF Object Detection API on NASNet, such as
+    faster_rcnn_nas_coco_2018_01_28.tar.gz: its backbone is taken.
 
     \b
     OUT says the format by the end of its name:
@@ -33,8 +36,10 @@ def convert_command(model: str, out: Path, to: str | None, network: str | None) 
         form = formats.target(out, to)
         if os.path.lexists(out):
             raise ValueError(f"{out} is there already: delete it or choose another name")
+        if no_top and network is None:
+            raise ValueError("--no-top goes with --network, for files of weights alone")
         _check_source(model, network)
-        loaded = loading.load(model) if network is None else _load_weights(model, network)
+        loaded = loading.load(model) if network is None else _load_weights(model, network, include_top=not no_top)
         formats.save_weights(loaded, out, to)
     except ValueError as error:
         raise Refused(error) from None
@@ -64,11 +69,11 @@ def _check_source(model: str, network: str | None) -> None:
         raise ValueError(f"{model}: no such file")
 
 
-def _load_weights(path: str, network: str) -> Any:
+def _load_weights(path: str, network: str, include_top: bool) -> Any:
     from keras_nasnet.applications import variant
 
     padding = formats.POOL_PADDINGS.get(formats.by_content(path), "same")
     with loading.without_random_values():
-        model = variant(network, pool_padding=padding)
+        model = variant(network, include_top=include_top, pool_padding=padding)
     formats.load_weights(path, model)
     return model

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_nasnet.backbone import NASNetBackbone
+from keras_nasnet.body import stage_sizes
 
 CROP_SIZE = 17  # pixels of the proposal map that the second stage sees of each proposal
 _ROUNDING = 1e-6  # part of the map's side by which float32 alone may put a sample outside
@@ -45,7 +46,7 @@ def two_stages(backbone: NASNetBackbone) -> tuple[keras.Model, keras.Model]:
     config = backbone.get_config()
     if config["data_format"] != "channels_last":
         raise ValueError(f"{backbone.name} is {config['data_format']}: the two stages need channels_last")
-    first, second = backbone.split_at(last_proposal_cell(config["num_blocks"]))
+    first, second = backbone.split_at(sum(stage_sizes(config["num_blocks"])[:2]) - 1)
     if len(first.outputs) != 2:
         raise ValueError(
             f"the cells of {backbone.name} read {len(first.outputs)} hidden states: the two stages need a genotype "
@@ -58,11 +59,6 @@ def two_stages(backbone: NASNetBackbone) -> tuple[keras.Model, keras.Model]:
     depth = previous.shape[-1]
     boxes = keras.Model(crops, second([crops[..., depth:], crops[..., :depth]]), name=f"{backbone.name}_boxes")
     return proposals, boxes
-
-
-def last_proposal_cell(num_blocks: int | list[int]) -> int:
-    """Returns the number of the normal cell behind which the network is cut: 11 for Large, 7 for Mobile."""
-    return (2 * num_blocks if isinstance(num_blocks, int) else sum(num_blocks[:2])) - 1
 
 
 def crop_proposals(features: Any, boxes: Any, size: int = CROP_SIZE) -> Any:

@@ -164,7 +164,7 @@ def test_crops_are_those_of_tensorflow(shape, size):
     expected = reference(features, regions, size)
     found = array(crop_proposals(features, regions, size))
     assert found.dtype == np.float32 and (expected == 0).any() and (expected != 0).any()
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_rows_at_the_edge_are_never_lost_to_rounding():

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_nasnet.backbone import NASNetBackbone
 from keras_nasnet.genotype import NASNET_A, Genotype
 from keras_nasnet.model import NASNet
 
@@ -58,9 +59,11 @@ def rename(variable: str, patterns: Iterable[tuple[str, str]]) -> str:
 
 
 def network_config(model: keras.Model) -> dict[str, Any]:
-    """Returns the arguments that a `NASNet` was made with."""
-    if not isinstance(model, NASNet):
-        raise ValueError(f"{model.name} is a {type(model).__name__}: only a keras_nasnet.NASNet can be filled")
+    """Returns the arguments that a `NASNet` or `NASNetBackbone` was made with."""
+    if not isinstance(model, NASNet | NASNetBackbone):
+        raise ValueError(
+            f"{model.name} is a {type(model).__name__}: only a keras_nasnet.NASNet or NASNetBackbone can be filled"
+        )
     return model._config  # `get_config` lists layers instead where some stand in front of the network
 
 
@@ -68,7 +71,7 @@ def check_counterpart(model: keras.Model, code: str, **others: Any) -> None:
     """Raises ValueError unless other code has this network.
 
     Args:
-        model: a `NASNet`.
+        model: a `NASNet` or `NASNetBackbone`.
         code: the other code's name, for messages.
         **others: what the arguments of `NASNet` must be there, beside those of every public NASNet-A.
     """
@@ -77,7 +80,7 @@ def check_counterpart(model: keras.Model, code: str, **others: Any) -> None:
         raise ValueError(f"{code} has no such network as {model.name}: it has NASNet-A only")
     needed = {"stem": "imagenet", "auxiliary_head": False, "batch_norm_epsilon": 1e-3} | others
     for argument, value in needed.items():
-        if config[argument] != value:
+        if argument in config and config[argument] != value:
             raise ValueError(
                 f"{code} has no such network as {model.name}: {argument} is {config[argument]!r}, there it is {value!r}"
             )

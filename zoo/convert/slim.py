@@ -1,4 +1,4 @@
-"""Checkpoints of TF-slim, where the paper's authors trained."""
+"""Checkpoints of TF-slim, where the paper's authors trained, and of the detector they built on it."""
 
 import os
 import re
@@ -6,7 +6,9 @@ import re
 import keras
 import numpy as np
 
+from keras_nasnet.body import stage_sizes
 from keras_nasnet.zoo.convert.assign import Report, assign, first_line, network_config, rename, variable_paths
+from keras_nasnet.zoo.convert.slim_detection import HEADS, detector_names, is_detector
 
 _EMA = "/ExponentialMovingAverage"
 _EXTRA = re.compile(
@@ -40,13 +42,16 @@ _LAYER_PATTERNS = [
 def slim_names(model: keras.Model) -> dict[str, str]:
     """Returns TF-slim's name of each variable of a `NASNet`, by the variable's path."""
     variables = variable_paths(model)
-    config = network_config(model)
-    blocks = config["num_blocks"]
-    behind = (2 * blocks if isinstance(blocks, int) else sum(blocks[:2])) - 1
+    behind = _cell_before_last_reduction(model)
     # The size of a kernel is part of slim's name; a factorized reduction names its BN otherwise.
     sizes = {w.path.rpartition("/")[0]: w.shape[0] for w in model.weights if w.path.endswith("/depthwise_kernel")}
     factorized = {path.removesuffix("/path_1/kernel") for path in variables if path.endswith("/path_1/kernel")}
-    return {path: _name(path, config["stem"], behind, sizes, factorized) for path in variables}
+    return {path: _name(path, network_config(model)["stem"], behind, sizes, factorized) for path in variables}
+
+
+def _cell_before_last_reduction(model: keras.Model) -> int:
+    """Number of the cell behind which TF-slim puts the auxiliary head, and the detector cuts."""
+    return sum(stage_sizes(network_config(model)["num_blocks"])[:2]) - 1
 
 
 def _name(variable: str, stem: str, behind: int, sizes: dict[str, int], factorized: set[str]) -> str:
@@ -75,13 +80,18 @@ def _name(variable: str, stem: str, behind: int, sizes: dict[str, int], factoriz
 
 
 def from_slim(path: str | os.PathLike[str], model: keras.Model, ema: bool = False) -> Report:
-    """Fills a `NASNet` from a TF-slim checkpoint; needs TensorFlow.
+    """Fills a network from a TF-slim checkpoint; needs TensorFlow.
 
     A head of 1001 classes fills one of 1000: its first, the background, is dropped.
 
+    The checkpoint may be a Faster R-CNN of the TF Object Detection API on NASNet, such as
+    faster_rcnn_nas_coco_2018_01_28 (Large): the features of both its stages fill a network
+    without a classifier, its proposal network and box predictor are left out.
+
     Args:
         path: prefix of the checkpoint ("model.ckpt" of model.ckpt.index), or its folder.
-        model: a NASNet-A; with the auxiliary head if the checkpoint's shall be kept.
+        model: a `NASNet` of NASNet-A, with the auxiliary head if the checkpoint's shall be kept;
+            or a `NASNetBackbone`.
         ema: read the moving averages of the weights where the checkpoint has them. The
             public checkpoints were evaluated with those.
 
@@ -101,15 +111,21 @@ def from_slim(path: str | os.PathLike[str], model: keras.Model, ema: bool = Fals
         available = set(reader.get_variable_to_shape_map())
     except (tensorflow.errors.OpError, ValueError, OSError, RuntimeError) as error:
         raise ValueError(f"{path}: no readable TF checkpoint ({first_line(error)})") from None
+    detector = is_detector(available)
+    if detector:
+        try:
+            names = detector_names(names, _cell_before_last_reduction(model))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
     if ema:
         names = {path: name + _EMA if name + _EMA in available else name for path, name in names.items()}
     used = set(names.values())
-    classes = network_config(model)["classes"]
+    classes = network_config(model).get("classes")
     parts = {name.partition("/")[0] for name in used}
 
     def is_known_extra(name: str) -> bool:
         top = name.partition("/")[0]
-        if _EXTRA.fullmatch(name):
+        if _EXTRA.fullmatch(name) or (detector and name.startswith(HEADS)):
             return True
         if (top == "final_layer" or re.fullmatch(r"aux_\d+", top)) and top not in parts:
             return True
