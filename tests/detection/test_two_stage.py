@@ -224,6 +224,7 @@ assert np.isfinite(gradient).all() and np.any(gradient)
 """
 
 
+@pytest.mark.slow  # JAX compiles for 20 s
 def test_jax_needs_neither_tensorflow_nor_the_model_garden():
     tests = Path(__file__).parents[1]
     environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": str(tests.parent)}

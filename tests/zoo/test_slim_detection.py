@@ -18,7 +18,7 @@ from keras_nasnet.zoo.loading import without_random_values
 
 pytest.importorskip("tensorflow")
 
-LARGE = {"num_blocks": 2, "penultimate_filters": 192, "stem_filters": 24, "skip_reduction": True}
+LARGE = {"num_blocks": 1, "penultimate_filters": 192, "stem_filters": 24, "skip_reduction": True}
 MOBILE = {"num_blocks": 1, "penultimate_filters": 192}
 # Beside the features, as `faster_rcnn_meta_arch.py` names them; with what training leaves.
 HEADS = {
@@ -33,7 +33,7 @@ HEADS = {
     "SecondStageBoxPredictor/ClassPredictor/weights": (4, 91),
     "SecondStageBoxPredictor/ClassPredictor/biases": (91,),
 }
-TRAINING = ["global_step", "Conv/weights/Momentum", "SecondStageFeatureExtractor/cell_3/beginning_bn/gamma/Momentum"]
+TRAINING = ["global_step", "Conv/weights/Momentum", "SecondStageFeatureExtractor/cell_2/beginning_bn/gamma/Momentum"]
 TRAINING += ["FirstStageFeatureExtractor/conv0/weights/RMSProp", "FirstStageFeatureExtractor/conv0/weights/RMSProp_1"]
 
 
@@ -75,7 +75,7 @@ def target():
 def test_both_stages_have_the_outputs_of_the_network_in_the_checkpoint(options, tmp_path):
     source, target = random_backbone(**options), NASNetBackbone(**options)
     tensors = tensors_of(source)
-    extra = {name: np.float32(1) for name in TRAINING if options is LARGE or "cell_3" not in name}
+    extra = {name: np.float32(1) for name in TRAINING}
     write_checkpoint(tmp_path / "model.ckpt", tensors | extra)
     report = convert.from_slim(tmp_path / "model.ckpt", target)
     assert set(report.loaded) == {variable.path for variable in target.weights}
@@ -137,7 +137,7 @@ def test_moving_averages(source, target, tmp_path, ema):
     assert_equal(values(target), expected)
 
 
-CELL = "SecondStageFeatureExtractor/cell_4"
+CELL = "SecondStageFeatureExtractor/cell_2"
 
 
 def defect(kind, tensors):
@@ -150,8 +150,8 @@ def defect(kind, tensors):
         tensors[name] = np.zeros((2, 2), "float32")
         return tensors, rf"{name} has the shape \(2, 2\)"
     if kind == "extra cell":
-        tensors["SecondStageFeatureExtractor/cell_6/beginning_bn/gamma"] = np.zeros(3, "float32")
-        return tensors, "unexpected SecondStageFeatureExtractor/cell_6/beginning_bn/gamma"
+        tensors["SecondStageFeatureExtractor/cell_3/beginning_bn/gamma"] = np.zeros(3, "float32")
+        return tensors, "unexpected SecondStageFeatureExtractor/cell_3/beginning_bn/gamma"
     if kind == "unknown scope":
         tensors["ThirdStage/weights"] = np.zeros(3, "float32")
         return tensors, "unexpected ThirdStage/weights"
@@ -159,7 +159,7 @@ def defect(kind, tensors):
         tensors[name] = np.full(tensors[name].shape, "no number")
         return tensors, f"{name} holds .*, not numbers"
     if kind == "other stage":
-        own, other = (f"{stage}StageFeatureExtractor/cell_3/" for stage in ("First", "Second"))
+        own, other = (f"{stage}StageFeatureExtractor/cell_1/" for stage in ("First", "Second"))
         return {key.replace(own, other): value for key, value in tensors.items()}, f"missing {own}"
     assert kind == "half"
     half = {key: value for key, value in tensors.items() if not key.startswith("SecondStageFeatureExtractor/")}
@@ -180,8 +180,8 @@ def test_a_defect_is_named_in_one_line_and_changes_nothing(source, target, tmp_p
 
 def test_a_network_of_another_depth_or_with_a_classifier_is_refused(source, tmp_path):
     write_checkpoint(tmp_path / "model.ckpt", tensors_of(source))
-    with pytest.raises(ValueError, match=r"missing FirstStageFeatureExtractor/cell_2/.*; and .* more"):
-        convert.from_slim(tmp_path / "model.ckpt", NASNetBackbone(**(LARGE | {"num_blocks": 3})))
+    with pytest.raises(ValueError, match=r"missing FirstStageFeatureExtractor/cell_1/.*; and .* more"):
+        convert.from_slim(tmp_path / "model.ckpt", NASNetBackbone(**(LARGE | {"num_blocks": 2})))
     with pytest.raises(ValueError, match=r"model\.ckpt: a detector has no classifier: .*include_top=False"):
         convert.from_slim(tmp_path / "model.ckpt", NASNet(**LARGE, classes=3))
 
