@@ -4,6 +4,7 @@ import gc
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +78,17 @@ def batch_of(params: Any, count: int) -> tuple[Any, dict[str, Any]]:
     return tf.constant(images), labels
 
 
-def make(backbone: str, size: int, batch: int) -> tuple[Callable[[], Any], Callable[[], Any], int]:
-    """Returns a training step, the detection of a batch of photographs, and the number of parameters."""
+@dataclass(frozen=True)
+class Side:
+    """A detector that is measured: a training step, the detection of a batch of photographs, its parameters."""
+
+    step: Callable[[], Any]
+    predict: Callable[[], Any]
+    parameters: int
+
+
+def make(backbone: str, size: int, batch: int) -> Side:
+    """Returns the detector on a backbone."""
     import tensorflow as tf
     import tf_keras
     from official.core import task_factory
@@ -93,30 +103,30 @@ def make(backbone: str, size: int, batch: int) -> tuple[Callable[[], Any], Calla
     step = tf.function(lambda: task.train_step(inputs, model, optimizer)["loss"])
     detector = FasterRCNN(model, params, tuple(str(number) for number in range(CLASSES - 1)))
     photographs = list(np.random.default_rng(1).integers(0, 256, (batch, size, size, 3), np.uint8))
-    return lambda: float(step()), lambda: detector.predict(photographs), model.count_params()
+    return Side(lambda: float(step()), lambda: detector.predict(photographs), model.count_params())
 
 
 def report(size: int, batch: int, rounds: int) -> None:
     """Prints the table: in each round every backbone in turn, so that whatever else the machine does hits all."""
     sides = {}
     for name in BACKBONES:
-        step, predict, count = make(name, size, batch)
-        step(), predict()  # traces and compiles
-        sides[name] = (step, predict, count)
+        sides[name] = make(name, size, batch)
+        sides[name].step()  # traces and compiles
+        sides[name].predict()
         click.echo(f"{name}: ready", err=True)
     times: dict[tuple[str, int], list[float]] = {}
     for number in range(rounds):
         for name in BACKBONES if number % 2 else reversed(BACKBONES):
-            for kind in (0, 1):
+            for kind, measured in enumerate((sides[name].step, sides[name].predict)):
                 gc.collect()
                 begun = time.perf_counter()
-                sides[name][kind]()
+                measured()
                 times.setdefault((name, kind), []).append(time.perf_counter() - begun)
     click.echo(f"Faster R-CNN, {size} x {size} pixels, batch {batch}, the same heads, {rounds} rounds (medians)\n")
     click.echo("| backbone | parameters | training step | ResNet-50 / this | predict, images/s | this / ResNet-50 |")
     click.echo("|---|---|---|---|---|---|")
     for name in BACKBONES:
-        cells = [f"{sides[name][2] / 1e6:.1f}M", f"{statistics.median(times[name, 0]):.2f} s"]
+        cells = [f"{sides[name].parameters / 1e6:.1f}M", f"{statistics.median(times[name, 0]):.2f} s"]
         cells.append(f"{_ratio(times, name, 0):.2f}")
         cells += [f"{batch / statistics.median(times[name, 1]):.1f}", f"{_ratio(times, name, 1):.2f}"]
         click.echo(f"| {name} | {' | '.join(cells)} |")

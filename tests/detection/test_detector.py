@@ -12,7 +12,9 @@ import pytest
 pytest.importorskip("official", reason="the extra [detection] is not installed")
 
 import tensorflow as tf
+import yaml
 from click.testing import CliRunner
+from hub_server import HubServer
 from PIL import Image
 
 from keras_nasnet import NASNet, detection, load
@@ -188,6 +190,50 @@ def test_a_published_folder_is_checked_when_it_is_loaded(exported, shapes, tmp_p
     path.write_bytes(data)
     with pytest.raises(ValueError, match=r"ckpt-1\.data"):
         detection.FasterRCNN.load(folder)
+
+
+def test_a_detector_on_the_hub_is_used_by_its_address(exported, shapes, tmp_path):
+    server = HubServer()
+    image = min((shapes / "val").iterdir())
+    try:
+        known = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+        environment = known | server.environment(tmp_path)
+        command = [sys.executable, "-m", "keras_nasnet.cli.main"]
+        published = [*command, "zoo", "publish", exported, "--to", "org/shapes"]
+        subprocess.run(published, env=environment, check=True, capture_output=True)
+        used = [*command, "detect", "predict", image, "--model", "hf://org/shapes", "--threshold", "0", "--json"]
+        printed = subprocess.run(used, env=environment, check=True, capture_output=True, text=True).stdout
+    finally:
+        server.close()
+    ours = detection.FasterRCNN.load(exported).predict([image], threshold=0)[0].to_coco(1)
+    theirs = json.loads(printed)["annotations"]
+    assert len(ours) == len(theirs) > 0
+    np.testing.assert_allclose([row["bbox"] for row in theirs], [row["bbox"] for row in ours], atol=1e-3)
+
+
+def test_the_gardens_driver_knows_nasnet(run, shapes, backbone, tmp_path):
+    """Flags, YAML and overrides of `official.vision.train`, from a checkpoint that `zoo backbone` wrote."""
+    command = [sys.executable, "-m", "keras_nasnet.cli.main", "zoo", "backbone", backbone, "--out", tmp_path / "start"]
+    subprocess.run(command, check=True, capture_output=True)
+    records = run / "records"
+    settings = run_folder.copy_of(run_folder.read_params(run)).as_dict()
+    settings["task"]["model"].pop("backbone")
+    settings["task"].pop("init_checkpoint")
+    settings["trainer"] |= {"train_steps": 2, "steps_per_loop": 2, "validation_interval": 2, "validation_steps": 1}
+    settings["trainer"] |= {"checkpoint_interval": 2, "summary_interval": 2}
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(settings))
+    driver = [
+        *(sys.executable, "-m", "keras_nasnet.detection", "--experiment=fasterrcnn_nasnetfpn_coco", "--mode=train"),
+        *(f"--model_dir={tmp_path / 'model'}", f"--config_file={tmp_path / 'own.yaml'}"),
+        *(f"--config_file={tmp_path / 'start' / 'backbone.yaml'}",),
+        f"--params_override=task.train_data.input_path={records}/train/images*,task.train_data.global_batch_size=2",
+    ]
+    done = subprocess.run(driver, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (tmp_path / "model" / "ckpt-2.index").exists()
+    written = yaml.safe_load((tmp_path / "model" / "params.yaml").read_text())
+    assert written["task"]["model"]["backbone"]["nasnet"]["penultimate_filters"] == 192
+    assert written["task"]["train_data"]["global_batch_size"] == 2
 
 
 @pytest.mark.parametrize(
