@@ -56,7 +56,7 @@ def train_command(
     """Train a Faster R-CNN on annotated images.
 
     What the folder does not name as validation is split: a fifth is held out. The run's folder
-    gets checkpoints, curves and the official COCO evaluation.
+    gets checkpoints, curves and the official COCO evaluation. All GPUs of the machine are used.
     """
     with said_in_one_line():
         from keras_nasnet import detection

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from official.core import exp_factory
 from official.modeling import optimization
 
@@ -60,7 +61,7 @@ def small_data_experiment(
         validation: images that are only evaluated.
         sides: square roots of the training boxes' areas in pixels of the network's input.
         size: height and width of the network's input; a multiple of 32.
-        batch: images of one step.
+        batch: images of one step, over all GPUs of the machine.
         epochs: passes over the training images.
         learning_rate: the highest, for SGD with momentum 0.9; reached in a twentieth of the steps,
             then falling to 0 along a cosine.
@@ -72,12 +73,17 @@ def small_data_experiment(
     steps = steps_per_epoch * epochs
     loop = steps_per_epoch * max(1, round(50 / steps_per_epoch))
     lowest, highest = pyramid_levels(sides, size)
+    gpus = len(tf.config.list_physical_devices("GPU"))
     reader: dict[str, Any] = {"dtype": dtype, "seed": seed, "shuffle_buffer_size": 1000}
     experiment = exp_factory.get_exp_config(FASTER_RCNN)
     experiment.task.model.backbone = Backbone(type=TYPE, nasnet=backbone)
     experiment.override(
         {
-            "runtime": {"mixed_precision_dtype": dtype, "distribution_strategy": "one_device", "num_gpus": 0},
+            "runtime": {
+                "mixed_precision_dtype": dtype,
+                "distribution_strategy": "mirrored" if gpus > 1 else "one_device",
+                "num_gpus": gpus,
+            },
             "task": {
                 "init_checkpoint": init_checkpoint,
                 "init_checkpoint_modules": "backbone",

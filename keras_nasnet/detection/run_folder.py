@@ -148,6 +148,8 @@ def check_same(params: Any, folder: Path) -> None:
     """
     theirs, ours = (dict(_flat(each.as_dict())) for each in (read_params(folder), params))
     for name in sorted(theirs.keys() | ours.keys()):
+        if name.startswith("runtime."):  # a run may go on with more GPUs or fewer
+            continue
         if theirs.get(name) != ours.get(name):
             raise ValueError(
                 f"{folder} holds another run: its {name} is {theirs.get(name)!r}, not {ours.get(name)!r}; "

@@ -30,6 +30,15 @@ def test_shapes_are_learned_across_a_kill(tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     steps = max(int(file.name[5:-6]) for file in run.glob("ckpt-*.index"))
+    interrupted = subprocess.Popen([*command, "--resume"], stderr=subprocess.PIPE, text=True)
+    while not any(int(file.name[5:-6]) > steps for file in run.glob("ckpt-*.index")):
+        assert interrupted.poll() is None, "the run ended before it had one more checkpoint"
+        time.sleep(0.2)
+    interrupted.send_signal(signal.SIGINT)
+    stderr = interrupted.communicate()[1]
+    assert interrupted.returncode == 130, stderr
+    assert "stopped by SIGINT after step" in stderr.splitlines()[-1]
+    steps = max(int(file.name[5:-6]) for file in run.glob("ckpt-*.index"))
     resumed = subprocess.run([*command, "--resume"], capture_output=True, text=True, check=True)
     assert f"goes on after step {steps} of" in resumed.stderr
     seconds = time.monotonic() - begun
