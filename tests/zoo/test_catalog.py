@@ -48,7 +48,7 @@ def test_entry_is_complete(name):
     preprocessing = Preprocessing.from_dict(data["preprocessing"])
     assert [preprocessing.height, preprocessing.width, 3] == data["builder"]["input_shape"]
     assert ("class_names" in data) == (data["task"] == "classification")
-    if "imagenet" in data["description"].lower() and "class_names" in data:
+    if data["dataset"] == "imagenet2012" and "class_names" in data:
         names = data["class_names"]
         assert (len(names), len(set(names))) == (1000, 1000)
         assert (names[0], names[207], names[999]) == ("tench", "golden retriever", "toilet tissue")

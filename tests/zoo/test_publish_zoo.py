@@ -82,7 +82,7 @@ QUICK = ["nasnet_a_large_timm", "nasnet_a_mobile_slim_raw", "nasnet_a_mobile_ker
 def test_everything_is_prepared_and_uploaded(stand_ins, tmp_path, names):
     listed = names or entries.names()
     for name in listed:
-        if name != "nasnet_a_cifar10":  # in the package, and so no stand-in
+        if not name.startswith("nasnet_a_cifar10"):  # in the package, and so no stand-in
             stand_ins.add(name)
     environment = os.environ | stand_ins.hub.environment(tmp_path / "hub")
     environment |= {"KERAS_NASNET_CATALOG": str(tmp_path / "catalog"), "KERAS_NASNET_MIRROR": stand_ins.web.address}
