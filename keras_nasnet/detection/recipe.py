@@ -16,6 +16,8 @@ from keras_nasnet.detection.records import Records
 ANCHOR_SIZE = 4.0  # of the smallest anchor, in strides of its level
 NUM_SCALES = 2  # anchors of 1 and sqrt(2) times that
 DEEPEST = 6
+LOOP = 50  # steps, about, between two looks at a run
+CHECKPOINTS, EVALUATIONS = 40, 10  # of a run, about
 
 
 def pyramid_levels(sides: Sequence[float], size: int) -> tuple[int, int]:
@@ -71,7 +73,8 @@ def small_data_experiment(
     """
     steps_per_epoch = max(1, train.num_images // batch)
     steps = steps_per_epoch * epochs
-    loop = steps_per_epoch * max(1, round(50 / steps_per_epoch))
+    # What the trainer does without coming back to Python: whole epochs of small data, parts of those of large.
+    loop = min(LOOP, steps_per_epoch) * max(1, round(LOOP / steps_per_epoch))
     lowest, highest = pyramid_levels(sides, size)
     gpus = len(tf.config.list_physical_devices("GPU"))
     reader: dict[str, Any] = {"dtype": dtype, "seed": seed, "shuffle_buffer_size": 1000}
@@ -128,10 +131,10 @@ def small_data_experiment(
                 "train_steps": steps,
                 "steps_per_loop": loop,
                 "summary_interval": loop,
-                "checkpoint_interval": loop,
+                "checkpoint_interval": loop * max(1, round(steps / loop / CHECKPOINTS)),
                 "max_to_keep": 2,
                 "validation_steps": -1,
-                "validation_interval": loop * max(1, round(steps / loop / 10)),
+                "validation_interval": loop * max(1, round(steps / loop / EVALUATIONS)),
                 "optimizer_config": optimization.OptimizationConfig(
                     {
                         "optimizer": {"type": "sgd", "sgd": {"momentum": 0.9, "global_clipnorm": 10.0}},

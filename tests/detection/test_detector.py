@@ -163,6 +163,31 @@ def test_predict_draws_and_prints_coco(run, shapes, tmp_path):
     assert Image.open(tmp_path / "drawn" / f"{image.stem}.jpg").size == Image.open(image).size
 
 
+def test_eval_prints_the_table_and_json(run):
+    for option, expected in (((), "| class | AP | AP50 |"), (("--json",), '"per_class": [')):
+        result = CliRunner().invoke(main, ["detect", "eval", str(run), *option])
+        assert result.exit_code == 0 and expected in result.stdout, result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "--data", "nothing"], "nothing: no such file or folder"),
+        (["train", "--data", ".", "--size", "100"], "size is 100: it must be a multiple of 32"),
+        (["eval", "nothing"], "nothing: no such folder"),
+        (["export", ".", "--out", "out"], ".: no detector in this folder (no params.yaml)"),
+        (["predict", "photo.jpg", "--model", "hf://one"], "hf://"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (8, 8)).save("photo.jpg")
+    result = CliRunner().invoke(main, ["detect", *arguments])
+    assert result.exit_code == 2 and message in result.stderr, result.output
+    assert len(result.stderr.splitlines()) == 1
+    assert {file.name for file in tmp_path.iterdir()} == {"photo.jpg"}
+
+
 def test_the_backbone_of_a_detector_is_a_network_again(run, tmp_path):
     from keras_nasnet.zoo import publishing
 

@@ -62,6 +62,19 @@ def test_a_step_changes_what_it_should(frozen):
     assert any(not np.array_equal(v, w) for v, w in zip(model.rpn_head.trainable_variables, rest, strict=True))
 
 
+def test_a_step_in_bfloat16_is_finite_and_trains_float32_variables():
+    tf_keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        config = experiment()
+        task, model = task_and_model(config)
+        images, labels = batch(config)
+        logs = task.train_step((tf.cast(images, tf.bfloat16), labels), model, tf_keras.optimizers.legacy.SGD(0.1))
+    finally:
+        tf_keras.mixed_precision.set_global_policy("float32")
+    assert np.isfinite(float(logs["loss"]))
+    assert model.backbone.compute_dtype == "bfloat16" and {v.dtype for v in model.trainable_variables} == {tf.float32}
+
+
 def test_a_backbones_checkpoint_starts_a_detector(tmp_path):
     trained = features()
     path = tf.train.Checkpoint(backbone=trained).write(str(tmp_path / "backbone"))
