@@ -26,9 +26,11 @@ from keras_nasnet.detection.recipe import small_data_experiment
 from keras_nasnet.detection.records import Records, write_records
 from keras_nasnet.training.history import History, duration
 from keras_nasnet.training.loop import Diverged, Interrupted
+from keras_nasnet.zoo import loading
 
 MODELS = {"mobile": "nasnet_a_4_1056_imagenet", "large": "nasnet_a_6_4032_imagenet"}
 _WEIGHTS = {"mobile": "nasnet_a_mobile_keras", "large": "nasnet_a_large_slim"}
+SHOWN, PROBLEMS = 20, "problems.txt"  # of the annotations: so many are shown, all are in this file
 _LOSSES = ("rpn_score_loss", "rpn_box_loss", "frcnn_cls_loss", "frcnn_box_loss")
 _RESULTS = ("AP", "AP50", "AP75")
 COLUMNS = ("epoch", "step", "loss", *_LOSSES, *_RESULTS, "learning_rate", "images_per_second", "seconds")
@@ -86,7 +88,8 @@ def train(
 
     Returns:
         The folder and the last evaluation. In the folder: params.yaml, class_names.json,
-        checkpoints, history.csv, TensorBoard scalars, results.json and results.md.
+        checkpoints, history.csv, TensorBoard scalars, results.json and results.md; problems.txt
+        where the annotations have more defects than are shown.
 
     Raises:
         ValueError: for bad data, an unknown model, an impossible size or setting, or a folder that
@@ -96,12 +99,13 @@ def train(
     """
     path = Path(folder) if folder is not None else Path("runs") / f"detect-{Path(data).resolve().name}"
     _check(size, epochs, batch, learning_rate)
+    if os.fspath(model) not in MODELS and not run_folder.is_detector(Path(model)):
+        loading.check(model)
     checkpoint = run_folder.latest_checkpoint(path) if path.is_dir() else None
     if (path / run_folder.PARAMS).exists() and not resume:
         raise ValueError(f"{path} holds a run: --resume goes on with it, or choose another folder")
     train_set, validation_set = read_splits(data, strict=strict, validation=validation)
-    for problem in train_set.problems + validation_set.problems:
-        say(str(problem))
+    _list_problems([str(problem) for problem in train_set.problems + validation_set.problems], path, say)
     say(_summary(train_set, validation_set))
     train_records = write_records(train_set, path / run_folder.RECORDS / "train")
     validation_records = write_records(validation_set, path / run_folder.RECORDS / "validation")
@@ -276,6 +280,15 @@ def _backbone(model: str | os.PathLike[str], from_nothing: bool, folder: Path) -
         return None, NASNet(model_id=MODELS[name])
     checkpoint, config = write_checkpoint(_WEIGHTS.get(name, name), folder / "backbone")
     return (None if from_nothing else checkpoint), config
+
+
+def _list_problems(problems: Sequence[str], folder: Path, say: Callable[[str], None]) -> None:
+    for line in problems[:SHOWN]:
+        say(line)
+    if len(problems) > SHOWN:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / PROBLEMS).write_text("".join(f"{line}\n" for line in problems), encoding="utf-8")
+        say(f"and {len(problems) - SHOWN} more: {folder / PROBLEMS} has all")
 
 
 def _sides(dataset: DetectionDataset, size: int) -> list[float]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -277,6 +278,23 @@ def test_a_damaged_folder_is_said_in_one_line(run, tmp_path, file, text, message
     with pytest.raises(ValueError, match=message) as caught:
         detection.FasterRCNN.load(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_many_defects_are_shown_in_part_and_all_in_a_file(shapes, tmp_path, backbone):
+    data = tmp_path / "defects"
+    shutil.copytree(shapes, data)
+    file = data / "annotations" / "instances_train.json"
+    content = json.loads(file.read_text())
+    content["annotations"] += [
+        {"id": 1000 + i, "image_id": 77, "category_id": 1, "bbox": [0, 0, 1, 1]} for i in range(30)
+    ]
+    file.write_text(json.dumps(content))
+    said: list[str] = []
+    with pytest.raises(ValueError, match="no such setting"):  # far enough
+        detection.train(data, tmp_path / "run", model=backbone, say=said.append, settings=["nothing=1"])
+    assert sum("annotation" in line for line in said) == 20
+    assert any(line.startswith("and 10 more: ") for line in said)
+    assert len((tmp_path / "run" / "problems.txt").read_text().splitlines()) == 30
 
 
 @pytest.mark.parametrize(
