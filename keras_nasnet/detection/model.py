@@ -58,12 +58,13 @@ class FasterRCNN:
         names = run_folder.read_class_names(found)
         return cls(run_folder.build(params, found), params, names)
 
-    def predict(self, images: Iterable[Any], threshold: float = 0.05) -> list[Detections]:
+    def predict(self, images: Iterable[Any], threshold: float = 0.0) -> list[Detections]:
         """Returns what is on each image.
 
         Args:
             images: paths, PIL images, or uint8 arrays (height, width, 3), of any sizes. Files are turned upright.
-            threshold: scores below it are left out; the network itself leaves out those below 0.05.
+            threshold: scores below it are left out. Default: none; the network itself leaves out those below 0.05
+                (`task.model.detection_generator.pre_nms_score_threshold`).
 
         Raises:
             ValueError: if an image cannot be read, or has another shape.
