@@ -5,7 +5,6 @@ The layout is Keras' own for folders (config.json, metadata.json, model.weights.
 preprocessing.json, metrics.json, the model card README.md, and SHA256SUMS, which `sha256sum -c` reads.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -19,7 +18,7 @@ from keras_nasnet.zoo import checksum
 if TYPE_CHECKING:
     from keras_nasnet.model import NASNet
 
-CONFIG, WEIGHTS, SUMS, CARD = "config.json", "model.weights.h5", "SHA256SUMS", "README.md"
+CONFIG, WEIGHTS, SUMS, CARD = "config.json", "model.weights.h5", checksum.SUMS, "README.md"
 READ = (CONFIG, WEIGHTS, SUMS)  # all that `read` needs
 
 
@@ -68,18 +67,13 @@ def _fill(model: "NASNet", folder: Path, metrics: Sequence[dict[str, Any]], card
     _write_json(folder / "preprocessing.json", model.preprocessing.to_dict())
     _write_json(folder / "metrics.json", list(metrics))
     # The card may be edited later, so it has no checksum.
-    sums = [f"{_sha256(file)}  {file.name}\n" for file in sorted(folder.iterdir())]
+    sums = [f"{checksum.sha256(file)}  {file.name}\n" for file in sorted(folder.iterdir())]
     (folder / SUMS).write_text("".join(sums), encoding="utf-8")
     (folder / CARD).write_text(card, encoding="utf-8")
 
 
 def _write_json(path: Path, data: Any) -> None:
     path.write_text(json.dumps(data, indent=1, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read(folder: Path, name: str) -> "NASNet":
@@ -93,7 +87,7 @@ def read(folder: Path, name: str) -> "NASNet":
     Raises:
         ValueError: if the folder holds no NASNet, or a file is missing or damaged.
     """
-    _check_sums(folder, name)
+    checksum.check_sums(folder, (CONFIG, WEIGHTS), name)
     config = _read_config(folder / CONFIG, name)
     from keras_nasnet.model import NASNet
     from keras_nasnet.zoo import keras_weights
@@ -107,21 +101,6 @@ def read(folder: Path, name: str) -> "NASNet":
         raise ValueError(f"{name}: {CONFIG} is not a NASNet's ({text[:200]})") from None
     keras_weights.load(folder / WEIGHTS, model)
     return model
-
-
-def _check_sums(folder: Path, name: str) -> None:
-    path = folder / SUMS
-    if not path.exists():
-        return
-    try:
-        pairs = [line.split("  ", 1) for line in path.read_text(encoding="utf-8").splitlines()]
-        sums = {file: digest for digest, file in pairs}
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{name}: {SUMS} is damaged ({' '.join(str(error).split())})") from None
-    for file in (CONFIG, WEIGHTS):
-        if file not in sums:
-            raise ValueError(f"{name}: {SUMS} is damaged, it has no line for {file}")
-        checksum.check(folder / file, "sha256", sums[file], delete=False)
 
 
 def _read_config(path: Path, name: str) -> dict[str, Any]:

@@ -135,7 +135,7 @@ def of_classes(annotation_file: Path, detections: list[dict[str, Any]], names: t
 
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(annotation_file))
-        # pycocotools takes no empty list; a box of score 0 in no image of the set is found nowhere.
+        # pycocotools takes no empty list, but a set without anything in it.
         found = truth.loadRes(detections) if detections else COCO()
         evaluated = COCOeval(truth, found, "bbox")
         evaluated.evaluate()

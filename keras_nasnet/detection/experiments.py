@@ -20,7 +20,7 @@ FASTER_RCNN = "fasterrcnn_nasnetfpn_coco"
 FASTER_RCNN_LARGE = "fasterrcnn_nasnetfpn_large_coco"
 RETINANET = "retinanet_nasnet_coco"
 
-# "6 @ 4032" for a model_id; the paper's detectors ran at 600 and 1200 pixels, which are no multiples of 64.
+# The paper's detectors ran at 600 and 1200 pixels, which are no multiples of 64: here 640 and 1216.
 _MOBILE, _LARGE = "nasnet_a_4_1056_imagenet", "nasnet_a_6_4032_imagenet"
 
 

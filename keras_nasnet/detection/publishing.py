@@ -1,6 +1,5 @@
 """A detector as a folder with all that belongs to it, as `zoo publish` uploads it; and back from the Hub."""
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -9,7 +8,7 @@ from pathlib import Path
 from keras_nasnet.detection import report, run_folder
 from keras_nasnet.zoo import checksum, hub
 
-SUMS, CARD = "SHA256SUMS", "README.md"
+SUMS, CARD = checksum.SUMS, "README.md"
 _CHECKPOINT = [
     f"{run_folder.CHECKPOINTS}/{name}" for name in ("checkpoint", "ckpt-1.index", "ckpt-1.data-00000-of-00001")
 ]
@@ -29,8 +28,7 @@ def on_this_machine(source: str | os.PathLike[str]) -> Path:
         folder = Path(source)
         if not folder.is_dir():
             raise ValueError(f"{text}: no such folder")
-    if (folder / SUMS).exists():
-        _check_sums(folder, text)
+    checksum.check_sums(folder, READ, text)
     return folder
 
 
@@ -62,7 +60,7 @@ def prepare(source: str | os.PathLike[str], to: str, folder: Path, revision: str
             if (found := Path(source) / name).is_file():
                 shutil.copyfile(found, written / name)
         files = sorted(file for file in written.rglob("*") if file.is_file())
-        sums = [f"{_sha256(file)}  {file.relative_to(written).as_posix()}\n" for file in files]
+        sums = [f"{checksum.sha256(file)}  {file.relative_to(written).as_posix()}\n" for file in files]
         (written / SUMS).write_text("".join(sums), encoding="utf-8")
         (written / CARD).write_text(write_card(written, to, revision, licence), encoding="utf-8")
         if folder.exists():
@@ -117,20 +115,3 @@ The folder is a SavedModel too, which TensorFlow runs without that package.
 {results}"""
         )
     )
-
-
-def _check_sums(folder: Path, name: str) -> None:
-    try:
-        pairs = [line.split("  ", 1) for line in (folder / SUMS).read_text(encoding="utf-8").splitlines()]
-        sums = {file: digest for digest, file in pairs}
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{name}: {SUMS} is damaged ({' '.join(str(error).split())})") from None
-    for file in READ:
-        if file not in sums:
-            raise ValueError(f"{name}: {SUMS} is damaged, it has no line for {file}")
-        checksum.check(folder / file, "sha256", sums[file], delete=False)
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -21,6 +21,7 @@ from PIL import Image
 from keras_nasnet import NASNet, detection, load
 from keras_nasnet.cli.main import main
 from keras_nasnet.detection import report, run_folder
+from keras_nasnet.detection.evaluation import of_classes
 from keras_nasnet.training.network import save_model
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
@@ -100,6 +101,11 @@ def test_the_evaluator_agrees_with_pycocotools_on_what_is_written(run, tmp_path)
     np.testing.assert_allclose(ours, evaluated.stats[:6], atol=1e-6)
     assert [row["name"] for row in found.summary["per_class"]] == ["circle", "square", "triangle"]
     assert json.loads((tmp_path / "results.json").read_text()) == found.summary
+
+
+def test_what_finds_nothing_has_an_ap_of_zero(run):
+    found = of_classes(run / "records" / "validation" / "annotations.json", [], ("circle", "square", "triangle"))
+    assert {found[f"Precision mAP ByCategory/{name}"] for name in ("circle", "square", "triangle")} == {0.0}
 
 
 def test_other_annotated_images_are_evaluated_by_the_names_of_their_classes(run, shapes):
