@@ -15,6 +15,7 @@ CLASSES = {
     "Convolution": "operations",
     "DropPath": "drop_path",
     "FactorizedReduction": "convolution",
+    "FoldedNASNet": "inference.folding",
     "Identity": "operations",
     "NASNet": "model",
     "NASNetBackbone": "backbone",

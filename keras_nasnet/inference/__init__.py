@@ -1,0 +1,1 @@
+"""Inference: folded networks, exports, engines."""

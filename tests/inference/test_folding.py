@@ -1,0 +1,98 @@
+"""Folded networks are equal, smaller, serialisable, and refuse to train."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_nasnet import NASNet, NASNetBackbone, load
+from keras_nasnet.inference.folding import FoldedNASNet, fold
+
+
+def randomized(model, seed=0):
+    random = np.random.default_rng(seed)
+    for variable in model.weights:
+        value = keras.ops.convert_to_numpy(variable)
+        if "moving_variance" in variable.path or "gamma" in variable.path:
+            variable.assign(random.uniform(0.5, 1.5, value.shape))
+        elif "kernel" not in variable.path:
+            variable.assign(random.normal(0, 0.2, value.shape))
+    return model
+
+
+def assert_equal(model, folded, images):
+    ours, theirs = (keras.ops.convert_to_numpy(m(images)) for m in (folded, model))
+    assert np.abs(ours - theirs).max() <= 1e-4 * np.abs(theirs).max()
+
+
+CASES = [
+    {"genotype": "nasnet_a", "num_blocks": 1, "penultimate_filters": 192},
+    {"genotype": "nasnet_b", "num_blocks": 1, "penultimate_filters": 192},
+    {"genotype": "nasnet_c", "num_blocks": 1, "penultimate_filters": 160},
+    {"genotype": "nasnet_a", "num_blocks": 1, "penultimate_filters": 192, "pool_padding": "keras"},
+    {
+        "genotype": "nasnet_a",
+        "num_blocks": 1,
+        "penultimate_filters": 192,
+        "pool_padding": "timm",
+        "skip_reduction": True,
+    },
+    {
+        "genotype": "nasnet_a",
+        "num_blocks": 1,
+        "penultimate_filters": 96,
+        "stem": "cifar",
+        "drop_path_rate": 0.3,
+        "dropout": 0.5,
+    },
+]
+
+
+@pytest.mark.parametrize("size", [(64, 64), (None, None)])
+@pytest.mark.parametrize("case", CASES)
+def test_is_equal(case, size):
+    model = randomized(NASNet(**case, classes=7, input_shape=(*size, 3), classifier_activation=None))
+    folded = fold(model)
+    images = np.random.default_rng(1).uniform(-1, 1, (2, 64, 64, 3)).astype("float32")
+    assert_equal(model, folded, images)
+    if size[0] is None:
+        images = np.random.default_rng(1).uniform(-1, 1, (1, 75, 50, 3)).astype("float32")
+        assert_equal(model, folded, images)
+
+
+def test_there_is_no_batch_norm_and_each_relu_and_pool_once():
+    model = randomized(NASNet("nasnet_a", num_blocks=2, penultimate_filters=192, classes=7, input_shape=(64, 64, 3)))
+    folded = fold(model)
+    layers = folded.layers
+    assert not [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
+    for kind in (keras.layers.ReLU, keras.layers.AveragePooling2D, keras.layers.MaxPooling2D):
+        read = [
+            (id(layer.input), tuple(layer.get_config().get("strides", ())))
+            for layer in layers
+            if isinstance(layer, kind)
+        ]
+        assert read and len(read) == len(set(read))
+
+
+def test_saves_and_loads(tmp_path):
+    folded = fold(load("nasnet_a_cifar10"))
+    folded.save(tmp_path / "folded.keras")
+    again = keras.saving.load_model(tmp_path / "folded.keras")
+    assert isinstance(again, FoldedNASNet) and again.class_names == folded.class_names
+    images = np.random.default_rng(1).uniform(-1, 1, (2, 32, 32, 3)).astype("float32")
+    np.testing.assert_array_equal(again(images), folded(images))
+    assert_equal(load("nasnet_a_cifar10"), folded, images)
+
+
+def test_refuses_to_train():
+    folded = fold(NASNet(num_blocks=1, penultimate_filters=192, classes=2, input_shape=(64, 64, 3)))
+    with pytest.raises(ValueError, match="for inference alone"):
+        folded.compile("sgd", "mse")
+    assert not folded.trainable_weights
+
+
+def test_a_backbone_folds_and_another_model_does_not():
+    backbone = randomized(NASNetBackbone(num_blocks=1, penultimate_filters=192))
+    images = np.random.default_rng(1).uniform(-1, 1, (1, 64, 64, 3)).astype("float32")
+    assert_equal(backbone, fold(backbone), images)
+    with pytest.raises(TypeError, match="only a NASNet"):
+        fold(keras.Sequential([keras.layers.Input((3,))]))
