@@ -11,6 +11,7 @@ from keras_nasnet import __version__
 from keras_nasnet.cli.classify import classify_command
 from keras_nasnet.cli.detect import detect_group
 from keras_nasnet.cli.evaluate import evaluate_command
+from keras_nasnet.cli.export import export_command
 from keras_nasnet.cli.features import features_command
 from keras_nasnet.cli.finetune import finetune_command
 from keras_nasnet.cli.search import search_group
@@ -29,6 +30,7 @@ def main() -> None:
 main.add_command(classify_command)
 main.add_command(detect_group)
 main.add_command(evaluate_command)
+main.add_command(export_command)
 main.add_command(features_command)
 main.add_command(finetune_command)
 main.add_command(search_group)

@@ -1,0 +1,66 @@
+"""`keras-nasnet export`: a model for another runtime."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from keras_nasnet.cli.refused import Refused
+from keras_nasnet.inference import exporting
+from keras_nasnet.inference.formats import FORMATS
+from keras_nasnet.zoo import loading
+
+if TYPE_CHECKING:
+    from keras_nasnet.inference.exporting import Comparison
+
+
+@click.command("export")
+@click.argument("model", metavar="MODEL")
+@click.option("--to", required=True, type=click.Choice(list(FORMATS)), help="The format.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="The file or folder to write.  [default: the model's name, here]"
+)
+@click.option(
+    "--dynamic-batch/--no-dynamic-batch", default=True, show_default=True, help="Any number of images at once, or one."
+)
+@click.option("--dynamic-size", is_flag=True, help="Images of any size from 32x32 up, not only of the model's own.")
+@click.option("--fold/--no-fold", default=True, show_default=True, help="Fold batch normalization into convolutions.")
+@click.option(
+    "--int8",
+    metavar="FOLDER|weights",
+    help="In 8 bits, calibrated on the images of FOLDER; or the weights alone. onnx, openvino and litert.",
+)
+def export_command(
+    model: str, to: str, out: Path | None, dynamic_batch: bool, dynamic_size: bool, fold: bool, int8: str | None
+) -> None:
+    """Write MODEL for another runtime, load it there, and compare it with the original on photographs.
+
+    MODEL is what `classify --model` takes. The file carries the constants of the preprocessing and the names of
+    the classes.
+    """
+    form = FORMATS[to]
+    path = out or Path(f"{Path(model).stem if form.suffix else f'{Path(model).stem}_saved_model'}{form.suffix}")
+
+    def say(found: "Comparison") -> None:
+        same = f", same class in {found.agreement:.0%}" if int8 else ""
+        click.echo(f"compared on {found.images} images: differs by {found.difference:.1e}{same}")
+
+    try:
+        # All that can be wrong without Keras is said before it is imported, which takes seconds.
+        exporting.check(to, path, int8, dynamic_batch=dynamic_batch, dynamic_size=dynamic_size)
+        loading.check(model)
+        exporting.export(
+            loading.load(model),
+            to,
+            path,
+            fold=fold,
+            dynamic_batch=dynamic_batch,
+            dynamic_size=dynamic_size,
+            int8=int8,
+            compared=say,
+        )
+    except (ValueError, ImportError) as error:
+        raise Refused(error) from None
+    except OSError as error:
+        raise click.ClickException(f"{path} cannot be written ({error.strerror or error})") from None
+    click.echo(f"wrote {path}")

@@ -1,0 +1,191 @@
+"""Exports: a network as a file of another runtime, which is loaded again and compared before it is there."""
+
+import dataclasses
+import itertools
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from keras_nasnet.images import Preprocessing
+from keras_nasnet.inference.formats import FORMATS, Runner, Signature, files, find
+from keras_nasnet.inference.real_images import ImageFolder, photographs
+
+if TYPE_CHECKING:
+    from keras_nasnet.inference.folding import FoldedNASNet
+    from keras_nasnet.model import NASNet
+
+TOLERANCE = 1e-4  # relative, between the export's probabilities and the network's
+WEIGHTS = "weights"  # of `int8`: no folder, but weights alone
+_ANY = (224, 224)  # of the images on which a network of any size is compared
+_COMPARED = 64  # images of a calibration on which an int8 export is compared
+
+
+class Comparison(NamedTuple):
+    """An export beside its network.
+
+    Args:
+        difference: the largest between their probabilities, relative to the largest probability.
+        agreement: the part of the images of which both say the same class.
+        images: how many.
+    """
+
+    difference: float
+    agreement: float
+    images: int
+
+
+def export(
+    model: "NASNet | FoldedNASNet",
+    to: str,
+    path: str | os.PathLike[str],
+    *,
+    fold: bool = True,
+    dynamic_batch: bool = True,
+    dynamic_size: bool = False,
+    int8: str | os.PathLike[str] | None = None,
+    compared: Callable[[Comparison], None] | None = None,
+) -> Path:
+    """Writes a classifier for another runtime.
+
+    The file takes preprocessed images, float32 (batch, height, width, 3), and returns probabilities (batch,
+    classes); it carries the constants of the preprocessing and the names of the classes. It appears under its
+    name when it was loaded again by its runtime and its probabilities of real images are the network's, but
+    for 1e-4 of the largest; one in int8 is only compared.
+
+    Args:
+        model: a NASNet with a classifier.
+        to: "onnx", "openvino", "litert", "saved_model" or "keras".
+        path: to be written: a file that ends in .onnx, .xml (its weights beside it, as .bin), .tflite or .keras;
+            a folder for a SavedModel.
+        fold: whether batch normalization is folded into the convolutions, see `folding.fold`.
+        dynamic_batch: whether any number of images can be given at once, else one.
+        dynamic_size: whether images may be of any size from 32x32 up, else of the network's own.
+        int8: the folder of images on which the ranges of 8-bit activations are measured, some hundred such as
+            the network will see; or "weights", for 8-bit weights alone. Default: float32.
+        compared: told how the export compares with the network.
+
+    Returns:
+        The path.
+
+    Raises:
+        TypeError: for another model.
+        ValueError: if the path is there already or is not the format's, the model has no classifier or no size of its
+            own, the format knows no such int8, Keras runs on another backend than TensorFlow, or the export
+            differs from the network.
+        ImportError: if the runtime is not installed; names the extra.
+    """
+    form = find(to)
+    path = Path(path)
+    check(to, path, int8, dynamic_batch=dynamic_batch, dynamic_size=dynamic_size)
+    import keras
+
+    from keras_nasnet.inference import classifier
+
+    if to != "keras" and keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            f"{to} is exported on Keras' TensorFlow backend, not on {keras.backend.backend()}: "
+            "set KERAS_BACKEND=tensorflow"
+        )
+    classifier.check(model)
+    assert model.preprocessing is not None
+    size = _size(model)
+    if size is None and not dynamic_size and to != "keras":
+        raise ValueError(f"{model.name} takes images of any size: export it so (--dynamic-size)")
+    height, width = size or _ANY
+    example = dataclasses.replace(model.preprocessing, height=height, width=width)
+    kind = None if int8 is None else "weights" if int8 == WEIGHTS else "full"
+    signature = Signature(
+        batch=None if dynamic_batch else 1,
+        height=None if dynamic_size or size is None else height,
+        width=None if dynamic_size or size is None else width,
+        metadata=classifier.metadata(model) | {"int8": kind},
+        calibration=ImageFolder(str(int8), example) if kind == "full" else None,
+    )
+    exact = classifier.in_float32(model)
+    network = classifier.folded(exact) if fold else exact
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as temporary:
+        written = Path(temporary, path.name)
+        if to != "keras":  # whose file is the network itself
+            network = classifier.with_probabilities(network, signature.shape)
+        form.load().write(network, written, signature)
+        own = classifier.with_probabilities(exact, (None, *signature.shape[1:]))
+        comparison = _compare(own, form.load().read(written), _batches(example, signature))
+        if kind is None and not comparison.difference <= TOLERANCE:
+            raise ValueError(
+                f"the export differs from the network by {comparison.difference:.1e}, more than {TOLERANCE:.0e}: "
+                "nothing is kept"
+            )
+        if compared is not None:
+            compared(comparison)
+        for source, target in zip(files(form, written), files(form, path), strict=True):
+            os.replace(source, target)
+    return path
+
+
+def check(to: str, path: str | os.PathLike[str], int8: str | os.PathLike[str] | None = None, **options: Any) -> None:
+    """Checks what can be wrong before Keras is imported, which takes seconds.
+
+    Args:
+        to: as `export` takes it, and so are the others.
+        path: likewise.
+        int8: likewise.
+        options: `dynamic_batch` and `dynamic_size`, likewise.
+
+    Raises:
+        ValueError, ImportError: as `export` does.
+    """
+    form, path = find(to), Path(path)
+    if path.suffix != form.suffix and form.suffix:
+        raise ValueError(f"{path}: the name of an {to} export ends in {form.suffix}")
+    for file in files(form, path):
+        if os.path.lexists(file):
+            raise ValueError(f"{file} is there already: delete it or choose another name")
+    if to == "keras" and (options.get("dynamic_size") or not options.get("dynamic_batch", True)):
+        raise ValueError("a Keras file takes the network's own sizes and any number of images: leave both as they are")
+    if int8 is not None:
+        kind = "weights" if int8 == WEIGHTS else "full"
+        if kind not in form.int8:
+            able = [other.name for other in FORMATS.values() if kind in other.int8]
+            raise ValueError(f"{to} knows no int8 of this kind ({kind}): {' and '.join(able)} do")
+        if kind == "full" and not Path(int8).is_dir():
+            raise ValueError(f"{int8}: no such folder of images to calibrate on")
+    form.require(writing=True)
+
+
+def _size(model: Any) -> tuple[int, int] | None:
+    """The network's own height and width, or None."""
+    shape = model.input_shape[2:] if model.input_shape[1] == 3 else model.input_shape[1:3]
+    if None in shape:
+        shape = (model.preprocessing.height, model.preprocessing.width)
+    return None if None in shape else (shape[0], shape[1])
+
+
+def _batches(example: Preprocessing, signature: Signature) -> Iterator[np.ndarray]:
+    """Preprocessed real images, of two sizes if any size is taken."""
+    if signature.calibration is not None:
+        yield from itertools.islice(signature.calibration, _COMPARED)
+        return
+    images = photographs()
+    yield example(images)
+    if signature.height is None:
+        assert example.height is not None and example.width is not None
+        yield dataclasses.replace(example, height=example.height + 19, width=example.width + 6)(images[:1])
+
+
+def _compare(network: Any, runner: Runner, batches: Iterable[np.ndarray]) -> Comparison:
+    import keras
+
+    difference, agreed, images = 0.0, 0, 0
+    for batch in batches:
+        ours, theirs = keras.ops.convert_to_numpy(network(batch, training=False)), runner.run(batch)
+        if theirs.shape != ours.shape or not np.isfinite(theirs).all():
+            raise ValueError("the export gives no probabilities: nothing is kept")
+        difference = max(difference, float(np.abs(ours - theirs).max() / np.abs(ours).max()))
+        agreed += int((ours.argmax(-1) == theirs.argmax(-1)).sum())
+        images += len(batch)
+    return Comparison(difference, agreed / images, images)

@@ -1,0 +1,72 @@
+"""LiteRT (TensorFlow Lite) files: by Keras' own export, which is `tf.lite.TFLiteConverter`.
+
+Their metadata are a zip behind the flatbuffer, the convention of TFLite Metadata: `unzip model.tflite` shows
+metadata.json, and labels.txt with a class a line.
+"""
+
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_nasnet.inference.formats import Signature, in_batches
+
+METADATA = "metadata.json"
+LABELS = "labels.txt"
+
+
+def write(model: Any, path: Path, signature: Signature) -> None:
+    """Writes a model of one input, images, and one output, probabilities."""
+    import tensorflow as tf
+
+    from keras_nasnet.inference.keras_export import keras_export
+
+    options: dict[str, Any] = {}
+    if signature.int8:
+        options["optimizations"] = [tf.lite.Optimize.DEFAULT]
+    if signature.int8 == "full":
+        images = signature.calibration
+        assert images is not None
+        options["representative_dataset"] = lambda: ([image] for image in images)
+    keras_export(model, path, "litert", signature, **options)
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr(zipfile.ZipInfo(METADATA), json.dumps(signature.metadata))
+        if signature.metadata["class_names"]:
+            file.writestr(zipfile.ZipInfo(LABELS), "".join(f"{name}\n" for name in signature.metadata["class_names"]))
+
+
+def read(path: str | os.PathLike[str]) -> "Interpreted":
+    """Opens a file in LiteRT, on all cores of the CPU."""
+    return Interpreted(path)
+
+
+class Interpreted:
+    """See `Runner`."""
+
+    def __init__(self, path: str | os.PathLike[str]):
+        from ai_edge_litert.interpreter import Interpreter
+
+        try:
+            with zipfile.ZipFile(path) as file:
+                self.metadata: dict[str, Any] = json.loads(file.read(METADATA))
+        except (zipfile.BadZipFile, KeyError):
+            raise ValueError(f"{path}: not an export of keras-nasnet, it has no {METADATA}") from None
+        self.interpreter = Interpreter(os.fspath(path), num_threads=os.cpu_count())
+        [self.input] = self.interpreter.get_input_details()
+        [self.output] = self.interpreter.get_output_details()
+        batch = int(self.input["shape_signature"][0])
+        self.batch = None if batch < 0 else batch
+
+    def run(self, images: np.ndarray) -> np.ndarray:
+        return np.concatenate([self._run(part) for part in in_batches(self.batch, images)])
+
+    def _run(self, images: np.ndarray) -> np.ndarray:
+        if tuple(self.interpreter.get_input_details()[0]["shape"]) != images.shape:
+            self.interpreter.resize_tensor_input(self.input["index"], images.shape)
+        self.interpreter.allocate_tensors()
+        self.interpreter.set_tensor(self.input["index"], images)
+        self.interpreter.invoke()
+        return self.interpreter.get_tensor(self.output["index"])

@@ -1,0 +1,70 @@
+"""OpenVINO IR, an .xml and its .bin: by Keras' own export, which is `openvino.convert_model`."""
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_nasnet.inference.formats import INPUT, OUTPUT, Signature, in_batches
+
+KEY = "keras_nasnet"  # of the metadata in the model's rt_info, which are JSON
+
+
+def write(model: Any, path: Path, signature: Signature) -> None:
+    """Writes a model of one input, images, and one output, probabilities; its weights beside it as .bin."""
+    import openvino
+
+    from keras_nasnet.inference.keras_export import keras_export
+
+    whole = path.with_name("float.xml")
+    keras_export(model, whole, "openvino", signature)
+    graph = openvino.Core().read_model(whole)
+    if signature.int8:
+        graph = _quantise(graph, signature)
+    graph.inputs[0].set_names({INPUT})
+    graph.outputs[0].set_names({OUTPUT})
+    graph.set_rt_info(json.dumps(signature.metadata), KEY)
+    openvino.save_model(graph, path, compress_to_fp16=False)
+    for file in (whole, whole.with_suffix(".bin")):
+        file.unlink()
+
+
+def read(path: str | os.PathLike[str]) -> "Compiled":
+    """Compiles a file for the CPU, in float32: bfloat16, which OpenVINO likes where there is AMX, is no float32."""
+    return Compiled(path)
+
+
+class Compiled:
+    """See `Runner`."""
+
+    def __init__(self, path: str | os.PathLike[str]):
+        import openvino
+
+        core = openvino.Core()
+        graph = core.read_model(path)
+        if not graph.has_rt_info(KEY):
+            raise ValueError(f"{path}: not an export of keras-nasnet, it has no rt_info {KEY!r}")
+        self.metadata: dict[str, Any] = json.loads(graph.get_rt_info(KEY).astype(str))
+        batch = graph.inputs[0].partial_shape[0]
+        self.batch = None if batch.is_dynamic else batch.get_length()
+        self.compiled = core.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+
+    def run(self, images: np.ndarray) -> np.ndarray:
+        return np.concatenate([self.compiled({INPUT: part})[OUTPUT] for part in in_batches(self.batch, images)])
+
+
+def _quantise(graph: Any, signature: Signature) -> Any:
+    """By NNCF, OpenVINO's own tool."""
+    import nncf
+
+    from keras_nasnet.inference.keras_export import quiet
+
+    nncf.set_log_level(logging.ERROR)
+    images = signature.calibration
+    with quiet():  # of progress bars
+        if images is None:
+            return nncf.compress_weights(graph, mode=nncf.CompressWeightsMode.INT8_SYM)
+        return nncf.quantize(graph, nncf.Dataset(images), subset_size=len(images), preset=nncf.QuantizationPreset.MIXED)

@@ -1,0 +1,75 @@
+"""SavedModels, for TensorFlow and TensorFlow Serving: they run where neither Keras nor this package is installed."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_nasnet.inference.formats import INPUT, OUTPUT, Signature, in_batches
+
+SERVING = "serving_default"
+METADATA = Path("assets.extra", "metadata.json")  # the folder that TensorFlow leaves to what is not the graph's
+
+
+def write(model: Any, path: Path, signature: Signature) -> None:
+    """Writes two signatures.
+
+    "serving_default" takes `image_bytes`, encoded images, a string tensor (n,), and returns the most probable
+    classes of each, the first one first: `labels`, a string tensor (n, 5), and `probabilities` (n, 5); of fewer
+    classes than five, all. "images" takes `images`, preprocessed, float32, and returns all `probabilities`.
+    """
+    import keras
+    import tensorflow as tf
+
+    from keras_nasnet.images import Preprocessing
+    from keras_nasnet.inference.serving import serve
+
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    classes = model.output_shape[-1]
+    names = signature.metadata["class_names"] or [str(number) for number in range(classes)]
+    preprocessing = Preprocessing.from_dict(signature.metadata["preprocessing"])
+
+    def probabilities(images: Any) -> Any:
+        return model(images, training=False)
+
+    def serving_default(image_bytes: Any) -> dict[str, Any]:
+        return serve(probabilities, preprocessing, names, image_bytes)
+
+    def images_to_probabilities(images: Any) -> dict[str, Any]:
+        return {OUTPUT: probabilities(images)}
+
+    archive.add_endpoint(SERVING, serving_default, [tf.TensorSpec((signature.batch,), tf.string, "image_bytes")])
+    archive.add_endpoint(INPUT, images_to_probabilities, [tf.TensorSpec(signature.shape, tf.float32, INPUT)])
+    archive.write_out(os.fspath(path), verbose=False)
+    (path / METADATA).parent.mkdir()
+    (path / METADATA).write_text(json.dumps(signature.metadata), encoding="utf-8")
+
+
+def read(path: str | os.PathLike[str]) -> "Loaded":
+    """Loads a folder into TensorFlow."""
+    return Loaded(path)
+
+
+class Loaded:
+    """See `Runner`."""
+
+    def __init__(self, path: str | os.PathLike[str]):
+        import tensorflow as tf
+
+        try:
+            self.metadata: dict[str, Any] = json.loads(Path(path, METADATA).read_text(encoding="utf-8"))
+        except OSError:
+            raise ValueError(f"{path}: not an export of keras-nasnet, it has no {METADATA}") from None
+        self._saved = tf.saved_model.load(os.fspath(path))  # whose variables live as long as it does
+        self.signatures = self._saved.signatures
+        self.batch = self.signatures[INPUT].structured_input_signature[1][INPUT].shape[0]
+
+    def run(self, images: np.ndarray) -> np.ndarray:
+        import tensorflow as tf
+
+        function = self.signatures[INPUT]
+        parts = in_batches(self.batch, images)
+        return np.concatenate([function(**{INPUT: tf.constant(part)})[OUTPUT].numpy() for part in parts])
