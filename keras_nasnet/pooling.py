@@ -57,20 +57,21 @@ def _window_fraction(inputs: Any, size: int, stride: int, data_format: str) -> A
     for axis in _spatial_axes(data_format):
         length = ops.shape(inputs)[axis]
         if isinstance(length, int):
-            line = _line_fraction(np, length, size, stride)
+            line = _line_inside(np, length, size, stride)
         else:  # known only when the graph runs
-            line = _line_fraction(ops, length, size, stride)
+            line = _line_inside(ops, length, size, stride)
         shape = [1, 1, 1, 1]
         shape[axis] = -1
-        fraction = fraction * ops.reshape(ops.cast(line, inputs.dtype), shape)
+        # Divided as floats: TensorFlow divides integers in float64, which LiteRT does not know.
+        fraction = fraction * (ops.reshape(ops.cast(line, inputs.dtype), shape) / size)
     return fraction
 
 
-def _line_fraction(xp: Any, length: Any, size: int, stride: int) -> Any:
+def _line_inside(xp: Any, length: Any, size: int, stride: int) -> Any:
     outputs = (length + stride - 1) // stride
     before = xp.maximum((outputs - 1) * stride + size - length, 0) // 2
     start = xp.arange(outputs) * stride - before
-    return (xp.minimum(start + size, length) - xp.maximum(start, 0)) / size
+    return xp.minimum(start + size, length) - xp.maximum(start, 0)
 
 
 def _spatial_axes(data_format: str) -> tuple[int, int]:

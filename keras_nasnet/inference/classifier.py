@@ -32,13 +32,32 @@ def metadata(model: Any) -> dict[str, Any]:
     }
 
 
-def in_float32(model: Any) -> Any:
-    """Returns the network, or if it computes in another precision an equal one in float32."""
-    if isinstance(model, FoldedNASNet) or model.compute_dtype == "float32":
+def rebuilt(model: Any, height: int | None, width: int | None) -> Any:
+    """Returns an equal network that takes images of a size, in float32, channels last, without an auxiliary head.
+
+    Raises:
+        ValueError: for a folded network of another size: what is folded stays as it is.
+    """
+    if isinstance(model, FoldedNASNet):
+        if model.input_shape[1:] != (height, width, 3):
+            raise ValueError(f"{model.name} is folded and keeps its size: export the network that it was folded from")
         return model
-    exact = NASNet.from_config(model.get_config() | {"dtype": "float32"})
-    exact.set_weights(model.get_weights())
-    return exact
+    config = model.get_config()
+    wanted = config | {
+        "input_shape": [height, width, 3],
+        "data_format": "channels_last",
+        "dtype": "float32",
+        "auxiliary_head": False,
+    }
+    if keras.dtype_policies.get(config["dtype"]).name == "float32":
+        wanted["dtype"] = config["dtype"]
+    if wanted == config:
+        return model
+    other = NASNet.from_config(wanted)
+    values = {variable.path: variable for variable in model.weights}
+    for variable in other.weights:
+        variable.assign(values[variable.path])
+    return other
 
 
 def folded(model: Any) -> FoldedNASNet:
@@ -50,17 +69,14 @@ def with_probabilities(model: Any, shape: Sequence[int | None]) -> keras.Model:
     """Returns a model of one input and one output around a network, whose layers it shares.
 
     Args:
-        model: a classifier.
+        model: a classifier that `rebuilt` returned.
         shape: of its images (batch, height, width, 3).
 
     Returns:
         A model that takes float32 images of this shape, channels last, and returns probabilities (batch, classes).
     """
     images = keras.Input(batch_shape=tuple(shape), dtype="float32", name=INPUT)
-    channels_first = model.input_shape[1] == 3 and model.input_shape[3] != 3
     head = model.get_layer(PREDICTIONS)
-    predictions = model.output[PREDICTIONS] if isinstance(model.output, dict) else model.outputs[0]
-    network = keras.Model(model.inputs[0], predictions)  # without an auxiliary head
-    outputs = network(keras.layers.Permute((3, 1, 2))(images) if channels_first else images)
     activation = "softmax" if head.activation is keras.activations.linear else "linear"
-    return keras.Model(images, keras.layers.Activation(activation, dtype="float32", name=OUTPUT)(outputs))
+    outputs = keras.layers.Activation(activation, dtype="float32", name=OUTPUT)(model(images))
+    return keras.Model(images, outputs)

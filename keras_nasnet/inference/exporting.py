@@ -84,6 +84,7 @@ def export(
     import keras
 
     from keras_nasnet.inference import classifier
+    from keras_nasnet.inference.keras_export import quiet
 
     if to != "keras" and keras.backend.backend() != "tensorflow":
         raise ValueError(
@@ -105,16 +106,17 @@ def export(
         metadata=classifier.metadata(model) | {"int8": kind},
         calibration=ImageFolder(str(int8), example) if kind == "full" else None,
     )
-    exact = classifier.in_float32(model)
+    exact = classifier.rebuilt(model, signature.height, signature.width)
     network = classifier.folded(exact) if fold else exact
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as temporary:
         written = Path(temporary, path.name)
         if to != "keras":  # whose file is the network itself
             network = classifier.with_probabilities(network, signature.shape)
-        form.load().write(network, written, signature)
         own = classifier.with_probabilities(exact, (None, *signature.shape[1:]))
-        comparison = _compare(own, form.load().read(written), _batches(example, signature))
+        with quiet():
+            form.load().write(network, written, signature)
+            comparison = _compare(own, form.load().read(written), _batches(example, signature))
         if kind is None and not comparison.difference <= TOLERANCE:
             raise ValueError(
                 f"the export differs from the network by {comparison.difference:.1e}, more than {TOLERANCE:.0e}: "

@@ -1,4 +1,4 @@
-"""Keras' own `model.export`, and converters without their words."""
+"""Keras' own `model.export`, and runtimes without their words."""
 
 import contextlib
 import io
@@ -15,13 +15,12 @@ def keras_export(model: Any, path: Path, form: str, signature: Signature, **opti
     import keras
 
     spec = keras.InputSpec(shape=signature.shape, dtype="float32", name=INPUT)
-    with quiet():
-        model.export(os.fspath(path), format=form, verbose=False, input_signature=[spec], **options)
+    model.export(os.fspath(path), format=form, verbose=False, input_signature=[spec], **options)
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps what converters print to themselves, also what their C++ writes past Python; errors are raised anyway."""
+    """Drops what converters and runtimes print, also what their C++ writes past Python; errors are raised anyway."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         kept = os.dup(2)
         nothing = os.open(os.devnull, os.O_WRONLY)

@@ -1,5 +1,6 @@
 """Preprocessing in TensorFlow's operations, for graphs that take encoded images."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,8 +9,6 @@ import tensorflow as tf
 from keras_nasnet.images import Preprocessing
 
 TOP = 5  # classes of an answer
-
-_KERNELS = {"bilinear": "triangle", "bicubic": "keyscubic", "lanczos": "lanczos3", "box": "box"}
 
 
 def serve(
@@ -75,28 +74,60 @@ def preprocess(pixels: Any, preprocessing: Preprocessing) -> Any:
             ratios = [length / wanted for length, wanted in zip(lengths, size, strict=True)]
             scale = tf.minimum(*ratios) * preprocessing.crop_fraction
             crops = [tf.minimum(wanted * scale, length) for length, wanted in zip(lengths, size, strict=True)]
-        # Pillow's order: columns are resized first, and both results are whole numbers.
-        for axis in (1, 0):
-            images = _resize(images, axis, size[axis], lengths[axis], crops[axis], preprocessing.interpolation)
+        # Both results are whole numbers, as Pillow's are, so that their order counts. Which one Pillow 13 takes was
+        # measured: rows first where they shrink much and columns little. Older ones begin with the columns.
+        height, width = lengths
+        rows_first = (size[0] < height) & ((size[1] / width) ** 1.6 > size[0] / height)
+
+        def resize(order: tuple[int, int]) -> Any:
+            resized = images
+            for axis in order:
+                resized = _resize(resized, axis, size[axis], lengths[axis], crops[axis], preprocessing.interpolation)
+            return resized
+
+        images = tf.cond(rows_first, lambda: resize((0, 1)), lambda: resize((1, 0)))
         images = tf.ensure_shape(images, (*size, 3))
     return (images - tf.constant(preprocessing.mean)) / tf.constant(preprocessing.std)
 
 
 def _resize(images: Any, axis: int, size: int, length: Any, crop: Any, interpolation: str) -> Any:
-    """Resizes the middle of one axis, of `crop` pixels, to whole numbers 0..255."""
-    start = (length - crop) / 2
+    """Resizes the middle of one axis, of `crop` pixels, to whole numbers 0..255, as Pillow's Resample.c does."""
+    # Pillow keeps the box in float32.
+    start, end = (tf.cast(tf.cast(edge, tf.float32), tf.float64) for edge in ((length - crop) / 2, (length + crop) / 2))
+    step = (end - start) / size
     if interpolation == "nearest":
-        places = (tf.range(size, dtype=tf.float64) + 0.5) * (crop / size) + start
-        return tf.gather(images, tf.minimum(tf.cast(places, tf.int32), tf.cast(length, tf.int32) - 1), axis=axis)
-    factor = size / crop
-    other = tf.shape(images)[1 - axis]
-    one, zero = tf.ones((), tf.float64), tf.zeros((), tf.float64)
-    resized = tf.raw_ops.ScaleAndTranslate(
-        images=images[None],
-        size=tf.stack([size, other] if axis == 0 else [other, size]),
-        scale=tf.cast(tf.stack([factor, one] if axis == 0 else [one, factor]), tf.float32),
-        translation=tf.cast(tf.stack([-start * factor, zero] if axis == 0 else [zero, -start * factor]), tf.float32),
-        kernel_type=_KERNELS[interpolation],
-        antialias=True,
-    )[0]
+        steps = tf.concat([[start + step * 0.5], tf.fill([size - 1], step)], 0)  # Pillow adds them up, and rounds so
+        places = tf.minimum(tf.cast(tf.cumsum(steps), tf.int32), tf.cast(length, tf.int32) - 1)
+        return tf.gather(images, places, axis=axis)
+    centres = start + (tf.range(size, dtype=tf.float64) + 0.5) * step
+    distances = (tf.range(length, dtype=tf.float64) + 0.5 - centres[:, None]) / tf.maximum(step, 1.0)
+    weights = _KERNELS[interpolation](distances)  # (size, length)
+    weights = tf.cast(weights / tf.reduce_sum(weights, axis=1, keepdims=True), tf.float32)
+    resized = tf.einsum("ol,hlc->hoc" if axis == 1 else "ol,lwc->owc", weights, images)
     return tf.clip_by_value(tf.floor(resized + 0.5), 0, 255)
+
+
+def _box(x: Any) -> Any:
+    return tf.where((x > -0.5) & (x <= 0.5), tf.ones_like(x), 0)
+
+
+def _bilinear(x: Any) -> Any:
+    return tf.maximum(1 - tf.abs(x), 0)
+
+
+def _bicubic(x: Any) -> Any:
+    x = tf.abs(x)
+    near, far = (1.5 * x - 2.5) * x * x + 1, ((-0.5 * x + 2.5) * x - 4) * x + 2
+    return tf.where(x < 1, near, tf.where(x < 2, far, 0))
+
+
+def _lanczos(x: Any) -> Any:
+    return tf.where(tf.abs(x) < 3, _sinc(x) * _sinc(x / 3), 0)
+
+
+def _sinc(x: Any) -> Any:
+    x = x * math.pi
+    return tf.where(x == 0, tf.ones_like(x), tf.math.divide_no_nan(tf.sin(x), x))
+
+
+_KERNELS = {"box": _box, "bilinear": _bilinear, "bicubic": _bicubic, "lanczos": _lanczos}

@@ -24,7 +24,8 @@ def write(model: Any, path: Path, signature: Signature) -> None:
 
     from keras_nasnet.inference.keras_export import keras_export
 
-    options: dict[str, Any] = {}
+    # LiteRT's own operations: a file that needs TensorFlow's runs nowhere but in TensorFlow.
+    options: dict[str, Any] = {"target_spec": {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}}
     if signature.int8:
         options["optimizations"] = [tf.lite.Optimize.DEFAULT]
     if signature.int8 == "full":

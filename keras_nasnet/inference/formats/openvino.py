@@ -60,11 +60,8 @@ def _quantise(graph: Any, signature: Signature) -> Any:
     """By NNCF, OpenVINO's own tool."""
     import nncf
 
-    from keras_nasnet.inference.keras_export import quiet
-
     nncf.set_log_level(logging.ERROR)
     images = signature.calibration
-    with quiet():  # of progress bars
-        if images is None:
-            return nncf.compress_weights(graph, mode=nncf.CompressWeightsMode.INT8_SYM)
-        return nncf.quantize(graph, nncf.Dataset(images), subset_size=len(images), preset=nncf.QuantizationPreset.MIXED)
+    if images is None:
+        return nncf.compress_weights(graph, mode=nncf.CompressWeightsMode.INT8_SYM)
+    return nncf.quantize(graph, nncf.Dataset(images), subset_size=len(images), preset=nncf.QuantizationPreset.MIXED)
