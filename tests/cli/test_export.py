@@ -1,0 +1,66 @@
+"""The command `keras-nasnet export`."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from keras_nasnet.cli.main import main
+from keras_nasnet.inference.formats import FORMATS
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, ["export", *map(str, arguments)])
+
+
+def test_writes_and_says_how_it_compares(tmp_path):
+    """As a program: nothing but its own words."""
+    command = [sys.executable, "-m", "keras_nasnet.cli.main", "export", "nasnet_a_cifar10", "--to", "saved_model"]
+    result = subprocess.run(
+        command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    compared, wrote = result.stdout.splitlines()
+    assert compared.startswith("compared on 4 images: differs by ")
+    assert wrote == "wrote nasnet_a_cifar10_saved_model"
+    assert [file.name for file in tmp_path.iterdir()] == ["nasnet_a_cifar10_saved_model"]
+    runner = FORMATS["saved_model"].load().read(tmp_path / "nasnet_a_cifar10_saved_model")
+    assert runner.metadata["class_names"][3] == "cat"
+    assert runner.run(np.zeros((1, 32, 32, 3), np.float32)).shape == (1, 10)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("nasnet_z", "--to", "keras"), "choose from nasnet_a_cifar10"),
+        (("nasnet_a_cifar10", "--to", "keras", "--int8", "weights"), "keras knows no int8"),
+        (("nasnet_a_cifar10", "--to", "keras", "--out", "model.h5"), "ends in .keras"),
+        (("nasnet_a_cifar10", "--to", "keras", "--no-dynamic-batch"), "network's own sizes"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(arguments, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert words in result.stderr and len(result.stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_runtime_is_said_without_keras(tmp_path):
+    code = (
+        "import sys; sys.modules['onnxruntime'] = None\n"
+        "from keras_nasnet.cli.main import main\n"
+        "try: main()\n"
+        "finally: print(sorted({'keras', 'tensorflow'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", code, "export", "nasnet_a_cifar10", "--to", "onnx"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (2, "[]\n")
+    assert result.stderr == "Error: onnx needs onnxruntime: pip install 'keras-nasnet[onnx]'\n"

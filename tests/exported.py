@@ -1,0 +1,56 @@
+"""Small networks to export, and what a test needs of a runtime."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from toy import GENOTYPE
+
+from keras_nasnet import NASNet
+from keras_nasnet.images import Preprocessing
+from keras_nasnet.inference.formats import FORMATS
+
+NAMES = [f"class {letter}" for letter in "abcdefg"]
+# 4 filters, one block a cell; strided pools that look at sizes.
+SMALL = {
+    "genotype": GENOTYPE,
+    "num_blocks": 1,
+    "penultimate_filters": 32,
+    "stem": "cifar",
+    "classes": len(NAMES),
+    "class_names": NAMES,
+    "input_shape": (32, 32, 3),
+    "preprocessing": Preprocessing(32, 32, 0.9, "bilinear", mean=(120.0, 118.5, 110.0), std=(60.0, 61.25, 66.0)),
+}
+
+
+def needs(to: str) -> None:
+    """Skips a test where the runtime of a format is not installed."""
+    try:
+        FORMATS[to].require(writing=True)
+    except ImportError as error:
+        pytest.skip(str(error))
+
+
+def network(seed: int = 0, **options) -> NASNet:
+    """A network whose probabilities differ between images, and are neither all the same nor all nothing."""
+    model = NASNet(**(SMALL | options))
+    random = np.random.default_rng(seed)
+    for variable in model.weights:
+        value = keras.ops.convert_to_numpy(variable)
+        if "moving_variance" in variable.path or "gamma" in variable.path:
+            variable.assign(random.uniform(0.5, 1.5, value.shape))
+        elif "kernel" not in variable.path:
+            variable.assign(random.normal(0, 0.2, value.shape))
+    kernel = model.get_layer("predictions").kernel
+    kernel.assign(random.normal(0, 1.0, kernel.shape))
+    return model
+
+
+def path_of(folder: Path, to: str) -> Path:
+    return folder / f"exported{FORMATS[to].suffix}"
+
+
+def tree(folder: Path) -> set[str]:
+    return {file.name for file in folder.iterdir()}

@@ -1,0 +1,231 @@
+"""Exports are the network, say what it is, and are there whole or not at all."""
+
+import json
+import subprocess
+import sys
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+from exported import NAMES, SMALL, needs, network, path_of, tree
+
+from keras_nasnet import NASNet
+from keras_nasnet.inference import exporting
+from keras_nasnet.inference.exporting import export
+from keras_nasnet.inference.folding import fold
+from keras_nasnet.inference.formats import FORMATS
+from keras_nasnet.inference.real_images import ImageFolder, photographs
+
+RUNTIMES = [name for name in FORMATS if name != "keras"]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return network()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Real images to calibrate on."""
+    folder = tmp_path_factory.mktemp("calibration")
+    for number, image in enumerate(photographs()):
+        for place in range(3):
+            left = image.width * place // 4
+            image.crop((left, 0, left + image.width // 2, image.height)).save(folder / f"{number}_{place}.png")
+    return folder
+
+
+def probabilities(model, images):
+    outputs = keras.ops.convert_to_numpy(model(images, training=False))
+    assert 0.2 < outputs.max() < 0.999 and np.abs(outputs[0] - outputs[1]).max() > 0.01
+    return outputs
+
+
+# === Equality ===
+
+
+@pytest.mark.parametrize("to", FORMATS)
+def test_an_export_is_the_network_and_knows_its_images(to, model, tmp_path):
+    needs(to)
+    path = export(model, to, path_of(tmp_path, to))
+    assert tree(tmp_path) == {path.name, "exported.bin"} if to == "openvino" else {path.name}
+    runner = FORMATS[to].load().read(path)
+    images = model.preprocess(photographs())
+    expected = probabilities(model, images)
+    for count in (1, 4):
+        found = runner.run(images[:count])
+        assert found.dtype == np.float32
+        assert np.abs(found - expected[:count]).max() <= 1e-4 * expected.max()
+    assert runner.metadata["preprocessing"] == SMALL["preprocessing"].to_dict()
+    assert runner.metadata["class_names"] == NAMES
+    assert runner.metadata["int8"] is None
+
+
+@pytest.mark.parametrize("to", RUNTIMES)
+@pytest.mark.parametrize("pool_padding", ["keras", "timm"])
+def test_images_of_any_size_one_at_a_time(to, pool_padding, tmp_path):
+    needs(to)
+    if pool_padding == "timm" and to != "litert":
+        pytest.skip("one runtime is enough for the other padding")
+    model = network(pool_padding=pool_padding)
+    any_size = network(pool_padding=pool_padding, input_shape=(None, None, 3))
+    path = export(model, to, path_of(tmp_path, to), dynamic_size=True, dynamic_batch=False)
+    runner = FORMATS[to].load().read(path)
+    for height, width in ((32, 32), (57, 40)):
+        images = np.random.default_rng(0).uniform(-1, 1, (2, height, width, 3)).astype(np.float32)
+        expected = keras.ops.convert_to_numpy(any_size(images))
+        assert np.abs(runner.run(images) - expected).max() <= 1e-4 * expected.max()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"classifier_activation": None},
+        {"dtype": "mixed_bfloat16"},
+        {"auxiliary_head": True, "input_shape": (96, 96, 3)},
+    ],
+)
+@pytest.mark.parametrize("folded", [True, False])
+def test_logits_low_precision_and_a_second_classifier_become_probabilities(options, folded, tmp_path):
+    model = network(**options)
+    plain = network(**(options | {"dtype": "float32", "classifier_activation": "softmax", "auxiliary_head": False}))
+    values = {variable.path: variable for variable in model.weights}
+    for variable in plain.weights:
+        variable.assign(values[variable.path])
+    path = export(model, "saved_model", tmp_path / "exported", fold=folded)
+    size = plain.input_shape[1]
+    images = np.random.default_rng(0).uniform(-2, 2, (2, size, size, 3)).astype(np.float32)
+    expected = probabilities(plain, images)
+    found = FORMATS["saved_model"].load().read(path).run(images)
+    assert np.abs(found - expected).max() <= 1e-4 * expected.max()
+
+
+def test_a_folded_network_is_exported_as_it_is(model, tmp_path):
+    path = export(fold(model), "keras", tmp_path / "exported.keras")
+    images = model.preprocess(photographs())
+    assert np.abs(FORMATS["keras"].load().read(path).run(images) - probabilities(model, images)).max() < 1e-5
+    with pytest.raises(ValueError, match="is folded and keeps its size"):
+        export(fold(model), "saved_model", tmp_path / "exported", dynamic_size=True)
+
+
+# === 8 bits ===
+
+
+@pytest.mark.parametrize(("to", "kind"), [(form.name, kind) for form in FORMATS.values() for kind in form.int8])
+def test_int8_is_smaller_and_nearly_the_network(to, kind, model, folder, tmp_path):
+    needs(to)
+    found = []
+    path = export(model, to, path_of(tmp_path, to), int8=folder if kind == "full" else "weights", compared=found.append)
+    [comparison] = found
+    assert comparison.images == (12 if kind == "full" else 4)
+    assert 1e-5 < comparison.difference < 0.3  # which float32 would not be
+    runner = FORMATS[to].load().read(path)
+    assert runner.metadata["int8"] == kind
+    assert runner.run(model.preprocess(photographs())).shape == (4, len(NAMES))
+
+
+def test_a_calibration_reads_at_most_300_images_of_the_whole_folder(monkeypatch, folder):
+    monkeypatch.setattr("keras_nasnet.inference.real_images.MOST", 5)
+    images = ImageFolder(folder, SMALL["preprocessing"])
+    assert len(images) == 5 and [path.name[0] for path in images.paths] == ["0", "0", "1", "2", "3"]
+    assert [image.shape for image in images] == [(1, 32, 32, 3)] * 5
+
+
+# === Files ===
+
+
+def test_the_labels_of_a_litert_file_can_be_unzipped(model, tmp_path):
+    needs("litert")
+    path = export(model, "litert", tmp_path / "exported.tflite")
+    with zipfile.ZipFile(path) as file:
+        assert file.read("labels.txt").decode().splitlines() == NAMES
+
+
+@pytest.mark.parametrize("to", RUNTIMES)
+def test_what_differs_is_not_kept(to, model, tmp_path, monkeypatch):
+    needs(to)
+    if to == "litert":
+        pytest.skip("as the others, and the slowest to convert")
+    monkeypatch.setattr(exporting, "TOLERANCE", -1.0)  # nothing is as near as that
+    with pytest.raises(ValueError, match=r"the export differs from the network by .*: nothing is kept"):
+        export(model, to, path_of(tmp_path, to))
+    assert not tree(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("to", "name", "options", "words"),
+    [
+        ("pickle", "exported", {}, "to is 'pickle': choose from onnx, openvino, litert, saved_model, keras"),
+        ("litert", "exported.onnx", {}, "the name of an litert export ends in .tflite"),
+        ("saved_model", "there", {}, "is there already"),
+        ("saved_model", "exported", {"int8": "weights"}, "saved_model knows no int8 of this kind"),
+        ("onnx", "exported.onnx", {"int8": "weights"}, "openvino and litert do"),
+        ("litert", "exported.tflite", {"int8": "nowhere"}, "nowhere: no such folder"),
+        ("keras", "exported.keras", {"dynamic_size": True}, "takes the network's own sizes"),
+    ],
+)
+def test_what_cannot_be_is_refused(to, name, options, words, model, tmp_path):
+    (tmp_path / "there").mkdir()
+    with pytest.raises(ValueError, match=words):
+        export(model, to, tmp_path / name, **options)
+    assert tree(tmp_path) == {"there"}
+
+
+def test_networks_that_cannot_be_exported_are_refused(tmp_path):
+    path = tmp_path / "exported"
+    with pytest.raises(ValueError, match="has no classifier"):
+        export(NASNet(**(SMALL | {"include_top": False})), "saved_model", path)
+    any_size = SMALL | {"input_shape": (None, None, 3), "preprocessing": None}
+    with pytest.raises(ValueError, match="takes images of any size"):
+        export(NASNet(**any_size), "saved_model", path)
+    with pytest.raises(TypeError, match="only a NASNet"):
+        export(keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(2)]), "saved_model", path)
+    assert not tree(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("to", "missing"), [("onnx", "onnxruntime"), ("openvino", "nncf"), ("litert", "ai_edge_litert")]
+)
+def test_without_the_runtime_a_line_names_the_extra(to, missing, model, tmp_path, monkeypatch):
+    for module in FORMATS[to].reads + FORMATS[to].writes:
+        monkeypatch.setitem(sys.modules, module, type(sys)(module))  # as if it were installed
+        sys.modules[module].__spec__ = sys.__spec__
+    monkeypatch.setitem(sys.modules, missing, None)  # as if it were not
+    with pytest.raises(ImportError, match=rf"{to} needs {missing}: pip install 'keras-nasnet\[{to}\]'"):
+        export(model, to, path_of(tmp_path, to))
+
+
+# === Serving ===
+
+SERVE = """
+import json, sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("keras", "keras_nasnet"):
+            raise ImportError(name)
+sys.meta_path.insert(0, Missing())
+import tensorflow as tf
+serve = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
+found = serve(image_bytes=tf.constant([open(path, "rb").read() for path in sys.argv[2:]]))
+labels, probabilities = found["labels"].numpy(), found["probabilities"].numpy()
+assert not {"keras", "keras_nasnet"} & {name.split(".")[0] for name in sys.modules}
+print(json.dumps([[[label.decode() for label in row] for row in labels], probabilities.tolist()]))
+"""
+
+
+def test_a_saved_model_serves_encoded_images_without_keras_and_this_package(model, tmp_path):
+    path = export(model, "saved_model", tmp_path / "exported")
+    files = [tmp_path / "0.png", tmp_path / "1.jpg"]
+    for file, image in zip(files, photographs()[:2], strict=True):
+        image.save(file)
+    result = subprocess.run(
+        [sys.executable, "-c", SERVE, path, *files], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    labels, values = json.loads(result.stdout)
+    expected = probabilities(model, model.preprocess(files))
+    for row, names, found in zip(expected, labels, values, strict=True):
+        order = np.argsort(-row)[:5]
+        assert names == [NAMES[number] for number in order]
+        assert np.abs(found - row[order]).max() < 1e-2  # one level of a pixel here and there
