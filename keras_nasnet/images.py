@@ -1,6 +1,8 @@
 """Images: read from files, and made into what a model takes. Imports no Keras."""
 
+import io
 import os
+import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,6 +12,12 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
+
+# What a file may ask of the machine, whoever sent it: the largest photographs stay well below both.
+MAX_BYTES = 2**28  # 256 MiB
+MAX_PIXELS = 2**27  # 134 million, 400 MB when decoded
+
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")  # and none of Pillow's others: EPS, say, starts an interpreter
 
 _RESAMPLING = {
     "nearest": Image.Resampling.NEAREST,
@@ -24,6 +32,8 @@ def read_image(file: str | os.PathLike[str] | BinaryIO, name: str | None = None,
     """Reads an image file as RGB.
 
     Grey, palette and CMYK become RGB; what is transparent becomes white; of an animation the first frame is taken.
+    A file of more than `MAX_BYTES`, or an image of more than `MAX_PIXELS` (a decompression bomb), is refused before
+    it is decoded.
 
     Args:
         file: its path, or the open file.
@@ -31,11 +41,14 @@ def read_image(file: str | os.PathLike[str] | BinaryIO, name: str | None = None,
         upright: whether EXIF orientation is applied; else the pixels are as they lie in the file.
 
     Raises:
-        ValueError: if the file is missing, unreadable, broken, or no image; names it.
+        ValueError: if the file is missing, unreadable, broken, too large, or no image; names it.
     """
     path = name or file
     try:
-        with Image.open(file) as image:
+        _check_file(file)
+        with Image.open(file, formats=_FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise _Refused(f"a decompression bomb? {image.width}x{image.height} are over {MAX_PIXELS:,} pixels")
             image.load()
             return to_rgb(ImageOps.exif_transpose(image) if upright else image)
     except FileNotFoundError:
@@ -44,17 +57,35 @@ def read_image(file: str | os.PathLike[str] | BinaryIO, name: str | None = None,
         raise ValueError(f"{path}: a folder, not an image") from None
     except UnidentifiedImageError:
         raise ValueError(f"{path}: not an image (JPEG, PNG, WebP, BMP or GIF)") from None
+    except (_Refused, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:  # or Pillow's own
+        raise ValueError(f"{path}: refused ({_one_line(error)})") from None
     # Pillow's decoders raise all of these on damaged files.
     except (OSError, SyntaxError, ValueError, TypeError, IndexError, OverflowError, EOFError, MemoryError) as error:
         raise ValueError(f"{path}: cannot be read ({_one_line(error)})") from None
-    except Image.DecompressionBombError as error:
-        raise ValueError(f"{path}: refused ({_one_line(error)})") from None
+
+
+class _Refused(Exception):
+    """A file asks for more than it may."""
+
+
+def _check_file(file: str | os.PathLike[str] | BinaryIO) -> None:
+    """Raises _Refused for a file that is too large, and for a pipe or a device, which may never end."""
+    if isinstance(file, str | os.PathLike):
+        status = os.stat(file)
+        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+            raise _Refused("not a file: a pipe or a device")
+        size = status.st_size
+    else:
+        size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+    if size > MAX_BYTES:
+        raise _Refused(f"{size:,} bytes are more than {MAX_BYTES:,}")
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
     """Returns an image in mode RGB; what is transparent becomes white."""
     if image.mode.startswith("I;16") or image.mode == "I":  # 16-bit grey: Pillow would clip it
-        return Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
+        return Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")

@@ -1,11 +1,18 @@
 """Reading image files, and making inputs of them."""
 
 import io
+import os
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from keras_nasnet import images
 from keras_nasnet.images import Preprocessing, find_images, read_image
 
 RED, GREEN = (220, 30, 40), (20, 200, 60)
@@ -152,6 +159,66 @@ def test_damaged_bytes(tmp_path):
                 assert read_image(path).mode == "RGB"
             except ValueError as error:
                 assert path.name in str(error)
+
+
+def test_2000_damaged_files_are_read_or_refused_in_one_line_each(tmp_path):
+    """In a process of its own, for a crash or a hang of a decoder would be the process'."""
+    command = [sys.executable, Path(__file__).with_name("damaged_images.py"), "2000", tmp_path]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    read, refused = map(int, result.stdout.split())
+    assert read + refused == 2000
+    assert min(read, refused) > 200
+
+
+def png_of(width, height, compressed):
+    """A PNG file that promises more pixels than anyone would write."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", compressed) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("side", [12_000, 60_000])  # ours is the smaller limit, Pillow's own the larger
+def test_a_decompression_bomb_is_refused_by_name(tmp_path, side):
+    (tmp_path / "bomb.png").write_bytes(png_of(side, side, zlib.compress(bytes(10_000_000))))
+    with pytest.raises(ValueError, match=r"bomb\.png: refused \(.*decompression bomb") as raised:
+        read_image(tmp_path / "bomb.png")
+    assert "\n" not in str(raised.value)
+
+
+def test_pixels_up_to_the_limit_are_read(tmp_path, monkeypatch):
+    Image.new("RGB", (50, 40)).save(tmp_path / "image.png")
+    monkeypatch.setattr(images, "MAX_PIXELS", 2000)
+    assert read_image(tmp_path / "image.png").size == (50, 40)
+    monkeypatch.setattr(images, "MAX_PIXELS", 1999)
+    with pytest.raises(ValueError, match=r"50x40 are over 1,999 pixels"):
+        read_image(tmp_path / "image.png")
+
+
+def test_a_file_of_too_many_bytes_is_refused(tmp_path):
+    path = tmp_path / "huge.jpg"
+    with open(path, "wb") as file:
+        file.truncate(images.MAX_BYTES + 1)  # a hole: takes no room
+    with pytest.raises(ValueError, match=r"huge\.jpg: refused \(268,435,457 bytes are more than 268,435,456"):
+        read_image(path)
+    with open(path, "rb") as file, pytest.raises(ValueError, match="upload: refused"):
+        read_image(file, "upload")
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(ValueError, match=r"pipe\.png: refused"):
+        read_image(tmp_path / "pipe.png")
+
+
+def test_only_the_formats_that_we_name_are_opened(tmp_path):
+    two_colours().save(tmp_path / "image.eps")  # which Pillow hands to an interpreter
+    with pytest.raises(ValueError, match="not an image"):
+        read_image(tmp_path / "image.eps")
 
 
 def test_missing_and_folder(tmp_path):

@@ -1,6 +1,7 @@
 """The command `keras-nasnet`."""
 
 import os
+import warnings
 
 # Before anything imports TensorFlow: the command's own words only.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -19,6 +20,8 @@ from keras_nasnet.cli.train import train_command
 from keras_nasnet.cli.zoo import zoo_group
 from keras_nasnet.cli.zoo_convert import convert_command
 from keras_nasnet.cli.zoo_publish import publish_command
+
+warnings.filterwarnings("ignore", module="PIL")  # of damaged and of large images the commands say it themselves
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
