@@ -1,7 +1,7 @@
 """NASNet: the image classifier, from any genotype at any size."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 
@@ -11,6 +11,9 @@ from keras_nasnet.convolution import Projection, kernel_initializer
 from keras_nasnet.genotype import Genotype
 from keras_nasnet.images import Preprocessing
 from keras_nasnet.relu import ReLU
+
+if TYPE_CHECKING:
+    from keras_nasnet.inference.predictor import Predictor
 
 
 @keras.saving.register_keras_serializable("keras_nasnet")
@@ -159,6 +162,40 @@ class NASNet(keras.Model):
         """
         batch = self.preprocessing(images)
         return batch.transpose(0, 3, 1, 2) if self._channels_first else batch
+
+    def predict_images(self, images: Any, engine: str | None = None, batch: int | None = None) -> Any:
+        """Returns the probabilities of the classes, float32 (n, classes), by the fastest engine that is installed.
+
+        The network is compiled the first time that this machine sees its weights, which takes seconds. They are
+        read anew each time: where that is too slow, keep a `predictor`.
+
+        Args:
+            images: one image or any number of them: paths, PIL images, or arrays (height, width, 3) of
+                pixels 0..255; or one array (n, height, width, 3).
+            engine: "openvino", "onnxruntime", "litert", or "tensorflow" for the Keras model itself; default:
+                the first of these that is installed.
+            batch: images of a batch; by default 64 up to 200 pixels, else 8.
+
+        Raises:
+            ValueError: if the network has no classifier, the engine is not installed, there is no image, or one
+                cannot be read.
+        """
+        return self.predictor(engine).predict_images(images, batch)
+
+    def predictor(self, engine: str | None = None) -> "Predictor":
+        """Returns what `predict_images` uses: it needs Keras no more, and keeps the weights that the model has now.
+
+        Args:
+            engine: as in `predict_images`.
+        """
+        from keras_nasnet.inference import model_predictor
+
+        identity = (model_predictor.identity(self), engine)
+        known: tuple[Any, Predictor] | None = getattr(self, "_last_predictor", None)
+        if known is None or known[0] != identity:
+            known = identity, model_predictor.predictor(self, engine)
+            self._last_predictor = known
+        return known[1]
 
     def get_config(self) -> dict[str, Any]:
         if self._has_layers_before:  # they belong to the model, so all layers are listed

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from keras_nasnet.home import home
+from keras_nasnet.inference import cache
 from keras_nasnet.zoo import checksum, hub
 from keras_nasnet.zoo.entries import entry
 
@@ -67,7 +69,7 @@ def on_this_machine(data: dict[str, Any]) -> Path | None:
 def kept(data: dict[str, Any]) -> Path:
     """Returns where an entry's weights are kept in our own format after they were converted."""
     digest = checksum.expected(data["source"])[1]
-    return _folder() / "converted" / f"{data['name']}.{digest[:8]}.safetensors"
+    return home() / "converted" / f"{data['name']}.{digest[:8]}.safetensors"
 
 
 def verify(name: str) -> list[Path]:
@@ -110,7 +112,7 @@ def deleted_on(kind: type[ValueError], file: Path) -> Iterator[None]:
 
 
 def clear(name: str) -> int:
-    """Deletes what an entry has in the cache, also what was downloaded in part. Returns the bytes freed.
+    """Deletes what an entry has in the cache, also what was compiled, or downloaded in part. Returns the bytes freed.
 
     What the package ships stays.
 
@@ -127,7 +129,7 @@ def clear(name: str) -> int:
         files += place.parent.glob(f"{place.name}.*.part")
         files.append(place.with_name(f"{place.name}.lock"))
     try:
-        return sum(checksum.remove(file) for file in files if file.exists())
+        return sum(checksum.remove(file) for file in files if file.exists()) + cache.clear(name)
     except OSError as error:
         raise ValueError(f"{error.filename} cannot be deleted ({error.strerror})") from None
 
@@ -137,13 +139,8 @@ def _is_ours(source: dict[str, Any]) -> bool:
     return "url" in source or "repo" in source
 
 
-def _folder() -> Path:
-    home = os.environ.get("KERAS_HOME")
-    return (Path(home) if home else Path.home() / ".keras").expanduser() / "models" / "keras_nasnet"
-
-
 def _place(source: dict[str, Any]) -> Path:
-    return _folder() / Path(urlsplit(source["url"]).path).name
+    return home() / Path(urlsplit(source["url"]).path).name
 
 
 def _address(url: str) -> str:

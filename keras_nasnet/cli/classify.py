@@ -12,6 +12,7 @@ import click
 
 from keras_nasnet.cli.refused import Refused
 from keras_nasnet.images import SUFFIXES, find_images
+from keras_nasnet.inference import engines
 from keras_nasnet.zoo import loading as zoo
 
 BAR_WIDTH = 24
@@ -28,17 +29,22 @@ PROGRESS_FROM = 100  # more images than these show their progress
     help="A catalog name, hf://ORG/NAME, a folder or a .keras file.",
 )
 @click.option("--top", type=int, help="How many classes to show for each image.  [default: 5, or all if fewer]")
+@click.option(
+    "--engine", help=f"What computes: {', '.join(engines.ENGINES)}.  [default: the first of these that is installed]"
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line and image.")
-def classify_command(paths: tuple[Path, ...], name: str, top: int | None, as_json: bool) -> None:
+def classify_command(paths: tuple[Path, ...], name: str, top: int | None, engine: str | None, as_json: bool) -> None:
     """Say what is in images, or in all images below folders.
 
-    Files that cannot be read are named on stderr, the others are still done; the exit
+    The first time an engine gets a model it is compiled, which takes a while; from then on it is there at
+    once. Files that cannot be read are named on stderr, the others are still done; the exit
     code is then 2.
     """
     # All that can be wrong without Keras is said before it is imported, which takes seconds.
     images = _images(paths)
     try:
         zoo.check(name)
+        engines.choose(engine)
         if name in zoo.names():
             classes = zoo.entry(name).get("class_names")
             if classes is None:
@@ -46,10 +52,11 @@ def classify_command(paths: tuple[Path, ...], name: str, top: int | None, as_jso
             _check_top(top, len(classes))
         elif top is not None:
             _check_top(top, None)
-        model = zoo.load(name)
-        classes = model.get_config()["classes"]
-        _check_top(top, classes)
-        broken = show(model, images, min(5, classes) if top is None else top, as_json)
+        from keras_nasnet.zoo.prediction import load_predictor
+
+        predictor = load_predictor(name, engine)
+        _check_top(top, predictor.classes)
+        broken = show(predictor, images, min(5, predictor.classes) if top is None else top, as_json)
     except ValueError as error:
         raise Refused(error) from None
     if broken:

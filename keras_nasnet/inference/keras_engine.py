@@ -1,0 +1,37 @@
+"""Keras as an engine: the model itself."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_nasnet.model import NASNet
+
+
+class KerasRunner:
+    """See `keras_nasnet.inference.formats.Runner`.
+
+    Args:
+        model: a NASNet with a classifier.
+    """
+
+    def __init__(self, model: NASNet):
+        config = model.get_config()
+        if not config["include_top"]:
+            raise ValueError(f"{model.name} has no classifier: it gives features only")
+        self.metadata: dict[str, Any] = {
+            "name": model.name,
+            "preprocessing": model.preprocessing.to_dict(),
+            "class_names": None if model.class_names is None else list(model.class_names),
+            "classes": config["classes"],
+        }
+        self._model = model
+        self._gives_logits = config["classifier_activation"] == "linear"
+        self._channels_first = config["data_format"] == "channels_first"
+
+    def run(self, images: np.ndarray) -> np.ndarray:
+        # Called, not predicted: a new batch size costs no compilation.
+        outputs = self._model(images.transpose(0, 3, 1, 2) if self._channels_first else images, training=False)
+        if isinstance(outputs, dict):  # with an auxiliary head
+            outputs = outputs["predictions"]
+        return keras.ops.convert_to_numpy(keras.ops.softmax(outputs) if self._gives_logits else outputs)

@@ -1,0 +1,294 @@
+"""Engines: which is taken, that all say the same, and that a warm cache needs no Keras."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tracemalloc
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from keras_nasnet import NASNet
+from keras_nasnet.classify import classify
+from keras_nasnet.cli.main import main
+from keras_nasnet.inference import engines, predictor
+from keras_nasnet.zoo.prediction import load_predictor
+from toy import NETWORK
+
+ROOT = Path(__file__).parents[2]
+NAMES = ["ant", "bee", "cow", "dog"]
+
+
+def needs(*names):
+    """Marks for engines that may not be installed, or be fed on another backend than TensorFlow."""
+    return [
+        pytest.param(
+            name,
+            marks=[
+                pytest.mark.skipif(not engines.ENGINES[name].is_installed, reason=f"{name} is not installed"),
+                pytest.mark.skipif(
+                    name == "onnxruntime" and importlib.util.find_spec("tf2onnx") is None, reason="no tf2onnx"
+                ),
+                pytest.mark.skipif(
+                    keras.backend.backend() != "tensorflow" and name != "tensorflow",
+                    reason="compiled networks come from TensorFlow",
+                ),
+            ],
+        )
+        for name in names
+    ]
+
+
+ALL, COMPILED = needs(*engines.ENGINES), needs("openvino", "onnxruntime", "litert")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def keras_home(tmp_path_factory):
+    """One for all, so that each network is compiled once."""
+    with pytest.MonkeyPatch.context() as patch:
+        home = tmp_path_factory.mktemp("keras")
+        patch.setenv("KERAS_HOME", str(home))
+        yield home
+
+
+def small(images, **arguments):
+    """A network of one block a cell, whose classifier is unsure of these images, as those of trained networks are."""
+    model = NASNet(**NETWORK, **({"stem": "cifar", "classes": 4, "class_names": NAMES} | arguments))
+    head = model.get_layer("predictions")
+    features = keras.Model(model.inputs, head.input)
+    largest = max(float(np.abs(features(model.preprocess(image))).max()) for image in images)
+    kernel = np.random.default_rng(0).uniform(-0.5, 0.5, head.kernel.shape) / largest
+    head.kernel.assign(kernel.astype("float32"))
+    return model
+
+
+@pytest.fixture(scope="module")
+def model(photographs):
+    return small(photographs)
+
+
+@pytest.fixture(scope="module")
+def file(model, tmp_path_factory):
+    """The model as a file."""
+    path = tmp_path_factory.mktemp("model") / "small.keras"
+    model.save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    """Paths of 5 images."""
+    folder = tmp_path_factory.mktemp("photographs")
+    generator = np.random.default_rng(0)
+    for number in range(5):
+        Image.fromarray(generator.integers(0, 256, (40 + number, 60, 3), np.uint8)).save(folder / f"{number}.png")
+    return sorted(folder.iterdir())
+
+
+# === Choice ===
+
+
+def test_the_fastest_that_is_installed_is_taken(monkeypatch):
+    assert list(engines.ENGINES) == ["openvino", "onnxruntime", "litert", "tensorflow"]
+    there = {"openvino", "litert", "tensorflow"}
+    monkeypatch.setattr(engines.Engine, "is_installed", property(lambda engine: engine.name in there))
+    assert engines.choose().name == "openvino"
+    there.remove("openvino")
+    assert engines.choose().name == "litert"
+    assert engines.installed() == ["litert", "tensorflow"]
+    assert engines.choose("tensorflow").name == "tensorflow"
+    with pytest.raises(ValueError, match=r"^OpenVINO is not installed: pip install 'keras-nasnet\[openvino\]'$"):
+        engines.choose("openvino")
+    with pytest.raises(ValueError, match="'tensorrt': choose from openvino, onnxruntime, litert, tensorflow"):
+        engines.choose("tensorrt")
+
+
+# === Probabilities ===
+
+
+@pytest.mark.parametrize("engine", ALL)
+def test_each_engine_gives_the_probabilities_of_the_model(model, photographs, engine):
+    expected = keras.ops.convert_to_numpy(model(model.preprocess(photographs), training=False))
+    found = model.predict_images(photographs, engine=engine)
+    assert (found.dtype, found.shape) == (np.float32, (5, 4))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    for one in (photographs[0], Image.open(photographs[0]), np.asarray(Image.open(photographs[0]))):
+        np.testing.assert_allclose(model.predict_images(one, engine=engine), expected[:1], atol=1e-5)
+    np.testing.assert_allclose(model.predict_images(photographs, engine, batch=2), expected, atol=1e-5)
+    several = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
+    expected = keras.ops.convert_to_numpy(model(model.preprocess(several), training=False))
+    np.testing.assert_allclose(model.predict_images(several, engine=engine), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("engine", COMPILED)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"classifier_activation": None, "pool_padding": "keras"},
+        {"auxiliary_head": True, "class_names": None},
+        {"dtype": "mixed_bfloat16", "stem": "imagenet", "input_shape": (64, 48, 3)},
+    ],
+)
+def test_all_kinds_of_classifiers(photographs, engine, arguments):
+    model = small(photographs, **arguments)
+    exact = NASNet.from_config(model.get_config() | {"dtype": "float32"})
+    exact.set_weights(model.get_weights())
+    np.testing.assert_allclose(
+        model.predict_images(photographs, engine), exact.predict_images(photographs, "tensorflow"), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("engine", needs("openvino", "litert"))
+def test_images_of_any_size(photographs, engine, tmp_path):
+    model = small(photographs, input_shape=(None, None, 3))
+    expected = [row for _, row in model.predictor("tensorflow").predict_each(photographs)]
+    np.testing.assert_allclose(model.predict_images(photographs, engine), expected, atol=1e-5)
+    Image.new("RGB", (20, 40)).save(tmp_path / "small.png")
+    with pytest.raises(ValueError, match=r"small\.png: 20x40 pixels are too few"):
+        model.predict_images(tmp_path / "small.png", engine)
+
+
+def test_changed_weights_are_seen_and_a_predictor_keeps_its_own(photographs):
+    model = small(photographs)
+    kept = model.predictor()
+    before = model.predict_images(photographs)
+    assert model.predictor() is kept
+    bias = model.get_layer("predictions").bias
+    bias.assign([5.0, 0.0, 0.0, 0.0])
+    after = model.predict_images(photographs)
+    assert (after[:, 0] > before[:, 0] + 0.1).all()
+    if kept.engine != "tensorflow":  # which is the model itself
+        np.testing.assert_array_equal(kept.predict_images(photographs), before)
+
+
+def test_what_is_refused(model, photographs, tmp_path):
+    (tmp_path / "text.png").write_text("no image")
+    with pytest.raises(ValueError, match=r"text\.png: not an image"):
+        model.predict_images([photographs[0], tmp_path / "text.png"])
+    with pytest.raises(ValueError, match="there is no image"):
+        model.predict_images([])
+    with pytest.raises(ValueError, match="batch is 0: it must be at least 1"):
+        model.predict_images(photographs, batch=0)
+    with pytest.raises(ValueError, match="engine is 'magic': choose from"):
+        model.predict_images(photographs, engine="magic")
+    features = NASNet(**NETWORK, stem="cifar", include_top=False)
+    for engine in engines.installed():
+        with pytest.raises(ValueError, match="no classifier"):
+            features.predict_images(photographs, engine)
+
+
+# === Many Images ===
+
+
+def test_a_folder_of_any_size_takes_the_memory_of_a_few_batches(model):
+    ready = model.predictor()
+    ready.predict_images(np.zeros((2, 32, 32, 3), np.uint8))  # whatever an engine allocates once
+    side, count = 400, 300  # 144 MB of pixels
+
+    def images():
+        for number in range(count):
+            yield np.full((side, side, 3), number % 256, np.uint8)
+
+    tracemalloc.start()
+    rows = sum(1 for _ in ready.predict_each(images(), batch=4))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert rows == count
+    assert peak < 20 * side * side * 3 + 10e6  # five batches of four, where all would be 300
+
+
+def test_broken_files_keep_their_place(model, photographs, tmp_path):
+    (tmp_path / "broken.png").write_bytes(photographs[0].read_bytes()[:100])
+    paths = [tmp_path / "broken.png", photographs[0], tmp_path / "none.png", photographs[1], tmp_path / "none.png"]
+    results = list(model.predictor().predict_each(paths, batch=2))
+    assert [path for path, _ in results] == paths
+    assert [isinstance(row, ValueError) for _, row in results] == [True, False, True, False, True]
+    np.testing.assert_allclose([results[1][1], results[3][1]], model.predict_images(photographs[:2]), atol=1e-6)
+
+
+def test_classify_takes_an_engine(model, photographs):
+    for engine in engines.installed()[-1:]:
+        found = list(classify(model, photographs, top=3, engine=engine))
+        assert [path for path, _ in found] == photographs
+        assert all(len(predictions) == 3 for _, predictions in found)
+
+
+# === Cached ===
+
+
+def loaded_once(monkeypatch):
+    """Counts the compilations."""
+    compiled = []
+    original = predictor._compile
+
+    def counting(engine, model, folder):
+        compiled.append(engine.name)
+        original(engine, model, folder)
+
+    monkeypatch.setattr(predictor, "_compile", counting)
+    return compiled
+
+
+@pytest.mark.parametrize("engine", COMPILED)
+def test_a_damaged_network_is_compiled_anew(keras_home, file, photographs, engine, monkeypatch):
+    expected = load_predictor(file, engine).predict_images(photographs)
+    compiled = loaded_once(monkeypatch)
+    np.testing.assert_array_equal(load_predictor(file, engine).predict_images(photographs), expected)
+    assert compiled == []
+    folders = (keras_home / "models/keras_nasnet/compiled").glob("small.*/network.*")
+    suffix = {"openvino": ".blob", "onnxruntime": ".onnx", "litert": ".tflite"}[engine]
+    for file in [found for found in folders if found.suffix == suffix]:
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 255
+        file.write_bytes(content)
+    np.testing.assert_allclose(load_predictor(file, engine).predict_images(photographs), expected, atol=1e-6)
+    assert compiled == [engine]
+
+
+BLOCKED = """
+import sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("tensorflow", "keras", "jax", "torch", "h5py"):
+            raise ImportError(f"{name} is blocked")
+
+sys.meta_path.insert(0, Blocker())
+from keras_nasnet.cli.main import main
+main()
+"""
+
+
+@pytest.mark.parametrize("engine", COMPILED)
+def test_with_a_warm_cache_classify_imports_neither_tensorflow_nor_keras(file, photographs, engine):
+    options = ["--json", "--model", str(file), "--engine", engine]
+    expected = CliRunner().invoke(main, ["classify", str(photographs[0]), *options])
+    assert expected.exit_code == 0, expected.output
+    command = [sys.executable, "-c", BLOCKED, "classify", photographs[0], *options]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert [entry["label"] for entry in json.loads(result.stdout)["predictions"]] == [
+        entry["label"] for entry in json.loads(expected.stdout)["predictions"]
+    ]
+
+
+def test_the_blocker_blocks(photographs):
+    command = [sys.executable, "-c", BLOCKED, "classify", photographs[0], "--engine", "tensorflow"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert result.returncode == 1
+    assert "is blocked" in result.stderr
+
+
+def test_an_engine_that_is_missing_is_refused_before_keras(photographs, monkeypatch):
+    monkeypatch.setattr(engines.Engine, "is_installed", property(lambda engine: engine.name == "tensorflow"))
+    result = CliRunner().invoke(main, ["classify", str(photographs[0]), "--engine", "litert"])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "Error: LiteRT is not installed: pip install 'keras-nasnet[litert]'\n"

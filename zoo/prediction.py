@@ -1,0 +1,51 @@
+"""Predictors by name: of a network that is compiled already without Keras, which takes seconds to import."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from keras_nasnet.inference.predictor import Predictor, open_predictor
+from keras_nasnet.zoo import hub, model_folder
+from keras_nasnet.zoo.checksum import expected
+from keras_nasnet.zoo.entries import entry, names
+from keras_nasnet.zoo.loading import RUN_FILE, check, load
+
+
+def load_predictor(name_or_path: str | os.PathLike[str], engine: str | None = None) -> Predictor:
+    """Returns the predictor of a network; compiles the network the first time that this machine sees it.
+
+    Args:
+        name_or_path: as `load` takes it.
+        engine: "openvino", "onnxruntime", "litert" or "tensorflow"; default: the first of these that is installed.
+
+    Raises:
+        ValueError: as `load` does, or if the engine is not installed, or the network has no classifier.
+    """
+    check(name_or_path)
+    text = os.fspath(name_or_path)
+    name = text if text in names() else Path(text).stem
+    return open_predictor(name, identity(text), lambda: load(text), engine)
+
+
+def identity(text: str) -> str:
+    """Returns a checksum of all that makes a network what it is.
+
+    Args:
+        text: a name, an address or a path that `check` lets pass.
+    """
+    if text in names():
+        data = entry(text)
+        parts = {key: data.get(key) for key in ("builder", "preprocessing", "class_names")}
+        described = json.dumps(parts | {"weights": expected(data["source"])}, sort_keys=True)
+        return hashlib.sha256(described.encode()).hexdigest()
+    path = hub.download(text, model_folder.READ) if hub.is_address(text) else Path(text)
+    if model_folder.is_model_folder(path):
+        files = [path / model_folder.CONFIG, path / model_folder.WEIGHTS]
+    else:
+        files = [path / RUN_FILE if path.is_dir() else path]
+    digest = hashlib.sha256()
+    for file in files:
+        with open(file, "rb") as opened:
+            digest.update(hashlib.file_digest(opened, "sha256").digest())
+    return digest.hexdigest()
