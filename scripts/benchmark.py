@@ -4,6 +4,7 @@
     python scripts/benchmark.py train --case cifar --rounds 20
     python scripts/benchmark.py search
     python scripts/benchmark.py detect
+    python scripts/benchmark.py inference
 
 `train` measures a training step and the time to the first finished step. Ours is the step
 of `keras_nasnet.training`; stock is `compile` and `train_on_batch`, with SGD, momentum and
@@ -345,6 +346,17 @@ def detect(size: int, batch: int, rounds: int) -> None:
     import benchmark_detect  # in its turn imports this file
 
     benchmark_detect.report(size, batch, rounds)
+
+
+@main.command()
+@click.option("--rounds", default=10, show_default=True, help="calls of each side, in turns")
+@click.option("--first-rounds", default=3, show_default=True, help="new processes for each side's first label")
+def inference(rounds: int, first_rounds: int) -> None:
+    """Compares predictions with keras.applications, and with OpenVINO on Keras' export. Needs the extra [openvino]."""
+    os.environ.update(_ENVIRONMENT)
+    import benchmark_inference  # in its turn imports this file
+
+    benchmark_inference.report(rounds, first_rounds)
 
 
 @main.command("first-step", hidden=True)

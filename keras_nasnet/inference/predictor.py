@@ -55,15 +55,16 @@ class Predictor:
         Raises:
             ValueError: if there is no image, or one cannot be read; names it.
         """
-        single = isinstance(images, str | os.PathLike | Image.Image) or getattr(images, "ndim", 0) == 3
-        rows = []
-        for _, row in self.predict_each([images] if single else images, batch):
-            if isinstance(row, ValueError):
-                raise row
-            rows.append(row)
+        if isinstance(images, str | os.PathLike | Image.Image) or getattr(images, "ndim", 0) == 3:
+            return self.predict(_sound(self._read(images))[None])
+        rows = [_sound(row) for _, row in self.predict_each(images, batch)]
         if not rows:
             raise ValueError("there is no image to classify: give at least one")
         return np.stack(rows)
+
+    def predict(self, inputs: np.ndarray) -> np.ndarray:
+        """Returns float32 probabilities (n, classes) of images (n, height, width, 3) that are preprocessed already."""
+        return self._runner.run(inputs)
 
     def predict_each(
         self, images: Iterable[Any], batch: int | None = None
@@ -80,7 +81,7 @@ class Predictor:
                 yield item, one if isinstance(one, ValueError) else next(rows)
 
     def _run(self, inputs: list[np.ndarray]) -> np.ndarray | tuple[()]:
-        return self._runner.run(np.stack(inputs)) if inputs else ()
+        return self.predict(np.stack(inputs)) if inputs else ()
 
     def _batch(self) -> int:
         height, width = self.preprocessing.height, self.preprocessing.width
@@ -186,6 +187,12 @@ def _keras_runner(model: "NASNet") -> "Runner":
     from keras_nasnet.inference.keras_engine import KerasRunner
 
     return KerasRunner(model)
+
+
+def _sound(result: np.ndarray | ValueError) -> np.ndarray:
+    if isinstance(result, ValueError):
+        raise result
+    return result
 
 
 def _batches(images: Iterator[Any], size: int) -> Iterator[list[Any]]:

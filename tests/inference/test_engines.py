@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from toy import NETWORK
 
 from keras_nasnet import NASNet
 from keras_nasnet.classify import classify
 from keras_nasnet.cli.main import main
 from keras_nasnet.inference import engines, predictor
 from keras_nasnet.zoo.prediction import load_predictor
-from toy import NETWORK
 
 ROOT = Path(__file__).parents[2]
 NAMES = ["ant", "bee", "cow", "dog"]
@@ -132,7 +132,7 @@ def test_each_engine_gives_the_probabilities_of_the_model(model, photographs, en
     [
         {"classifier_activation": None, "pool_padding": "keras"},
         {"auxiliary_head": True, "class_names": None},
-        {"dtype": "mixed_bfloat16", "stem": "imagenet", "input_shape": (64, 48, 3)},
+        {"dtype": "mixed_bfloat16", "input_shape": (48, 64, 3)},
     ],
 )
 def test_all_kinds_of_classifiers(photographs, engine, arguments):
@@ -243,10 +243,10 @@ def test_a_damaged_network_is_compiled_anew(keras_home, file, photographs, engin
     assert compiled == []
     folders = (keras_home / "models/keras_nasnet/compiled").glob("small.*/network.*")
     suffix = {"openvino": ".blob", "onnxruntime": ".onnx", "litert": ".tflite"}[engine]
-    for file in [found for found in folders if found.suffix == suffix]:
-        content = bytearray(file.read_bytes())
+    for network in [found for found in folders if found.suffix == suffix]:
+        content = bytearray(network.read_bytes())
         content[len(content) // 2] ^= 255
-        file.write_bytes(content)
+        network.write_bytes(content)
     np.testing.assert_allclose(load_predictor(file, engine).predict_images(photographs), expected, atol=1e-6)
     assert compiled == [engine]
 

@@ -4,9 +4,12 @@ Their metadata are a zip behind the flatbuffer, the convention of TFLite Metadat
 metadata.json, and labels.txt with a class a line.
 """
 
+import contextlib
 import json
 import os
+import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,14 +63,31 @@ class Interpreted:
         [self.output] = self.interpreter.get_output_details()
         batch = int(self.input["shape_signature"][0])
         self.batch = None if batch < 0 else batch
+        self._prepared: tuple[int, ...] | None = None  # the shape for which there is memory
 
     def run(self, images: np.ndarray) -> np.ndarray:
         return np.concatenate([self._run(part) for part in in_batches(self.batch, images)])
 
     def _run(self, images: np.ndarray) -> np.ndarray:
-        if tuple(self.interpreter.get_input_details()[0]["shape"]) != images.shape:
+        if self._prepared != images.shape:
             self.interpreter.resize_tensor_input(self.input["index"], images.shape)
-        self.interpreter.allocate_tensors()
+            with _silence():
+                self.interpreter.allocate_tensors()
+            self._prepared = images.shape
         self.interpreter.set_tensor(self.input["index"], images)
         self.interpreter.invoke()
         return self.interpreter.get_tensor(self.output["index"])
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """LiteRT's library says on stderr what it has made, whatever Python thinks of it."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nothing:
+            os.dup2(nothing.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
