@@ -44,7 +44,7 @@ def classify_command(paths: tuple[Path, ...], name: str, top: int | None, engine
     images = _images(paths)
     try:
         zoo.check(name)
-        engines.choose(engine)
+        engines.candidates(engine)
         if name in zoo.names():
             classes = zoo.entry(name).get("class_names")
             if classes is None:

@@ -107,7 +107,7 @@ def _read(place: Path, read: Callable[[Path], Read]) -> Read:
 def _is_sound(place: Path) -> bool:
     try:
         lines = (place / SUMS).read_text(encoding="utf-8").splitlines()
-        sums = dict(reversed(line.split("  ", 1)) for line in lines)
+        sums = {file: digest for digest, file in (line.split("  ", 1) for line in lines)}
         if {file.name for file in place.iterdir()} != {SUMS, *sums}:
             return False
         return all(_sha256(place / file) == digest for file, digest in sums.items())

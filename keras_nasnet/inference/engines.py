@@ -53,8 +53,8 @@ def installed() -> list[str]:
     return [engine.name for engine in ENGINES.values() if engine.is_installed]
 
 
-def choose(name: str | None = None) -> Engine:
-    """Returns an engine by its name, or the fastest that is installed.
+def candidates(name: str | None = None) -> list[Engine]:
+    """Returns the engine of a name, or all that are installed, the fastest first.
 
     Args:
         name: "openvino", "onnxruntime", "litert", or "tensorflow" for the Keras model itself (which computes
@@ -64,10 +64,10 @@ def choose(name: str | None = None) -> Engine:
         ValueError: if there is none of this name, or it is not installed.
     """
     if name is None:
-        return ENGINES[installed()[0]]
+        return [ENGINES[found] for found in installed()]
     if name not in ENGINES:
         raise ValueError(f"engine is {name!r}: choose from {', '.join(ENGINES)}")
     engine = ENGINES[name]
     if not engine.is_installed:
         raise ValueError(f"{engine.title} is not installed: pip install 'keras-nasnet[{engine.form}]'")
-    return engine
+    return [engine]

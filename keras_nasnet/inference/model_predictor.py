@@ -19,5 +19,5 @@ def identity(model: NASNet) -> str:
     """Returns a checksum of a model's configuration and weights."""
     digest = hashlib.sha256(json.dumps(model.get_config(), sort_keys=True, default=str).encode())
     for variable in model.weights:
-        digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(variable)).view(np.uint8))
+        digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(variable)).tobytes())
     return digest.hexdigest()

@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import tempfile
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from keras_nasnet.inference.engines import Engine
 from keras_nasnet.training.data.folder import read_ahead
 
 if TYPE_CHECKING:
-    from keras_nasnet.inference.formats import Runner
+    from keras_nasnet.inference.formats import Format, Runner
     from keras_nasnet.model import NASNet
 
 METADATA = "metadata.json"
@@ -111,37 +112,50 @@ def open_predictor(name: str, identity: str, load: Callable[[], "NASNet"], engin
         name: of the network, for people.
         identity: checksum of its weights and its configuration, so also of its input's size.
         load: returns the network; it is called only if there is no compiled one.
-        engine: see `engines.choose`.
+        engine: see `engines.candidates`.
 
     Raises:
-        ValueError: as `engines.choose` and `load` do, or if the network has no classifier.
+        ValueError: as `engines.candidates` and `load` do, or if the network has no classifier, or cannot be compiled
+            for an engine that was asked for; of those that were not, the next one is taken.
     """
-    chosen, load = engines.choose(engine), functools.cache(load)
-    if chosen.form is None:
-        return Predictor(_keras_runner(load()), chosen.name)
+    load = functools.cache(load)
+    for chosen in engines.candidates(engine):
+        if chosen.form is None:
+            break
+        try:
+            return Predictor(_compiled_runner(name, identity, load, chosen), chosen.name)
+        except _CannotCompile as error:
+            if engine is not None:
+                raise ValueError(f"{chosen.title} cannot compute {name}: {error}") from None
+            if error.is_odd:
+                warnings.warn(f"{chosen.title} cannot compute {name} ({error}): a slower engine does", stacklevel=2)
+    from keras_nasnet.inference.keras_engine import KerasRunner
+
+    return Predictor(KerasRunner(load()), "tensorflow")
+
+
+class _CannotCompile(Exception):
+    """A network cannot be had for an engine, as is to be expected, or for an odd reason."""
+
+    def __init__(self, reason: str, is_odd: bool):
+        super().__init__(reason)
+        self.is_odd = is_odd
+
+
+def _compiled_runner(name: str, identity: str, load: Callable[[], "NASNet"], engine: Engine) -> "Runner":
     key = {
         "network": identity,
-        "engine": [chosen.name, chosen.version],
+        "engine": [engine.name, engine.version],
         "precision": PRECISION,
         "keras_nasnet": __version__,
     }
-    if chosen.name == "openvino":
+    if engine.name == "openvino":
         from keras_nasnet.inference import openvino_engine
 
         key["processor"] = openvino_engine.processor()
-    try:
-        runner = cache.cached(
-            name, key, lambda folder: _compile(chosen, load(), folder), lambda folder: _open(chosen, folder)
-        )
-    except _OtherBackend as error:
-        if engine is not None:
-            raise ValueError(f"{chosen.title} is fed by TensorFlow: {error}") from None
-        return Predictor(_keras_runner(load()), "tensorflow")
-    return Predictor(runner, chosen.name)
-
-
-class _OtherBackend(Exception):
-    """Keras computes on a backend from which nothing is exported."""
+    return cache.cached(
+        name, key, lambda folder: _compile(engine, load(), folder), lambda folder: _open(engine, folder)
+    )
 
 
 def _compile(engine: Engine, model: "NASNet", folder: Path) -> None:
@@ -149,19 +163,36 @@ def _compile(engine: Engine, model: "NASNet", folder: Path) -> None:
     import keras
 
     from keras_nasnet.inference import classifier
-    from keras_nasnet.inference.formats import FORMATS, Signature
+    from keras_nasnet.inference.formats import FORMATS
 
     classifier.check(model)
     if keras.backend.backend() != "tensorflow":
-        raise _OtherBackend(f"set KERAS_BACKEND=tensorflow, it is {keras.backend.backend()}")
+        raise _CannotCompile(
+            f"compiled networks come from TensorFlow, and Keras computes on {keras.backend.backend()}", is_odd=False
+        )
+    form = FORMATS[engine.form or ""]
+    try:
+        _write(engine, form, model, folder)
+    except ImportError as error:  # of a converter, which comes with the extra but not with the runtime
+        raise _CannotCompile(f"{error}: pip install 'keras-nasnet[{form.name}]'", is_odd=False) from None
+    except Exception as error:  # of converters and runtimes: anything
+        reason = (" ".join(str(error).split()) or type(error).__name__)[:200]
+        raise _CannotCompile(reason, is_odd=True) from error
+
+
+def _write(engine: Engine, form: "Format", model: "NASNet", folder: Path) -> None:
+    from keras_nasnet.inference import classifier
+    from keras_nasnet.inference.formats import Signature
+    from keras_nasnet.inference.keras_export import quiet
+
     metadata = classifier.metadata(model) | {"classes": model.get_config()["classes"]}
     height, width = model.preprocessing.height, model.preprocessing.width
     signature = Signature(engine.batch, height, width, metadata)
-    network = classifier.with_probabilities(classifier.folded(classifier.in_float32(model)), signature.shape)
-    form = FORMATS[engine.form or ""]
+    network = classifier.folded(classifier.rebuilt(model, height, width))
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         file = Path(temporary, f"network{form.suffix}")
-        form.load().write(network, file, signature)
+        with quiet():
+            form.load().write(classifier.with_probabilities(network, signature.shape), file, signature)
         if engine.name == "openvino":
             from keras_nasnet.inference import openvino_engine
 
@@ -181,12 +212,6 @@ def _open(engine: Engine, folder: Path) -> "Runner":
 
     form = FORMATS[engine.form or ""]
     return form.load().read(folder / f"network{form.suffix}")
-
-
-def _keras_runner(model: "NASNet") -> "Runner":
-    from keras_nasnet.inference.keras_engine import KerasRunner
-
-    return KerasRunner(model)
 
 
 def _sound(result: np.ndarray | ValueError) -> np.ndarray:

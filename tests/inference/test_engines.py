@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tracemalloc
+import warnings
 from pathlib import Path
 
 import keras
@@ -98,15 +99,15 @@ def test_the_fastest_that_is_installed_is_taken(monkeypatch):
     assert list(engines.ENGINES) == ["openvino", "onnxruntime", "litert", "tensorflow"]
     there = {"openvino", "litert", "tensorflow"}
     monkeypatch.setattr(engines.Engine, "is_installed", property(lambda engine: engine.name in there))
-    assert engines.choose().name == "openvino"
+    assert engines.candidates()[0].name == "openvino"
     there.remove("openvino")
-    assert engines.choose().name == "litert"
+    assert engines.candidates()[0].name == "litert"
     assert engines.installed() == ["litert", "tensorflow"]
-    assert engines.choose("tensorflow").name == "tensorflow"
+    assert [engine.name for engine in engines.candidates("tensorflow")] == ["tensorflow"]
     with pytest.raises(ValueError, match=r"^OpenVINO is not installed: pip install 'keras-nasnet\[openvino\]'$"):
-        engines.choose("openvino")
+        engines.candidates("openvino")
     with pytest.raises(ValueError, match="'tensorrt': choose from openvino, onnxruntime, litert, tensorflow"):
-        engines.choose("tensorrt")
+        engines.candidates("tensorrt")
 
 
 # === Probabilities ===
@@ -277,6 +278,22 @@ def test_with_a_warm_cache_classify_imports_neither_tensorflow_nor_keras(file, p
     assert [entry["label"] for entry in json.loads(result.stdout)["predictions"]] == [
         entry["label"] for entry in json.loads(expected.stdout)["predictions"]
     ]
+
+
+def test_an_engine_that_fails_is_refused_if_asked_for_and_else_passed_over(photographs, monkeypatch):
+    model = small(photographs)
+
+    def fails(engine, form, model, folder):
+        raise RuntimeError("an operation\nthat it does not know")
+
+    monkeypatch.setattr(predictor, "_write", fails)
+    for engine in [name for name in engines.installed() if name != "tensorflow"]:
+        with pytest.raises(ValueError, match="cannot compute nasnet: an operation that it does not know") as raised:
+            model.predictor(engine)
+        assert "\n" not in str(raised.value)
+    with warnings.catch_warnings(record=True):
+        warnings.simplefilter("always")
+        assert model.predictor().engine == "tensorflow"
 
 
 def test_the_blocker_blocks(photographs):

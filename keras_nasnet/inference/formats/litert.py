@@ -4,18 +4,16 @@ Their metadata are a zip behind the flatbuffer, the convention of TFLite Metadat
 metadata.json, and labels.txt with a class a line.
 """
 
-import contextlib
 import json
 import os
-import sys
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from keras_nasnet.inference.formats import Signature, in_batches
+from keras_nasnet.inference.keras_export import quiet
 
 METADATA = "metadata.json"
 LABELS = "labels.txt"
@@ -71,23 +69,9 @@ class Interpreted:
     def _run(self, images: np.ndarray) -> np.ndarray:
         if self._prepared != images.shape:
             self.interpreter.resize_tensor_input(self.input["index"], images.shape)
-            with _silence():
+            with quiet():  # of what the library says that it has made
                 self.interpreter.allocate_tensors()
             self._prepared = images.shape
         self.interpreter.set_tensor(self.input["index"], images)
         self.interpreter.invoke()
         return self.interpreter.get_tensor(self.output["index"])
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """LiteRT's library says on stderr what it has made, whatever Python thinks of it."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nothing:
-            os.dup2(nothing.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
