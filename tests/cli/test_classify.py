@@ -27,6 +27,14 @@ def json_lines(result):
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def keras_home(tmp_path_factory):
+    """Compiled networks do not pile up in the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras")))
+        yield
+
+
 @pytest.fixture
 def image(tmp_path):
     path = tmp_path / "image.png"
