@@ -42,7 +42,7 @@ def _options(hint: str) -> dict[str, Any]:
 
 
 class Compiled:
-    """A compiled network, see `keras_nasnet.inference.formats.Runner`. Not for two threads at once.
+    """A compiled network, see `keras_nasnet.inference.formats.Runner`; for one thread at a time.
 
     Args:
         blob: that `compile_file` wrote on a machine like this one.

@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import tempfile
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -43,6 +44,7 @@ class Predictor:
         self.class_names: list[str] | None = runner.metadata["class_names"]
         self.preprocessing = Preprocessing.from_dict(runner.metadata["preprocessing"])
         self._runner = runner
+        self._turn = threading.Lock()  # an engine computes for one thread at a time, by all cores
 
     def predict_images(self, images: Any, batch: int | None = None) -> np.ndarray:
         """Returns float32 probabilities (n, classes).
@@ -51,7 +53,7 @@ class Predictor:
             images: one image or any number of them: paths, PIL images, or arrays (height, width, 3) of
                 pixels 0..255; or one array (n, height, width, 3). They are read and computed a few batches
                 at a time, so that a generator may yield more than memory holds.
-            batch: images of a batch; by default 64 up to 200 pixels, else 8.
+            batch: images of a batch; by default 64 up to 200 pixels, else 8. Always 1 where they may differ in size.
 
         Raises:
             ValueError: if there is no image, or one cannot be read; names it.
@@ -65,7 +67,8 @@ class Predictor:
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         """Returns float32 probabilities (n, classes) of images (n, height, width, 3) that are preprocessed already."""
-        return self._runner.run(inputs)
+        with self._turn:
+            return self._runner.run(inputs)
 
     def predict_each(
         self, images: Iterable[Any], batch: int | None = None
@@ -76,7 +79,7 @@ class Predictor:
         """
         if batch is not None and batch < 1:
             raise ValueError(f"batch is {batch}: it must be at least 1")
-        for items, inputs in read_ahead(_batches(iter(images), batch or self._batch()), self._read):
+        for items, inputs in read_ahead(_batches(iter(images), self._batch(batch)), self._read):
             rows = iter(self._run([one for one in inputs if isinstance(one, np.ndarray)]))
             for item, one in zip(items, inputs, strict=True):
                 yield item, one if isinstance(one, ValueError) else next(rows)
@@ -84,11 +87,11 @@ class Predictor:
     def _run(self, inputs: list[np.ndarray]) -> np.ndarray | tuple[()]:
         return self.predict(np.stack(inputs)) if inputs else ()
 
-    def _batch(self) -> int:
+    def _batch(self, wanted: int | None) -> int:
         height, width = self.preprocessing.height, self.preprocessing.width
         if height is None or width is None:
             return 1  # the images may differ in size
-        return 64 if max(height, width) <= 200 else 8
+        return wanted or (64 if max(height, width) <= 200 else 8)
 
     def _read(self, image: Any) -> Any:
         """Returns the network's input (height, width, 3), or the ValueError that says what is wrong."""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tracemalloc
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keras
@@ -149,7 +150,7 @@ def test_all_kinds_of_classifiers(photographs, engine, arguments):
 def test_images_of_any_size(photographs, engine, tmp_path):
     model = small(photographs, input_shape=(None, None, 3))
     expected = [row for _, row in model.predictor("tensorflow").predict_each(photographs)]
-    np.testing.assert_allclose(model.predict_images(photographs, engine), expected, atol=1e-5)
+    np.testing.assert_allclose(model.predict_images(photographs, engine, batch=3), expected, atol=1e-5)
     Image.new("RGB", (20, 40)).save(tmp_path / "small.png")
     with pytest.raises(ValueError, match=r"small\.png: 20x40 pixels are too few"):
         model.predict_images(tmp_path / "small.png", engine)
@@ -202,6 +203,14 @@ def test_a_folder_of_any_size_takes_the_memory_of_a_few_batches(model):
     tracemalloc.stop()
     assert rows == count
     assert peak < 20 * side * side * 3 + 10e6  # five batches of four, where all would be 300
+
+
+def test_threads_may_share_a_predictor(model, photographs):
+    ready = model.predictor()
+    expected = ready.predict_images(photographs)
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(lambda _: ready.predict_images(photographs), range(20)):
+            np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_broken_files_keep_their_place(model, photographs, tmp_path):
