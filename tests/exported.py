@@ -44,7 +44,7 @@ def network(seed: int = 0, **options) -> NASNet:
         elif "kernel" not in variable.path:
             variable.assign(random.normal(0, 0.2, value.shape))
     kernel = model.get_layer("predictions").kernel
-    kernel.assign(random.normal(0, 1.0, kernel.shape))
+    kernel.assign(random.normal(0, 0.03, kernel.shape))
     return model
 
 
