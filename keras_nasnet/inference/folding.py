@@ -161,7 +161,7 @@ class _Folder:
             return self.batch_norm(layer.batch_norm, self.convolution(layer.convolution, inputs))
         if isinstance(layer, FactorizedReduction):
             paths = [
-                self.convolution(path, self.once("subsample", inputs, offset, lambda: self.subsample(inputs, offset)))
+                self.convolution(path, self.subsample(inputs, offset))
                 for path, offset in ((layer.path_1, 0), (layer.path_2, 1))
             ]
             joined = self.join(paths)
@@ -249,7 +249,7 @@ class _Folder:
         return self.once("pool", tensor, options, make)
 
     def subsample(self, tensor: Any, offset: int) -> Any:
-        return subsample(tensor, offset, self.data_format)
+        return self.once("subsample", tensor, offset, lambda: subsample(tensor, offset, self.data_format))
 
     def convolution(self, layer: keras.layers.Layer, tensor: Any) -> Any:
         kind = keras.layers.SeparableConv2D if isinstance(layer, keras.layers.SeparableConv2D) else keras.layers.Conv2D
