@@ -9,7 +9,7 @@ import numpy as np
 from keras_nasnet.backbone import NASNetBackbone
 from keras_nasnet.batch_norm import BatchNormalization
 from keras_nasnet.cell import Cell
-from keras_nasnet.convolution import FactorizedReduction, Projection, subsample
+from keras_nasnet.convolution import FactorizedReduction, Projection, channel_axis
 from keras_nasnet.drop_path import DropPath
 from keras_nasnet.images import Preprocessing
 from keras_nasnet.model import NASNet
@@ -129,8 +129,9 @@ class _Folder:
     """Makes the folded graph, layer by layer of the original."""
 
     def __init__(self, model: keras.Model):
-        self.axis = {"channels_last": -1, "channels_first": 1}[model.get_config()["data_format"]]
         self.data_format = model.get_config()["data_format"]
+        self.axis = channel_axis(self.data_format)
+        self.spatial_axes = (1, 2) if self.data_format == "channels_last" else (2, 3)
         self.dtype = keras.dtype_policies.get(model.dtype_policy)
         self.linear: list[_Linear] = []
         self._makers: dict[int, list[_Linear]] = {}  # of a tensor's channels, in order, by the tensor's id
@@ -161,8 +162,8 @@ class _Folder:
             return self.batch_norm(layer.batch_norm, self.convolution(layer.convolution, inputs))
         if isinstance(layer, FactorizedReduction):
             paths = [
-                self.convolution(path, self.subsample(inputs, offset))
-                for path, offset in ((layer.path_1, 0), (layer.path_2, 1))
+                self.convolution(layer.path_1, inputs, strides=2),
+                self.convolution(layer.path_2, self.every_other(inputs)),
             ]
             joined = self.join(paths)
             self._makers[id(joined)] = [maker for path in paths for maker in self._makers[id(path)]]
@@ -198,7 +199,7 @@ class _Folder:
             for step, convolution, batch_norm in layers:
                 tensor = self.relu(tensor)
                 if step.dilation == 2 and operation.stride == 2:
-                    tensor = self.subsample(tensor, 0)
+                    tensor = self.every_second(tensor)
                 tensor = self.batch_norm(batch_norm, self.convolution(convolution, tensor))
             return tensor
         return self.new(operation(state))  # zeros
@@ -229,31 +230,56 @@ class _Folder:
         return self.once("relu", tensor, None, lambda: keras.layers.ReLU(**self.options("relu"))(tensor))
 
     def pool(self, operation: Pool, tensor: Any) -> Any:
-        options = (operation.kind, operation.pool_size, operation.stride, operation.pool_padding)
-        kinds = {"average": keras.layers.AveragePooling2D, "max": keras.layers.MaxPooling2D}
+        kind, size, stride = operation.kind, operation.pool_size, operation.stride
+        zeros_count = stride == 2 and (
+            operation.pool_padding == "keras" or (operation.pool_padding == "timm" and kind == "average")
+        )
 
         def make() -> Any:
-            if operation.stride == 1 or operation.pool_padding == "same":
-                layer = kinds[operation.kind](
-                    operation.pool_size,
-                    operation.stride,
-                    padding="same",
-                    data_format=self.data_format,
-                    **self.options(f"{operation.kind}_pool"),
-                )
-                return layer(tensor)
-            # Zeros that count are no plain layer's: ours, which knows them at any size.
+            lengths = [tensor.shape[axis] for axis in self.spatial_axes]
+            if not zeros_count:
+                return self.plain_pool(kind, size, stride, "same", tensor)
+            if None not in lengths:
+                totals = [max((-(-length // stride) - 1) * stride + size - length, 0) for length in lengths]
+                padding = [(total // 2, total - total // 2) for total in totals]
+                return self.plain_pool(kind, size, stride, "valid", self.zero_pad(tensor, padding))
+            # How many zeros there are is known when it runs: to no plain layer, but to ours.
             plain = {"filters": tensor.shape[self.axis], "name": self.options("pool")["name"]}
             return Pool.from_config(operation.get_config() | plain)(tensor)
 
-        return self.once("pool", tensor, options, make)
+        return self.once("pool", tensor, (kind, size, stride, zeros_count), make)
 
-    def subsample(self, tensor: Any, offset: int) -> Any:
-        return self.once("subsample", tensor, offset, lambda: subsample(tensor, offset, self.data_format))
+    def plain_pool(self, kind: str, size: int, stride: int, padding: str, tensor: Any) -> Any:
+        make = {"average": keras.layers.AveragePooling2D, "max": keras.layers.MaxPooling2D}[kind]
+        layer = make(size, stride, padding, data_format=self.data_format, **self.options(f"{kind}_pool"))
+        return layer(tensor)
 
-    def convolution(self, layer: keras.layers.Layer, tensor: Any) -> Any:
+    def zero_pad(self, tensor: Any, padding: Any) -> Any:
+        return keras.layers.ZeroPadding2D(padding, data_format=self.data_format, **self.options("pad"))(tensor)
+
+    def every_second(self, tensor: Any) -> Any:
+        return self.once("every_second", tensor, None, lambda: self.plain_pool("max", 1, 2, "valid", tensor))
+
+    def every_other(self, tensor: Any) -> Any:
+        """Every second pixel from the second one on; a zero stands in past an odd border, see `subsample`."""
+        channels = tensor.shape[self.axis]
+        kernel = np.zeros((2, 2, channels, 1), np.float32)
+        kernel[1, 1] = 1
+
+        def make() -> Any:
+            # Runtimes know a convolution of any size; a slice that starts at 1 costs them transpositions.
+            layer = keras.layers.DepthwiseConv2D(
+                2, 2, "same", use_bias=False, data_format=self.data_format, **self.options("every_other")
+            )
+            outputs = layer(tensor)
+            layer.set_weights([kernel])
+            return outputs
+
+        return self.once("every_other", tensor, None, make)
+
+    def convolution(self, layer: keras.layers.Layer, tensor: Any, **changes: Any) -> Any:
         kind = keras.layers.SeparableConv2D if isinstance(layer, keras.layers.SeparableConv2D) else keras.layers.Conv2D
-        config = layer.get_config() | {"use_bias": True}
+        config = layer.get_config() | {"use_bias": True} | changes
         made = kind.from_config(config | {"name": self.options("convolution")["name"]})
         outputs = self.new(made(tensor))
         separable = kind is keras.layers.SeparableConv2D
