@@ -28,7 +28,7 @@ SMALL = {
 def needs(to: str) -> None:
     """Skips a test where the runtime of a format is not installed."""
     try:
-        FORMATS[to].require(writing=True)
+        FORMATS[to].require(writing=True, int8=True)
     except ImportError as error:
         pytest.skip(str(error))
 

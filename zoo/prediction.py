@@ -12,12 +12,15 @@ from keras_nasnet.zoo.entries import entry, names
 from keras_nasnet.zoo.loading import RUN_FILE, check, load
 
 
-def load_predictor(name_or_path: str | os.PathLike[str], engine: str | None = None) -> Predictor:
+def load_predictor(
+    name_or_path: str | os.PathLike[str], engine: str | None = None, precision: str = "float32"
+) -> Predictor:
     """Returns the predictor of a network; compiles the network the first time that this machine sees it.
 
     Args:
         name_or_path: as `load` takes it.
         engine: "openvino", "onnxruntime", "litert" or "tensorflow"; default: the first of these that is installed.
+        precision: "float32", or "bfloat16" (OpenVINO).
 
     Raises:
         ValueError: as `load` does, or if the engine is not installed, or the network has no classifier.
@@ -25,7 +28,7 @@ def load_predictor(name_or_path: str | os.PathLike[str], engine: str | None = No
     check(name_or_path)
     text = os.fspath(name_or_path)
     name = text if text in names() else Path(text).stem
-    return open_predictor(name, identity(text), lambda: load(text), engine)
+    return open_predictor(name, identity(text), lambda: load(text), engine, precision)
 
 
 def identity(text: str) -> str:

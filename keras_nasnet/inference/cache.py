@@ -65,12 +65,6 @@ def cached(name: str, key: Mapping[str, Any], make: Callable[[Path], None], read
         return read(place if place.exists() else new)
 
 
-def _uncached(make: Callable[[Path], None], read: Callable[[Path], Read]) -> Read:
-    with _temporary() as folder:
-        make(Path(folder))
-        return read(Path(folder))
-
-
 def clear(name: str) -> int:
     """Deletes the compiled networks of a name. Returns the bytes freed."""
     freed = 0
@@ -81,11 +75,6 @@ def clear(name: str) -> int:
         else:
             path.unlink()
     return freed
-
-
-def _temporary(prefix: str | None = None, folder: Path | None = None) -> tempfile.TemporaryDirectory[str]:
-    # What is still mapped into memory cannot be deleted on Windows.
-    return tempfile.TemporaryDirectory(prefix=prefix, dir=folder, ignore_cleanup_errors=True)
 
 
 class _Unusable(Exception):

@@ -4,6 +4,8 @@ import importlib.metadata
 import importlib.util
 from dataclasses import dataclass
 
+PRECISIONS = ("float32", "bfloat16")
+
 
 @dataclass(frozen=True)
 class Engine:
@@ -15,6 +17,7 @@ class Engine:
     form: the format of `keras_nasnet.inference.formats` that it runs, which is also the extra that installs
         it; None for Keras, which runs the model itself.
     batch: the images that its networks take at a time; None for any number.
+    precisions: in which it can compute, the default first.
     """
 
     name: str
@@ -23,6 +26,7 @@ class Engine:
     distribution: str
     form: str | None
     batch: int | None
+    precisions: tuple[str, ...] = ("float32",)
 
     @property
     def is_installed(self) -> bool:
@@ -39,8 +43,7 @@ class Engine:
 ENGINES = {
     engine.name: engine
     for engine in (  # the fastest first
-        # One image at a time: several are computed side by side, which beats a batch.
-        Engine("openvino", "OpenVINO", "openvino", "openvino", "openvino", 1),
+        Engine("openvino", "OpenVINO", "openvino", "openvino", "openvino", None, PRECISIONS),
         Engine("onnxruntime", "ONNX Runtime", "onnxruntime", "onnxruntime", "onnx", None),
         Engine("litert", "LiteRT", "ai_edge_litert", "ai-edge-litert", "litert", 1),
         Engine("tensorflow", "TensorFlow", "keras", "keras", None, None),
@@ -53,21 +56,26 @@ def installed() -> list[str]:
     return [engine.name for engine in ENGINES.values() if engine.is_installed]
 
 
-def candidates(name: str | None = None) -> list[Engine]:
+def candidates(name: str | None = None, precision: str = "float32") -> list[Engine]:
     """Returns the engine of a name, or all that are installed, the fastest first.
 
     Args:
         name: "openvino", "onnxruntime", "litert", or "tensorflow" for the Keras model itself (which computes
             on JAX or PyTorch where Keras is configured so).
+        precision: in which it computes.
 
     Raises:
-        ValueError: if there is none of this name, or it is not installed.
+        ValueError: if there is none of this name, it is not installed, or does not know the precision.
     """
-    if name is None:
-        return [ENGINES[found] for found in installed()]
-    if name not in ENGINES:
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision is {precision!r}: choose from {', '.join(PRECISIONS)}")
+    if name is not None and name not in ENGINES:
         raise ValueError(f"engine is {name!r}: choose from {', '.join(ENGINES)}")
-    engine = ENGINES[name]
-    if not engine.is_installed:
-        raise ValueError(f"{engine.title} is not installed: pip install 'keras-nasnet[{engine.form}]'")
-    return [engine]
+    able = [engine for engine in ENGINES.values() if precision in engine.precisions]
+    wanted = [engine for engine in able if name in (None, engine.name)]
+    if name is not None and not wanted:
+        raise ValueError(f"{ENGINES[name].title} does not compute in {precision}: {able[0].title} does")
+    found = [engine for engine in wanted if engine.is_installed]
+    if not found:
+        raise ValueError(f"{wanted[0].title} is not installed: pip install 'keras-nasnet[{wanted[0].form}]'")
+    return found

@@ -4,38 +4,24 @@ import dataclasses
 import itertools
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_nasnet.images import Preprocessing
-from keras_nasnet.inference.formats import FORMATS, Runner, Signature, files, find
+from keras_nasnet.inference.comparison import Comparison, compare
+from keras_nasnet.inference.formats import FORMATS, Signature, files, find
 from keras_nasnet.inference.real_images import ImageFolder, photographs
 
 if TYPE_CHECKING:
     from keras_nasnet.inference.folding import FoldedNASNet
     from keras_nasnet.model import NASNet
 
-TOLERANCE = 1e-4  # relative, between the export's probabilities and the network's
 WEIGHTS = "weights"  # of `int8`: no folder, but weights alone
 _ANY = (224, 224)  # of the images on which a network of any size is compared
 _COMPARED = 64  # images of a calibration on which an int8 export is compared
-
-
-class Comparison(NamedTuple):
-    """An export beside its network.
-
-    Args:
-        difference: the largest between their probabilities, relative to the largest probability.
-        agreement: the part of the images of which both say the same class.
-        images: how many.
-    """
-
-    difference: float
-    agreement: float
-    images: int
 
 
 def export(
@@ -116,12 +102,10 @@ def export(
         own = classifier.with_probabilities(exact, (None, *signature.shape[1:]))
         with quiet():
             form.load().write(network, written, signature)
-            comparison = _compare(own, form.load().read(written), _batches(example, signature))
-        if kind is None and not comparison.difference <= TOLERANCE:
-            raise ValueError(
-                f"the export differs from the network by {comparison.difference:.1e}, more than {TOLERANCE:.0e}: "
-                "nothing is kept"
-            )
+            runner = form.load().read(written)
+            comparison = compare(own, runner, _batches(example, signature), exact=kind is None)
+            if to == "saved_model":
+                runner.check_serving(photographs(), example)
         if compared is not None:
             compared(comparison)
         for source, target in zip(files(form, written), files(form, path), strict=True):
@@ -156,7 +140,7 @@ def check(to: str, path: str | os.PathLike[str], int8: str | os.PathLike[str] | 
             raise ValueError(f"{to} knows no int8 of this kind ({kind}): {' and '.join(able)} do")
         if kind == "full" and not Path(int8).is_dir():
             raise ValueError(f"{int8}: no such folder of images to calibrate on")
-    form.require(writing=True)
+    form.require(writing=True, int8=int8 is not None)
 
 
 def _size(model: Any) -> tuple[int, int] | None:
@@ -177,17 +161,3 @@ def _batches(example: Preprocessing, signature: Signature) -> Iterator[np.ndarra
     if signature.height is None:
         assert example.height is not None and example.width is not None
         yield dataclasses.replace(example, height=example.height + 19, width=example.width + 6)(images[:1])
-
-
-def _compare(network: Any, runner: Runner, batches: Iterable[np.ndarray]) -> Comparison:
-    import keras
-
-    difference, agreed, images = 0.0, 0, 0
-    for batch in batches:
-        ours, theirs = keras.ops.convert_to_numpy(network(batch, training=False)), runner.run(batch)
-        if theirs.shape != ours.shape or not np.isfinite(theirs).all():
-            raise ValueError("the export gives no probabilities: nothing is kept")
-        difference = max(difference, float(np.abs(ours - theirs).max() / np.abs(ours).max()))
-        agreed += int((ours.argmax(-1) == theirs.argmax(-1)).sum())
-        images += len(batch)
-    return Comparison(difference, agreed / images, images)

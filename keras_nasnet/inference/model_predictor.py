@@ -10,9 +10,9 @@ from keras_nasnet.inference.predictor import Predictor, open_predictor
 from keras_nasnet.model import NASNet
 
 
-def predictor(model: NASNet, engine: str | None = None) -> Predictor:
+def predictor(model: NASNet, engine: str | None, precision: str) -> Predictor:
     """Returns the predictor of a model with its weights as they are now, see `NASNet.predictor`."""
-    return open_predictor(model.name, identity(model), lambda: model, engine)
+    return open_predictor(model.name, identity(model), lambda: model, engine, precision)
 
 
 def identity(model: NASNet) -> str:

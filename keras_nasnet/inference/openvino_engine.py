@@ -1,4 +1,4 @@
-"""OpenVINO, as fast as it is: a compiled network in a file, one image on all cores or many images side by side."""
+"""OpenVINO, as fast as it is: compiled networks in files, one image on all cores or many images side by side."""
 
 import hashlib
 import os
@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-BLOB = "network.blob"
-ONE, MANY = "LATENCY", "THROUGHPUT"
+ONE, MANY = "one.blob", "many.blob"
+_HINTS = {ONE: "LATENCY", MANY: "THROUGHPUT"}
+_PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 
 
 def processor() -> str:
@@ -23,18 +24,38 @@ def processor() -> str:
     return hashlib.sha256(known.encode()).hexdigest()[:16]
 
 
-def compile_file(path: Path, blob: Path) -> None:
-    """Compiles an OpenVINO file of one image and writes what comes out."""
+def images_at_once(height: int | None, width: int | None) -> int:
+    """How many images one core computes at a time, where there are many: as many as its cache likes (measured)."""
+    if height is None or width is None:
+        return 1  # they may differ in size
+    fitting = min(8, 2 * 224 * 224 // (height * width))
+    return 1 << (fitting.bit_length() - 1) if fitting else 1
+
+
+def compile_file(path: Path, folder: Path, precision: str) -> None:
+    """Compiles an OpenVINO file of any number of images, and writes what comes out into a folder."""
     import openvino
 
     core = openvino.Core()
-    content = core.compile_model(core.read_model(path), "CPU", _options(ONE)).export_model()
-    blob.write_bytes(content if isinstance(content, bytes) else content.getvalue())
+    graph = core.read_model(path)
+    _, height, width, channels = (
+        None if side.is_dynamic else side.get_length() for side in graph.input(0).partial_shape
+    )
+    several = images_at_once(height, width)
+    for blob, images in ((ONE, 1), (MANY, several)):
+        if blob == MANY and several == 1:
+            continue  # the other one does
+        graph.reshape([images, height or -1, width or -1, channels])
+        content = core.compile_model(graph, "CPU", _options(blob, precision)).export_model()
+        (folder / blob).write_bytes(content if isinstance(content, bytes) else content.getvalue())
 
 
-def _options(hint: str) -> dict[str, Any]:
-    # In float32: bfloat16, which OpenVINO likes where there is AMX, is no float32.
-    options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": hint}
+def _options(blob: str, precision: str) -> dict[str, Any]:
+    # In so many words: OpenVINO would take bfloat16 where the machine likes it.
+    options: dict[str, Any] = {
+        "INFERENCE_PRECISION_HINT": _PRECISIONS[precision],
+        "PERFORMANCE_HINT": _HINTS[blob],
+    }
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     if allowed != os.cpu_count():  # else OpenVINO knows better: it leaves out the second threads of a core
         options["INFERENCE_NUM_THREADS"] = allowed
@@ -45,38 +66,49 @@ class Compiled:
     """A compiled network, see `keras_nasnet.inference.formats.Runner`; for one thread at a time.
 
     Args:
-        blob: that `compile_file` wrote on a machine like this one.
+        folder: that `compile_file` filled on a machine like this one.
         metadata: of the network.
+        precision: with which it was compiled.
     """
 
-    def __init__(self, blob: Path, metadata: dict[str, Any]):
-        import openvino
-
+    def __init__(self, folder: Path, metadata: dict[str, Any], precision: str):
         self.metadata = metadata
-        self._blob = openvino.Tensor(np.memmap(blob, np.uint8, "r"))  # of the file, even if that is deleted
+        self._precision = precision
+        # Of the files, even if they are deleted meanwhile.
+        self._blobs = {blob: np.memmap(folder / blob, np.uint8, "r") for blob in _HINTS if (folder / blob).exists()}
         self._one: Any = self._load(ONE).create_infer_request()
-        self._many: Any = None
+        self._many: Any = None  # made when there are many
+        self._at_once = 1
 
     def run(self, images: np.ndarray) -> np.ndarray:
-        """One image by all cores; several side by side, each by few of them, which takes less time together."""
-        if len(images) == 1:
-            self._one.infer([np.ascontiguousarray(images)], share_inputs=True)
-            return self._one.get_output_tensor().data.copy()
-        import openvino
-
-        if self._many is None:
-            self._many = openvino.AsyncInferQueue(self._load(MANY))
-            self._many.set_callback(_keep)
-        images, results = np.ascontiguousarray(images), [np.empty(0)] * len(images)
-        for place in range(len(images)):
-            self._many.start_async([images[place : place + 1]], (results, place), share_inputs=True)
-        self._many.wait_all()
+        """One image by all cores; many side by side, each core its own, which takes less time together."""
+        images = np.ascontiguousarray(images)
+        if len(images) > 1 and self._many is None:
+            self._prepare_many()
+        size = self._at_once
+        results: list[Any] = [None] * (len(images) // size if len(images) > 1 else 0)
+        for place in range(len(results)):
+            self._many.start_async([images[place * size : (place + 1) * size]], (results, place), share_inputs=True)
+        if results:
+            self._many.wait_all()
+        for place in range(len(results) * size, len(images)):
+            self._one.infer([images[place : place + 1]], share_inputs=True)
+            results.append(self._one.get_output_tensor().data.copy())
         return np.concatenate(results)
 
-    def _load(self, hint: str) -> Any:
+    def _prepare_many(self) -> None:
         import openvino
 
-        return openvino.Core().import_model(self._blob, "CPU", _options(hint))
+        compiled = self._load(MANY)
+        self._at_once = compiled.input(0).partial_shape[0].get_length()
+        self._many = openvino.AsyncInferQueue(compiled)
+        self._many.set_callback(_keep)
+
+    def _load(self, blob: str) -> Any:
+        import openvino
+
+        content = openvino.Tensor(self._blobs.get(blob, self._blobs[ONE]))
+        return openvino.Core().import_model(content, "CPU", _options(blob, self._precision))
 
 
 def _keep(request: Any, results_and_place: tuple[list[np.ndarray], int]) -> None:

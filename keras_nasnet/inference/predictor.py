@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from keras_nasnet.model import NASNet
 
 METADATA = "metadata.json"
-PRECISION = "f32"
 MIN_SIDE = 32  # pixels that a network needs
 
 
@@ -108,7 +107,13 @@ class Predictor:
         return self.preprocessing.scale(pixels)
 
 
-def open_predictor(name: str, identity: str, load: Callable[[], "NASNet"], engine: str | None = None) -> Predictor:
+def open_predictor(
+    name: str,
+    identity: str,
+    load: Callable[[], "NASNet"],
+    engine: str | None = None,
+    precision: str = "float32",
+) -> Predictor:
     """Returns a network's predictor; compiles the network the first time that this machine sees it.
 
     Args:
@@ -116,19 +121,20 @@ def open_predictor(name: str, identity: str, load: Callable[[], "NASNet"], engin
         identity: checksum of its weights and its configuration, so also of its input's size.
         load: returns the network; it is called only if there is no compiled one.
         engine: see `engines.candidates`.
+        precision: likewise.
 
     Raises:
         ValueError: as `engines.candidates` and `load` do, or if the network has no classifier, or cannot be compiled
             for an engine that was asked for; of those that were not, the next one is taken.
     """
     load = functools.cache(load)
-    for chosen in engines.candidates(engine):
+    for chosen in engines.candidates(engine, precision):
         if chosen.form is None:
             break
         try:
-            return Predictor(_compiled_runner(name, identity, load, chosen), chosen.name)
+            return Predictor(_compiled_runner(name, identity, load, chosen, precision), chosen.name)
         except _CannotCompile as error:
-            if engine is not None:
+            if engine is not None or precision != "float32":
                 raise ValueError(f"{chosen.title} cannot compute {name}: {error}") from None
             if error.is_odd:
                 warnings.warn(f"{chosen.title} cannot compute {name} ({error}): a slower engine does", stacklevel=2)
@@ -145,11 +151,13 @@ class _CannotCompile(Exception):
         self.is_odd = is_odd
 
 
-def _compiled_runner(name: str, identity: str, load: Callable[[], "NASNet"], engine: Engine) -> "Runner":
+def _compiled_runner(
+    name: str, identity: str, load: Callable[[], "NASNet"], engine: Engine, precision: str
+) -> "Runner":
     key = {
         "network": identity,
         "engine": [engine.name, engine.version],
-        "precision": PRECISION,
+        "precision": precision,
         "keras_nasnet": __version__,
     }
     if engine.name == "openvino":
@@ -157,12 +165,15 @@ def _compiled_runner(name: str, identity: str, load: Callable[[], "NASNet"], eng
 
         key["processor"] = openvino_engine.processor()
     return cache.cached(
-        name, key, lambda folder: _compile(engine, load(), folder), lambda folder: _open(engine, folder)
+        name,
+        key,
+        lambda folder: _compile(engine, load(), folder, precision),
+        lambda folder: _open(engine, folder, precision),
     )
 
 
-def _compile(engine: Engine, model: "NASNet", folder: Path) -> None:
-    """Fills a folder with a network as an engine takes it."""
+def _compile(engine: Engine, model: "NASNet", folder: Path, precision: str) -> None:
+    """Fills a folder with a network as an engine takes it, and compares it with the network."""
     import keras
 
     from keras_nasnet.inference import classifier
@@ -175,7 +186,7 @@ def _compile(engine: Engine, model: "NASNet", folder: Path) -> None:
         )
     form = FORMATS[engine.form or ""]
     try:
-        _write(engine, form, model, folder)
+        _write(engine, form, model, folder, precision)
     except ImportError as error:  # of a converter, which comes with the extra but not with the runtime
         raise _CannotCompile(f"{error}: pip install 'keras-nasnet[{form.name}]'", is_odd=False) from None
     except Exception as error:  # of converters and runtimes: anything
@@ -183,34 +194,40 @@ def _compile(engine: Engine, model: "NASNet", folder: Path) -> None:
         raise _CannotCompile(reason, is_odd=True) from error
 
 
-def _write(engine: Engine, form: "Format", model: "NASNet", folder: Path) -> None:
+def _write(engine: Engine, form: "Format", model: "NASNet", folder: Path, precision: str) -> None:
     from keras_nasnet.inference import classifier
+    from keras_nasnet.inference.comparison import compare
     from keras_nasnet.inference.formats import Signature
     from keras_nasnet.inference.keras_export import quiet
+    from keras_nasnet.inference.real_images import photographs
 
     metadata = classifier.metadata(model) | {"classes": model.get_config()["classes"]}
-    height, width = model.preprocessing.height, model.preprocessing.width
-    signature = Signature(engine.batch, height, width, metadata)
-    network = classifier.folded(classifier.rebuilt(model, height, width))
-    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+    preprocessing = model.preprocessing
+    signature = Signature(engine.batch, preprocessing.height, preprocessing.width, metadata)
+    exact = classifier.rebuilt(model, preprocessing.height, preprocessing.width)
+    network = classifier.with_probabilities(classifier.folded(exact), signature.shape)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary, quiet():
         file = Path(temporary, f"network{form.suffix}")
-        with quiet():
-            form.load().write(classifier.with_probabilities(network, signature.shape), file, signature)
+        form.load().write(network, file, signature)
+        (folder / METADATA).write_text(json.dumps(metadata), encoding="utf-8")
         if engine.name == "openvino":
             from keras_nasnet.inference import openvino_engine
 
-            openvino_engine.compile_file(file, folder / openvino_engine.BLOB)
+            openvino_engine.compile_file(file, folder, precision)
         else:
             os.replace(file, folder / file.name)
-    (folder / METADATA).write_text(json.dumps(metadata), encoding="utf-8")
+        own = classifier.with_probabilities(exact, (None, *signature.shape[1:]))
+        inputs = [preprocessing(image) for image in photographs()]
+        batches = inputs if preprocessing.height is None else [inputs[0], np.concatenate(inputs)]
+        compare(own, _open(engine, folder, precision), batches, exact=precision == "float32")
 
 
-def _open(engine: Engine, folder: Path) -> "Runner":
+def _open(engine: Engine, folder: Path, precision: str) -> "Runner":
     if engine.name == "openvino":
         from keras_nasnet.inference import openvino_engine
 
         metadata = json.loads((folder / METADATA).read_text(encoding="utf-8"))
-        return openvino_engine.Compiled(folder / openvino_engine.BLOB, metadata)
+        return openvino_engine.Compiled(folder, metadata, precision)
     from keras_nasnet.inference.formats import FORMATS
 
     form = FORMATS[engine.form or ""]

@@ -20,7 +20,7 @@ from toy import NETWORK
 from keras_nasnet import NASNet
 from keras_nasnet.classify import classify
 from keras_nasnet.cli.main import main
-from keras_nasnet.inference import engines, predictor
+from keras_nasnet.inference import comparison, engines, predictor
 from keras_nasnet.zoo.prediction import load_predictor
 
 ROOT = Path(__file__).parents[2]
@@ -156,6 +156,40 @@ def test_images_of_any_size(photographs, engine, tmp_path):
         model.predict_images(tmp_path / "small.png", engine)
 
 
+@pytest.mark.parametrize("count", [1, 2, 7, 8, 9, 24])
+@pytest.mark.parametrize("engine", needs("openvino"))
+def test_any_number_of_images_whatever_is_computed_at_once(model, engine, count):
+    """Of 32 pixels 8 at once; what is left over one by one."""
+    images = np.random.default_rng(count).integers(0, 256, (count, 32, 32, 3), np.uint8)
+    expected = keras.ops.convert_to_numpy(model(model.preprocess(images), training=False))
+    assert np.ptp(expected, axis=0).max() > 1e-3 or count == 1  # so that a changed order is seen
+    np.testing.assert_allclose(model.predict_images(images, engine), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("engine", needs("openvino"))
+def test_bfloat16_is_nearly_the_network_and_compiled_for_itself(model, photographs, engine):
+    exact = model.predict_images(photographs, engine)
+    nearly = model.predict_images(photographs, engine, precision="bfloat16")
+    assert nearly.dtype == np.float32
+    np.testing.assert_allclose(nearly, exact, atol=0.02)
+    np.testing.assert_array_equal(model.predict_images(photographs, engine), exact)
+
+
+def test_a_precision_that_an_engine_does_not_know_is_refused(model, photographs):
+    with pytest.raises(ValueError, match="LiteRT does not compute in bfloat16: OpenVINO does"):
+        model.predict_images(photographs, "litert", precision="bfloat16")
+    with pytest.raises(ValueError, match="precision is 'int4': choose from float32, bfloat16"):
+        model.predict_images(photographs, precision="int4")
+
+
+@pytest.mark.parametrize("engine", COMPILED)
+def test_what_a_runtime_computes_otherwise_is_not_taken(photographs, engine, monkeypatch):
+    model = small(photographs)
+    monkeypatch.setattr(comparison, "TOLERANCE", -1.0)  # nothing is as near as that
+    with pytest.raises(ValueError, match=r"cannot compute nasnet: what was written differs from the network by"):
+        model.predict_images(photographs, engine)
+
+
 def test_changed_weights_are_seen_and_a_predictor_keeps_its_own(photographs):
     model = small(photographs)
     kept = model.predictor()
@@ -237,9 +271,9 @@ def loaded_once(monkeypatch):
     compiled = []
     original = predictor._compile
 
-    def counting(engine, model, folder):
+    def counting(engine, *arguments):
         compiled.append(engine.name)
-        original(engine, model, folder)
+        original(engine, *arguments)
 
     monkeypatch.setattr(predictor, "_compile", counting)
     return compiled
@@ -251,9 +285,8 @@ def test_a_damaged_network_is_compiled_anew(keras_home, file, photographs, engin
     compiled = loaded_once(monkeypatch)
     np.testing.assert_array_equal(load_predictor(file, engine).predict_images(photographs), expected)
     assert compiled == []
-    folders = (keras_home / "models/keras_nasnet/compiled").glob("small.*/network.*")
-    suffix = {"openvino": ".blob", "onnxruntime": ".onnx", "litert": ".tflite"}[engine]
-    for network in [found for found in folders if found.suffix == suffix]:
+    name = {"openvino": "one.blob", "onnxruntime": "network.onnx", "litert": "network.tflite"}[engine]
+    for network in (keras_home / "models/keras_nasnet/compiled").glob(f"small.*/{name}"):
         content = bytearray(network.read_bytes())
         content[len(content) // 2] ^= 255
         network.write_bytes(content)
@@ -292,7 +325,7 @@ def test_with_a_warm_cache_classify_imports_neither_tensorflow_nor_keras(file, p
 def test_an_engine_that_fails_is_refused_if_asked_for_and_else_passed_over(photographs, monkeypatch):
     model = small(photographs)
 
-    def fails(engine, form, model, folder):
+    def fails(*arguments):
         raise RuntimeError("an operation\nthat it does not know")
 
     monkeypatch.setattr(predictor, "_write", fails)

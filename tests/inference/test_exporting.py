@@ -11,7 +11,7 @@ import pytest
 from exported import NAMES, SMALL, needs, network, path_of, tree
 
 from keras_nasnet import NASNet
-from keras_nasnet.inference import exporting
+from keras_nasnet.inference import comparison
 from keras_nasnet.inference.exporting import export
 from keras_nasnet.inference.folding import fold
 from keras_nasnet.inference.formats import FORMATS
@@ -142,8 +142,8 @@ def test_the_labels_of_a_litert_file_can_be_unzipped(model, tmp_path):
 @pytest.mark.parametrize("to", ["openvino", "keras"])
 def test_what_differs_is_not_kept(to, model, tmp_path, monkeypatch):
     needs(to)
-    monkeypatch.setattr(exporting, "TOLERANCE", -1.0)  # nothing is as near as that
-    with pytest.raises(ValueError, match=r"the export differs from the network by .*: nothing is kept"):
+    monkeypatch.setattr(comparison, "TOLERANCE", -1.0)  # nothing is as near as that
+    with pytest.raises(ValueError, match=r"differs from the network by .*: nothing is kept"):
         export(model, to, path_of(tmp_path, to))
     assert not tree(tmp_path)
 
@@ -180,15 +180,25 @@ def test_networks_that_cannot_be_exported_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("to", "missing"), [("onnx", "onnxruntime"), ("openvino", "nncf"), ("litert", "ai_edge_litert")]
+    ("to", "missing", "int8"),
+    [
+        ("onnx", "onnxruntime", None),
+        ("onnx", "tf2onnx", None),
+        ("openvino", "openvino", None),
+        ("openvino", "nncf", "weights"),
+        ("litert", "ai_edge_litert", None),
+    ],
 )
-def test_without_the_runtime_a_line_names_the_extra(to, missing, model, tmp_path, monkeypatch):
-    for module in FORMATS[to].reads + FORMATS[to].writes:
+def test_without_the_runtime_a_line_names_the_extra(to, missing, int8, model, tmp_path, monkeypatch):
+    form = FORMATS[to]
+    for module in form.reads + form.writes + form.quantises:
         monkeypatch.setitem(sys.modules, module, type(sys)(module))  # as if it were installed
         sys.modules[module].__spec__ = sys.__spec__
     monkeypatch.setitem(sys.modules, missing, None)  # as if it were not
     with pytest.raises(ImportError, match=rf"{to} needs {missing}: pip install 'keras-nasnet\[{to}\]'"):
-        export(model, to, path_of(tmp_path, to))
+        export(model, to, path_of(tmp_path, to), int8=int8)
+    if int8:
+        form.require(writing=True)  # nothing but int8 needs it
 
 
 # === Serving ===

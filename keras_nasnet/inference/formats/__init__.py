@@ -76,6 +76,7 @@ class Format:
     reads: the modules that reading needs.
     writes: those that writing needs besides TensorFlow.
     int8: the kinds of quantisation it knows.
+    quantises: the modules that these need besides.
     """
 
     name: str
@@ -84,14 +85,15 @@ class Format:
     reads: tuple[str, ...]
     writes: tuple[str, ...] = ()
     int8: tuple[str, ...] = ()
+    quantises: tuple[str, ...] = ()
 
     def load(self) -> ModuleType:
         """Returns its module, which has `write(model, path, signature)` and `read(path) -> Runner`."""
         return importlib.import_module(f"{__name__}.{self.module}")
 
-    def require(self, writing: bool = False) -> None:
+    def require(self, writing: bool = False, int8: bool = False) -> None:
         """Raises ImportError with one line that names the extra, if a module is missing."""
-        for module in (*self.reads, *(self.writes if writing else ())):
+        for module in (*self.reads, *(self.writes if writing else ()), *(self.quantises if int8 else ())):
             if not _is_installed(module):
                 raise ImportError(f"{self.name} needs {module}: pip install 'keras-nasnet[{self.name}]'")
 
@@ -100,7 +102,7 @@ FORMATS = {
     found.name: found
     for found in (
         Format("onnx", ".onnx", "onnx", ("onnxruntime",), ("onnx", "tf2onnx"), ("full",)),
-        Format("openvino", ".xml", "openvino", ("openvino",), ("nncf",), ("weights", "full")),
+        Format("openvino", ".xml", "openvino", ("openvino",), (), ("weights", "full"), ("nncf",)),
         Format("litert", ".tflite", "litert", ("ai_edge_litert",), (), ("weights", "full")),
         Format("saved_model", "", "saved_model", ("tensorflow",)),
         Format("keras", ".keras", "keras_file", ("keras",)),

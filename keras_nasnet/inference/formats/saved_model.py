@@ -1,15 +1,20 @@
 """SavedModels, for TensorFlow and TensorFlow Serving: they run where neither Keras nor this package is installed."""
 
+import io
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
+from keras_nasnet.images import Preprocessing
 from keras_nasnet.inference.formats import INPUT, OUTPUT, Signature, in_batches
 
 SERVING = "serving_default"
+SERVED_TOLERANCE = 0.05  # relative
 METADATA = Path("assets.extra", "metadata.json")  # the folder that TensorFlow leaves to what is not the graph's
 
 
@@ -23,7 +28,6 @@ def write(model: Any, path: Path, signature: Signature) -> None:
     import keras
     import tensorflow as tf
 
-    from keras_nasnet.images import Preprocessing
     from keras_nasnet.inference.serving import serve
 
     archive = keras.export.ExportArchive()
@@ -73,3 +77,24 @@ class Loaded:
         function = self.signatures[INPUT]
         parts = in_batches(self.batch, images)
         return np.concatenate([function(**{INPUT: tf.constant(part)})[OUTPUT].numpy() for part in parts])
+
+    def check_serving(self, images: Sequence[Image.Image], preprocessing: Preprocessing) -> None:
+        """Checks what is served of encoded images.
+
+        Args:
+            images: real ones.
+            preprocessing: of the network, of the size for which `run` is asked.
+
+        Raises:
+            ValueError: if the probabilities are not those of the images, but for what a level of a pixel here and
+                there makes: the graph's preprocessing is not Pillow.
+        """
+        import tensorflow as tf
+
+        for image in images:
+            buffer = io.BytesIO()
+            image.save(buffer, "PNG")
+            served = self.signatures[SERVING](image_bytes=tf.constant([buffer.getvalue()]))["probabilities"].numpy()[0]
+            expected = np.sort(self.run(preprocessing(image))[0])[::-1][: len(served)]
+            if not np.abs(served - expected).max() <= SERVED_TOLERANCE * expected[0]:
+                raise ValueError("what is served of encoded images is not what the network gives: nothing is kept")

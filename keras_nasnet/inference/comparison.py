@@ -1,0 +1,54 @@
+"""How a network in another runtime compares with the network itself."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from keras_nasnet.inference.formats import Runner
+
+TOLERANCE = 1e-4  # relative, between probabilities in float32
+
+
+class Comparison(NamedTuple):
+    """An export beside its network.
+
+    Args:
+        difference: the largest between their probabilities, relative to the largest probability.
+        agreement: the part of the images of which both say the same class.
+        images: how many.
+    """
+
+    difference: float
+    agreement: float
+    images: int
+
+
+def compare(network: Any, runner: "Runner", batches: Iterable[np.ndarray], exact: bool = True) -> Comparison:
+    """Compares probabilities of preprocessed images.
+
+    Args:
+        network: a Keras model that returns probabilities.
+        runner: the other one.
+        batches: of images.
+        exact: whether they must be the same but for `TOLERANCE`.
+
+    Raises:
+        ValueError: if they are not, or the runtime gives no probabilities.
+    """
+    import keras
+
+    difference, agreed, images = 0.0, 0, 0
+    for batch in batches:
+        ours, theirs = keras.ops.convert_to_numpy(network(batch, training=False)), runner.run(batch)
+        if theirs.shape != ours.shape or not np.isfinite(theirs).all():
+            raise ValueError("what was written gives no probabilities: nothing is kept")
+        difference = max(difference, float(np.abs(ours - theirs).max() / np.abs(ours).max()))
+        agreed += int((ours.argmax(-1) == theirs.argmax(-1)).sum())
+        images += len(batch)
+    if exact and not difference <= TOLERANCE:
+        raise ValueError(
+            f"what was written differs from the network by {difference:.1e}, more than {TOLERANCE:.0e}: nothing is kept"
+        )
+    return Comparison(difference, agreed / images, images)
