@@ -74,8 +74,8 @@ class Compiled:
     def __init__(self, folder: Path, metadata: dict[str, Any], precision: str):
         self.metadata = metadata
         self._precision = precision
-        # Of the files, even if they are deleted meanwhile.
-        self._blobs = {blob: np.memmap(folder / blob, np.uint8, "r") for blob in _HINTS if (folder / blob).exists()}
+        # Mapped, not read: weights are in memory once. OpenVINO wants to be able to write, and does not.
+        self._blobs = {blob: np.memmap(folder / blob, np.uint8, "c") for blob in _HINTS if (folder / blob).exists()}
         self._one: Any = self._load(ONE).create_infer_request()
         self._many: Any = None  # made when there are many
         self._at_once = 1
@@ -107,7 +107,7 @@ class Compiled:
     def _load(self, blob: str) -> Any:
         import openvino
 
-        content = openvino.Tensor(self._blobs.get(blob, self._blobs[ONE]))
+        content = openvino.Tensor(self._blobs.get(blob, self._blobs[ONE]), shared_memory=True)
         return openvino.Core().import_model(content, "CPU", _options(blob, self._precision))
 
 
