@@ -1,5 +1,6 @@
 """Small networks to export, and what a test needs of a runtime."""
 
+import dataclasses
 from pathlib import Path
 
 import keras
@@ -10,6 +11,7 @@ from toy import GENOTYPE
 from keras_nasnet import NASNet
 from keras_nasnet.images import Preprocessing
 from keras_nasnet.inference.formats import FORMATS
+from keras_nasnet.inference.real_images import photographs
 
 NAMES = [f"class {letter}" for letter in "abcdefg"]
 # 4 filters, one block a cell; strided pools that look at sizes.
@@ -34,7 +36,8 @@ def needs(to: str) -> None:
 
 
 def network(seed: int = 0, **options) -> NASNet:
-    """A network whose probabilities differ between images, and are neither all the same nor all nothing."""
+    """A network whose classifier is unsure of its images, as those of trained networks are; the same each time."""
+    keras.utils.set_random_seed(seed)
     model = NASNet(**(SMALL | options))
     random = np.random.default_rng(seed)
     for variable in model.weights:
@@ -43,8 +46,14 @@ def network(seed: int = 0, **options) -> NASNet:
             variable.assign(random.uniform(0.5, 1.5, value.shape))
         elif "kernel" not in variable.path:
             variable.assign(random.normal(0, 0.2, value.shape))
-    kernel = model.get_layer("predictions").kernel
-    kernel.assign(random.normal(0, 0.03, kernel.shape))
+    heads = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
+    height, width = (side or 40 for side in model.input_shape[1:3])
+    images = dataclasses.replace(SMALL["preprocessing"], height=height, width=width)(photographs())
+    for head in heads:
+        features = keras.ops.convert_to_numpy(keras.Model(model.inputs, head.input)(images))
+        middle = features.mean(0)
+        kernel = random.normal(0, 2, head.kernel.shape) / np.linalg.norm(features - middle, axis=-1).max()
+        head.set_weights([kernel, -middle @ kernel])
     return model
 
 

@@ -89,7 +89,8 @@ def export(
         batch=None if dynamic_batch else 1,
         height=None if dynamic_size or size is None else height,
         width=None if dynamic_size or size is None else width,
-        metadata=classifier.metadata(model) | {"int8": kind},
+        metadata=classifier.metadata(model)
+        | {"preprocessing": (model.preprocessing if dynamic_size else example).to_dict(), "int8": kind},
         calibration=ImageFolder(str(int8), example) if kind == "full" else None,
     )
     exact = classifier.rebuilt(model, signature.height, signature.width)
