@@ -135,6 +135,7 @@ class _Folder:
         self.dtype = keras.dtype_policies.get(model.dtype_policy)
         self.linear: list[_Linear] = []
         self._makers: dict[int, list[_Linear]] = {}  # of a tensor's channels, in order, by the tensor's id
+        self._zeros: set[int] = set()  # ids of tensors
         self._computed: dict[tuple[Any, ...], Any] = {}
         self._counts: dict[str, int] = {}
         self._tensors: list[Any] = []  # kept, so that ids stay theirs
@@ -202,12 +203,18 @@ class _Folder:
                     tensor = self.every_second(tensor)
                 tensor = self.batch_norm(batch_norm, self.convolution(convolution, tensor))
             return tensor
-        return self.new(operation(state))  # zeros
+        zeros = operation.from_config(operation.get_config() | {"name": self.options("zero")["name"]})
+        outputs = self.new(zeros(state))
+        self._zeros.add(id(outputs))
+        return outputs
 
     def combine(self, combine: keras.layers.Layer, branches: list[Any]) -> Any:
         if isinstance(combine, keras.layers.Concatenate):
             return self.join(branches)
-        total = self.new(keras.layers.Add(**self.options("add"))(branches))
+        summands = [branch for branch in branches if id(branch) not in self._zeros] or branches[:1]
+        total = summands[0]
+        if len(summands) > 1:
+            total = self.new(keras.layers.Add(**self.options("add"))(summands))
         if not isinstance(combine, NormalizedAdd):
             return total
         layer = combine.normalization

@@ -1,0 +1,79 @@
+"""Every operation, way of combining and border folds to the same, on any backend; in the smallest of networks."""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+
+from keras_nasnet import NASNet
+from keras_nasnet.genotype import COMBINES, MORE_OPERATIONS, OPERATIONS, Block, CellSpec, Genotype
+from keras_nasnet.inference.folding import fold
+
+SMALL = {"num_blocks": 1, "penultimate_filters": 96, "stem": "cifar", "classes": 3, "classifier_activation": None}
+ALL = [*OPERATIONS, *MORE_OPERATIONS]
+
+
+def genotype(seed):
+    """Cells whose blocks have every operation between them, in an order of chance, and read what chance says."""
+    random = np.random.default_rng(seed)
+
+    def cell(fit_inputs):
+        operations, combines = random.permutation(ALL).tolist(), itertools.cycle(random.permutation(COMBINES).tolist())
+        blocks = [
+            Block(
+                tuple(random.integers(0, 2 + number // 2, 2).tolist()), tuple(operations[number : number + 2]), combine
+            )
+            for number, combine in zip(range(0, len(ALL), 2), combines, strict=False)
+        ]
+        read = {index for block in blocks for index in block.inputs}
+        unread = tuple(index for index in range(2, 2 + len(blocks)) if index not in read)
+        return CellSpec(tuple(blocks), (unread,), 2, fit_inputs)
+
+    return Genotype(cell(True), cell(seed % 2 == 0), name="all", penultimate_ratio=8)
+
+
+def randomized(model):
+    random = np.random.default_rng(0)
+    for variable in model.weights:
+        value = keras.ops.convert_to_numpy(variable)
+        if "moving_variance" in variable.path or "gamma" in variable.path:
+            variable.assign(random.uniform(0.5, 1.5, value.shape))
+        elif "kernel" not in variable.path:
+            variable.assign(random.normal(0, 0.2, value.shape))
+    return model
+
+
+def assert_folds_to_the_same(model, shape):
+    images = np.random.default_rng(1).uniform(-1, 1, shape).astype("float32")
+    ours, theirs = (network.predict_on_batch(images) for network in (fold(model), model))
+    assert np.ptp(theirs) > 0
+    assert np.abs(ours - theirs).max() <= 1e-4 * np.abs(theirs).max()
+
+
+TENSORFLOW = keras.backend.backend() == "tensorflow"
+
+
+@pytest.mark.skipif(not TENSORFLOW, reason="JAX compiles each for a minute")
+@pytest.mark.parametrize(
+    ("seed", "pool_padding", "size"),
+    [
+        (0, "keras", (35, 30)),
+        (1, "keras", (32, 32)),
+        (2, "same", (32, 32)),
+        (3, "timm", (35, 30)),
+        (4, "same", (35, 30)),
+    ],
+)
+def test_all_operations(seed, pool_padding, size):
+    model = NASNet(genotype(seed), pool_padding=pool_padding, input_shape=(*size, 3), **SMALL)
+    assert_folds_to_the_same(randomized(model), (2, *size, 3))
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_both_layouts(data_format):
+    if TENSORFLOW and data_format == "channels_first":
+        pytest.skip("TensorFlow on CPUs knows channels_last only")
+    shape = (35, 30, 3) if data_format == "channels_last" else (3, 35, 30)
+    model = NASNet("nasnet_a", pool_padding="keras", input_shape=shape, data_format=data_format, **SMALL)
+    assert_folds_to_the_same(randomized(model), (2, *shape))
