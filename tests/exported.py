@@ -36,9 +36,13 @@ def needs(to: str) -> None:
 
 
 def network(seed: int = 0, **options) -> NASNet:
-    """A network whose classifier is unsure of its images, as those of trained networks are; the same each time."""
+    """A small network for which see `unsure`."""
     keras.utils.set_random_seed(seed)
-    model = NASNet(**(SMALL | options))
+    return unsure(NASNet(**(SMALL | options)), seed)
+
+
+def unsure(model: NASNet, seed: int = 0) -> NASNet:
+    """Gives a network random weights with which its classifier is unsure of photographs, as trained ones are."""
     random = np.random.default_rng(seed)
     for variable in model.weights:
         value = keras.ops.convert_to_numpy(variable)
@@ -48,7 +52,7 @@ def network(seed: int = 0, **options) -> NASNet:
             variable.assign(random.normal(0, 0.2, value.shape))
     heads = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
     height, width = (side or 40 for side in model.input_shape[1:3])
-    images = dataclasses.replace(SMALL["preprocessing"], height=height, width=width)(photographs())
+    images = dataclasses.replace(model.preprocessing, height=height, width=width)(photographs())
     for head in heads:
         features = keras.ops.convert_to_numpy(keras.Model(model.inputs, head.input)(images))
         middle = features.mean(0)

@@ -1,16 +1,19 @@
 """Exports are the network, say what it is, and are there whole or not at all."""
 
 import json
+import os
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from exported import NAMES, SMALL, needs, network, path_of, tree
+from exported import NAMES, SMALL, needs, network, path_of, tree, unsure
 
-from keras_nasnet import NASNet
+from keras_nasnet import NASNet, zoo
+from keras_nasnet.images import Preprocessing
 from keras_nasnet.inference import comparison
 from keras_nasnet.inference.exporting import export
 from keras_nasnet.inference.folding import fold
@@ -105,6 +108,42 @@ def test_a_folded_network_is_exported_as_it_is(model, tmp_path):
     assert np.abs(FORMATS["keras"].load().read(path).run(images) - probabilities(model, images)).max() < 1e-5
     with pytest.raises(ValueError, match="is folded and keeps its size"):
         export(fold(model), "saved_model", tmp_path / "exported", dynamic_size=True)
+
+
+def imagenet_photographs():
+    root = os.environ.get("KERAS_NASNET_TEST_DATA")
+    if not root:
+        pytest.skip("KERAS_NASNET_TEST_DATA is not set: the folder that holds imagenet_samples/originals")
+    files = sorted(Path(root, "imagenet_samples", "originals").glob("*"))
+    if not files:
+        pytest.skip(f"{root} has no imagenet_samples/originals")
+    return files
+
+
+@pytest.mark.parametrize("folded", [True, False])
+@pytest.mark.parametrize("to", FORMATS)
+def test_imagenet_photographs_are_the_same_to_all(to, folded, tmp_path):
+    """NASNet-A with the ImageNet stem, random weights; photographs of many sizes, preprocessed as the zoo does."""
+    needs(to)
+    files = imagenet_photographs()
+    size = {"input_shape": (96, 96, 3), "preprocessing": Preprocessing(96, 96, 0.875)}
+    model = unsure(NASNet("nasnet_a", num_blocks=1, penultimate_filters=264, classes=9, **size))
+    runner = FORMATS[to].load().read(export(model, to, path_of(tmp_path, to), fold=folded))
+    batches = [model.preprocess(files[start : start + 10]) for start in range(0, len(files), 10)]
+    assert np.ptp(np.concatenate([probabilities(model, batch) for batch in batches]), axis=0).max() > 0.05
+    assert comparison.compare(model, runner, batches).images == len(files)  # to 1e-4, or it raises
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("to", FORMATS)
+@pytest.mark.parametrize("variant", ["nasnet_a_mobile_keras", "nasnet_a_large_keras"])
+def test_imagenet_photographs_are_the_same_to_networks_of_full_size(variant, to, tmp_path):
+    needs(to)
+    files = imagenet_photographs()
+    data = zoo.info(variant)
+    model = unsure(NASNet(**data["builder"], preprocessing=data["preprocessing"], class_names=data["class_names"]))
+    runner = FORMATS[to].load().read(export(model, to, path_of(tmp_path, to)))
+    assert comparison.compare(model, runner, [model.preprocess([file]) for file in files]).images == len(files)
 
 
 # === 8 bits ===
