@@ -5,6 +5,7 @@
     python scripts/benchmark.py search
     python scripts/benchmark.py detect
     python scripts/benchmark.py inference
+    python scripts/benchmark.py inference-gpu  # on a GPU, with the JAX backend
 
 `train` measures a training step and the time to the first finished step. Ours is the step
 of `keras_nasnet.training`; stock is `compile` and `train_on_batch`, with SGD, momentum and
@@ -31,6 +32,7 @@ SEED = 0
 LEARNING_RATE = 0.01
 MOMENTUM = 0.9
 SIDES = ("stock", "ours")
+GPU_NETWORKS, GPU_PRECISIONS = ("large", "mobile"), ("float32", "bfloat16")
 _ENVIRONMENT = {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
@@ -357,6 +359,29 @@ def inference(rounds: int, first_rounds: int) -> None:
     import benchmark_inference  # in its turn imports this file
 
     benchmark_inference.report(rounds, first_rounds)
+
+
+@main.command("inference-gpu")
+@click.option("--device", default="gpu", show_default=True, type=click.Choice(["gpu", "cpu"]), help="cpu: to try this")
+@click.option("--networks", multiple=True, type=click.Choice(GPU_NETWORKS), default=GPU_NETWORKS, show_default=True)
+@click.option("--batches", multiple=True, type=int, default=[1, 32, 256], show_default=True, help="images of a call")
+@click.option(
+    "--precisions", multiple=True, type=click.Choice(GPU_PRECISIONS), default=GPU_PRECISIONS, show_default=True
+)
+@click.option("--rounds", default=3, show_default=True, help="new processes for each side of a case, in turns")
+@click.option("--torch-mode", default="max-autotune", show_default=True, help="of torch.compile; else its default")
+def inference_gpu(
+    device: str,
+    networks: tuple[str, ...],
+    batches: tuple[int, ...],
+    precisions: tuple[str, ...],
+    rounds: int,
+    torch_mode: str,
+) -> None:
+    """Compares the folded network with the unfolded one, on JAX, and with timm's by torch.compile."""
+    import benchmark_gpu  # in its turn imports this file
+
+    benchmark_gpu.report(device, networks, batches, precisions, rounds, torch_mode)
 
 
 @main.command("first-step", hidden=True)

@@ -1,6 +1,7 @@
 """scripts/benchmark.py: what it compares is the same network."""
 
 import importlib.util
+import subprocess
 import sys
 from pathlib import Path
 
@@ -62,3 +63,40 @@ def test_a_child_is_far_sooner_at_its_first_step_than_stock_keras(search):
 def test_children_of_an_evaluator_are_timed(search):
     wall, cpu = search.measure_children({"name": "zero_cost"}, search.CHILD | {"epochs": 0}, 1)
     assert 0 < wall < 60 and cpu > 0
+
+
+@pytest.fixture
+def gpu(benchmark, monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPT.parent)
+    yield importlib.import_module("benchmark_gpu")
+    del sys.modules["benchmark_gpu"]
+
+
+def test_gpu_rows_have_parts_of_what_the_card_reaches_and_reasons(gpu):
+    card = {"mult_adds": 5e9, "flops": 1e12, "bytes": 1e11}
+    found = {
+        "card": [card, card],
+        "unfolded": [{"failed": "out of memory"}, {"seconds": 0.4, "compile": 20, "bytes": 1e10}],
+        "folded": [{"seconds": 0.2, "compile": 12, "bytes": 1e10}] * 2,
+        "timm": [{"seconds": 0.4, "mode": "default"}, {"seconds": 0.8, "mode": "default"}],
+    }
+    speeds, parts = gpu.cells(gpu.Case("large", 8, "float32", "gpu"), found)
+    assert speeds == ["out of memory", "40.0", "13.3", "-", "3.00x", "-", "12 s"]
+    # 2 x 5e9 x 8 FLOP in 0.2 s of 1e12; 1e10 bytes in 0.2 s of 1e11
+    assert parts == ["1 T/s", "0.1 T/s", "-", "40.0 %", "15.0 %", "-", "50.0 %"]
+
+
+def test_too_little_memory_is_told_from_other_failures(gpu):
+    assert gpu.reason_of(RuntimeError("RESOURCE_EXHAUSTED: Failed to allocate 1.5GiB")) == "out of memory"
+    assert gpu.reason_of(RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")) == "out of memory"
+    assert gpu.reason_of(ValueError("a | b\nmore")) == "ValueError: a / b"
+
+
+def test_the_gpu_benchmark_needs_no_tensorflow():
+    code = (
+        "import sys; sys.modules['tensorflow'] = None; sys.argv[0] = 'benchmark.py'; import benchmark, benchmark_gpu; "
+        "benchmark.main(['inference-gpu', '--help'], standalone_mode=False); assert 'keras' not in sys.modules"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=SCRIPT.parent, capture_output=True, text=True)
+    assert "--torch-mode" in result.stdout, result.stderr
+    assert not result.returncode, result.stderr
