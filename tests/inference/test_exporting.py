@@ -120,17 +120,17 @@ def imagenet_photographs():
     return files
 
 
-@pytest.mark.parametrize("folded", [True, False])
-@pytest.mark.parametrize("to", FORMATS)
+@pytest.mark.parametrize(("to", "folded"), [*((to, True) for to in FORMATS), ("onnx", False)])
 def test_imagenet_photographs_are_the_same_to_all(to, folded, tmp_path):
     """NASNet-A with the ImageNet stem, random weights; photographs of many sizes, preprocessed as the zoo does."""
     needs(to)
     files = imagenet_photographs()
+    keras.utils.set_random_seed(0)
     size = {"input_shape": (96, 96, 3), "preprocessing": Preprocessing(96, 96, 0.875)}
     model = unsure(NASNet("nasnet_a", num_blocks=1, penultimate_filters=264, classes=9, **size))
     runner = FORMATS[to].load().read(export(model, to, path_of(tmp_path, to), fold=folded))
     batches = [model.preprocess(files[start : start + 10]) for start in range(0, len(files), 10)]
-    assert np.ptp(np.concatenate([probabilities(model, batch) for batch in batches]), axis=0).max() > 0.05
+    assert np.ptp(np.concatenate([model.predict_on_batch(batch) for batch in batches]), axis=0).max() > 0.05
     assert comparison.compare(model, runner, batches).images == len(files)  # to 1e-4, or it raises
 
 
