@@ -169,7 +169,7 @@ class NASNet(keras.Model):
         """Returns the probabilities of the classes, float32 (n, classes), by the fastest engine that is installed.
 
         The network is compiled the first time that this machine sees its weights, which takes seconds. They are
-        read anew each time: where that is too slow, keep a `predictor`.
+        read anew at each call, in case they have changed: for many calls with few images keep a `predictor`.
 
         Args:
             images: one image or any number of them: paths, PIL images, or arrays (height, width, 3) of

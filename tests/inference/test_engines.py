@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import tracemalloc
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from toy import NETWORK
 from keras_nasnet import NASNet
 from keras_nasnet.classify import classify
 from keras_nasnet.cli.main import main
+from keras_nasnet.images import Preprocessing
 from keras_nasnet.inference import comparison, engines, predictor
 from keras_nasnet.zoo.prediction import load_predictor
 
@@ -237,6 +239,31 @@ def test_a_folder_of_any_size_takes_the_memory_of_a_few_batches(model):
     tracemalloc.stop()
     assert rows == count
     assert peak < 20 * side * side * 3 + 10e6  # five batches of four, where all would be 300
+
+
+def test_the_next_images_are_read_while_one_batch_is_computed():
+    later = threading.Event()
+
+    class Runner:
+        metadata = {"name": "net", "classes": 2, "class_names": None, "preprocessing": Preprocessing(32, 32).to_dict()}
+        overlapped: list[bool] = []
+
+        def run(self, images):
+            if not self.overlapped:
+                self.overlapped.append(later.wait(30))
+            return np.zeros((len(images), 2), np.float32)
+
+    class Image:  # as an array, which says when it is read
+        def __init__(self, number):
+            self.number = number
+
+        def __array__(self, dtype=None, copy=None):
+            if self.number >= 2:
+                later.set()
+            return np.zeros((32, 32, 3), np.uint8)
+
+    rows = list(predictor.Predictor(Runner(), "none").predict_each(map(Image, range(6)), batch=2))
+    assert (len(rows), Runner.overlapped) == (6, [True])
 
 
 def test_threads_may_share_a_predictor(model, photographs):
