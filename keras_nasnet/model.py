@@ -144,7 +144,7 @@ class NASNet(keras.Model):
         self.preprocessing = preprocessing or _default_preprocessing(body, image_shape)
         self.class_names = None if class_names is None else tuple(class_names)
         self._channels_first = body.data_format == "channels_first"
-        self._has_layers_before = input_tensor is not None and not any(input_tensor is source for source in inputs)
+        self.has_layers_before = input_tensor is not None and not any(input_tensor is source for source in inputs)
         self._config = body.get_config() | {
             "auxiliary_head": auxiliary_head,
             "dropout": dropout,
@@ -203,7 +203,7 @@ class NASNet(keras.Model):
         return known[1]
 
     def get_config(self) -> dict[str, Any]:
-        if self._has_layers_before:  # they belong to the model, so all layers are listed
+        if self.has_layers_before:  # they belong to the model, so all layers are listed
             return keras.Model(self.inputs, self.output, name=self.name).get_config()
         return self._config | {
             "class_names": None if self.class_names is None else list(self.class_names),

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from keras_nasnet.inference.predictor import Predictor, open_predictor
@@ -13,7 +14,10 @@ from keras_nasnet.zoo.loading import RUN_FILE, check, load
 
 
 def load_predictor(
-    name_or_path: str | os.PathLike[str], engine: str | None = None, precision: str = "float32"
+    name_or_path: str | os.PathLike[str],
+    engine: str | None = None,
+    precision: str = "float32",
+    told: Callable[[str], None] | None = None,
 ) -> Predictor:
     """Returns the predictor of a network; compiles the network the first time that this machine sees it.
 
@@ -21,6 +25,7 @@ def load_predictor(
         name_or_path: as `load` takes it.
         engine: "openvino", "onnxruntime", "litert" or "tensorflow"; default: the first of these that is installed.
         precision: "float32", or "bfloat16" (OpenVINO).
+        told: that the network is being compiled, which may take a minute.
 
     Raises:
         ValueError: as `load` does, or if the engine is not installed, or the network has no classifier.
@@ -28,7 +33,7 @@ def load_predictor(
     check(name_or_path)
     text = os.fspath(name_or_path)
     name = text if text in names() else Path(text).stem
-    return open_predictor(name, identity(text), lambda: load(text), engine, precision)
+    return open_predictor(name, identity(text), lambda: load(text), engine, precision, told)
 
 
 def identity(text: str) -> str:

@@ -63,7 +63,8 @@ def classify_command(
             _check_top(top, None)
         from keras_nasnet.zoo.prediction import load_predictor
 
-        predictor = load_predictor(name, engine, precision)
+        told = (lambda text: click.echo(text, err=True)) if sys.stderr.isatty() else None
+        predictor = load_predictor(name, engine, precision, told)
         _check_top(top, predictor.classes)
         broken = show(predictor, images, min(5, predictor.classes) if top is None else top, as_json)
     except ValueError as error:

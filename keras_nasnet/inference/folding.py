@@ -91,9 +91,12 @@ def fold(model: NASNet | NASNetBackbone) -> FoldedNASNet:
 
     Raises:
         TypeError: for another model.
+        ValueError: for one that was built on the output of other layers (`input_tensor`).
     """
     if not isinstance(model, NASNet | NASNetBackbone):
         raise TypeError(f"model is a {type(model).__name__}: only a NASNet or a NASNetBackbone can be folded")
+    if isinstance(model, NASNet) and model.has_layers_before:
+        raise ValueError(f"{model.name} has layers before the network, from its input_tensor: build it without them")
     outputs = model.outputs[0]  # the auxiliary head's comes second
     if isinstance(model, NASNet) and model.get_config()["auxiliary_head"]:
         outputs = model.get_layer("predictions").output

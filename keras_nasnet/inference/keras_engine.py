@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_nasnet.inference import classifier
 from keras_nasnet.model import NASNet
 
 
@@ -16,15 +17,9 @@ class KerasRunner:
     """
 
     def __init__(self, model: NASNet):
+        classifier.check(model)
         config = model.get_config()
-        if not config["include_top"]:
-            raise ValueError(f"{model.name} has no classifier: it gives features only")
-        self.metadata: dict[str, Any] = {
-            "name": model.name,
-            "preprocessing": model.preprocessing.to_dict(),
-            "class_names": None if model.class_names is None else list(model.class_names),
-            "classes": config["classes"],
-        }
+        self.metadata: dict[str, Any] = classifier.metadata(model) | {"classes": config["classes"]}
         self._model = model
         self._gives_logits = config["classifier_activation"] == "linear"
         self._channels_first = config["data_format"] == "channels_first"

@@ -113,6 +113,7 @@ def open_predictor(
     load: Callable[[], "NASNet"],
     engine: str | None = None,
     precision: str = "float32",
+    told: Callable[[str], None] | None = None,
 ) -> Predictor:
     """Returns a network's predictor; compiles the network the first time that this machine sees it.
 
@@ -122,6 +123,7 @@ def open_predictor(
         load: returns the network; it is called only if there is no compiled one.
         engine: see `engines.candidates`.
         precision: likewise.
+        told: that the network is being compiled, which may take a minute.
 
     Raises:
         ValueError: as `engines.candidates` and `load` do, or if the network has no classifier, or cannot be compiled
@@ -132,7 +134,7 @@ def open_predictor(
         if chosen.form is None:
             break
         try:
-            return Predictor(_compiled_runner(name, identity, load, chosen, precision), chosen.name)
+            return Predictor(_compiled_runner(name, identity, load, chosen, precision, told), chosen.name)
         except _CannotCompile as error:
             if engine is not None or precision != "float32":
                 raise ValueError(f"{chosen.title} cannot compute {name}: {error}") from None
@@ -152,8 +154,18 @@ class _CannotCompile(Exception):
 
 
 def _compiled_runner(
-    name: str, identity: str, load: Callable[[], "NASNet"], engine: Engine, precision: str
+    name: str,
+    identity: str,
+    load: Callable[[], "NASNet"],
+    engine: Engine,
+    precision: str,
+    told: Callable[[str], None] | None,
 ) -> "Runner":
+    def make(folder: Path) -> None:
+        if told is not None:
+            told(f"compiling {name} for {engine.title}, once on this machine")
+        _compile(engine, load(), folder, precision)
+
     key = {
         "network": identity,
         "engine": [engine.name, engine.version],
@@ -164,12 +176,7 @@ def _compiled_runner(
         from keras_nasnet.inference import openvino_engine
 
         key["processor"] = openvino_engine.processor()
-    return cache.cached(
-        name,
-        key,
-        lambda folder: _compile(engine, load(), folder, precision),
-        lambda folder: _open(engine, folder, precision),
-    )
+    return cache.cached(name, key, make, lambda folder: _open(engine, folder, precision))
 
 
 def _compile(engine: Engine, model: "NASNet", folder: Path, precision: str) -> None:

@@ -321,6 +321,15 @@ def test_a_damaged_network_is_compiled_anew(keras_home, file, photographs, engin
     assert compiled == [engine]
 
 
+@pytest.mark.parametrize("engine", needs("openvino"))
+def test_who_waits_for_a_compilation_is_told_once(file, photographs, engine, monkeypatch, tmp_path):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    told = []
+    for _ in range(2):
+        load_predictor(file, engine, told=told.append)
+    assert told == ["compiling small for OpenVINO, once on this machine"]
+
+
 BLOCKED = """
 import sys
 

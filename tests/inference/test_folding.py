@@ -96,3 +96,13 @@ def test_a_backbone_folds_and_another_model_does_not():
     assert_equal(backbone, fold(backbone), images)
     with pytest.raises(TypeError, match="only a NASNet"):
         fold(keras.Sequential([keras.layers.Input((3,))]))
+
+
+def test_layers_before_the_network_are_refused():
+    images = keras.Input((64, 64, 3))
+    network = {"num_blocks": 1, "penultimate_filters": 192, "classes": 2}
+    model = NASNet(**network, input_tensor=keras.layers.Rescaling(1 / 255)(images))
+    with pytest.raises(ValueError, match="has layers before the network"):
+        fold(model)
+    with pytest.raises(ValueError, match="has layers before the network"):
+        model.predict_images(np.zeros((1, 64, 64, 3), np.uint8))
