@@ -1,14 +1,15 @@
 """Detection on files: boxes in pixels of the images, order, broken files, pictures, memory."""
 
-import os
-import time
+import threading
 
 import numpy as np
 import pytest
 from bright_squares import BrightSquares
 from PIL import Image
 
+from keras_nasnet.detection import prediction
 from keras_nasnet.detection.prediction import list_images, predict_files
+from keras_nasnet.images import read_image
 
 DARK, WHITE, RED = (20, 30, 40), (250, 250, 250), (230, 20, 30)
 
@@ -226,27 +227,26 @@ def test_at_most_two_batches_are_read(frames):
     assert [isinstance(result.detections, ValueError) for result in rest] == [False] * 3 + [True] * 8
 
 
-def test_the_next_batch_is_read_while_the_model_computes(tmp_path):
-    """The second image is a pipe, which is filled from inside the model's work on the first."""
-    photograph().save(tmp_path / "first.png")
-    os.mkfifo(tmp_path / "second.png")
+def test_the_next_batch_is_read_while_the_model_computes(tmp_path, monkeypatch):
+    """The model's work on the first image does not end before the second one is read."""
+    for name in ("first.png", "second.png"):
+        photograph().save(tmp_path / name)
+    second_is_read = threading.Event()
 
-    class Filling(BrightSquares):
+    def watched(path, *arguments, **options):
+        image = read_image(path, *arguments, **options)
+        if path.name == "second.png":
+            second_is_read.set()
+        return image
+
+    class Waiting(BrightSquares):
         def predict(self, images):
             if not self.batches:
-                until = time.monotonic() + 20
-                while True:
-                    try:
-                        pipe = os.open(tmp_path / "second.png", os.O_WRONLY | os.O_NONBLOCK)
-                        break
-                    except OSError:  # nobody reads
-                        assert time.monotonic() < until, "nothing is read while the model computes"
-                        time.sleep(0.01)
-                os.write(pipe, (tmp_path / "first.png").read_bytes())
-                os.close(pipe)
+                assert second_is_read.wait(20), "nothing is read while the model computes"
             return super().predict(images)
 
-    both = list(predict_files(Filling(), [tmp_path / "first.png", tmp_path / "second.png"], batch=1))
+    monkeypatch.setattr(prediction, "read_image", watched)
+    both = list(predict_files(Waiting(), [tmp_path / "first.png", tmp_path / "second.png"], batch=1))
     np.testing.assert_array_equal(both[0].detections.boxes, both[1].detections.boxes)
 
 

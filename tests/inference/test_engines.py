@@ -184,7 +184,7 @@ def test_a_precision_that_an_engine_does_not_know_is_refused(model, photographs)
         model.predict_images(photographs, precision="int4")
 
 
-@pytest.mark.parametrize("engine", COMPILED)
+@pytest.mark.parametrize("engine", needs("openvino"))
 def test_what_a_runtime_computes_otherwise_is_not_taken(photographs, engine, monkeypatch):
     model = small(photographs)
     monkeypatch.setattr(comparison, "TOLERANCE", -1.0)  # nothing is as near as that

@@ -87,14 +87,13 @@ def test_images_of_any_size_one_at_a_time(to, tmp_path):
         {"auxiliary_head": True, "input_shape": (96, 96, 3)},
     ],
 )
-@pytest.mark.parametrize("folded", [True, False])
-def test_logits_low_precision_and_a_second_classifier_become_probabilities(options, folded, tmp_path):
+def test_logits_low_precision_and_a_second_classifier_become_probabilities(options, tmp_path):
     model = network(**options)
     plain = network(**(options | {"dtype": "float32", "classifier_activation": "softmax", "auxiliary_head": False}))
     values = {variable.path: variable for variable in model.weights}
     for variable in plain.weights:
         variable.assign(values[variable.path])
-    path = export(model, "saved_model", tmp_path / "exported", fold=folded)
+    path = export(model, "saved_model", tmp_path / "exported")
     size = plain.input_shape[1]
     images = np.random.default_rng(0).uniform(-2, 2, (2, size, size, 3)).astype(np.float32)
     expected = probabilities(plain, images)
