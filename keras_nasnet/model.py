@@ -178,7 +178,7 @@ class NASNet(keras.Model):
                 the first of these that is installed.
             batch: images of a batch; by default 64 up to 200 pixels, else 8.
             precision: "float32", or "bfloat16", which is faster where the processor has instructions for it and
-                moves probabilities by about a hundredth; OpenVINO alone knows it.
+                moves probabilities a little; OpenVINO alone knows it.
 
         Raises:
             ValueError: if the network has no classifier, the engine is not installed or does not know the precision,

@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from random_weights import randomized
 from toy import GENOTYPE
 
 from keras_nasnet import NASNet
@@ -43,13 +44,8 @@ def network(seed: int = 0, **options) -> NASNet:
 
 def unsure(model: NASNet, seed: int = 0) -> NASNet:
     """Gives a network random weights with which its classifier is unsure of photographs, as trained ones are."""
-    random = np.random.default_rng(seed)
-    for variable in model.weights:
-        value = keras.ops.convert_to_numpy(variable)
-        if "moving_variance" in variable.path or "gamma" in variable.path:
-            variable.assign(random.uniform(0.5, 1.5, value.shape))
-        elif "kernel" not in variable.path:
-            variable.assign(random.normal(0, 0.2, value.shape))
+    randomized(model, seed)
+    random = np.random.default_rng(seed + 1)
     heads = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
     height, width = (side or 40 for side in model.input_shape[1:3])
     images = dataclasses.replace(model.preprocessing, height=height, width=width)(photographs())

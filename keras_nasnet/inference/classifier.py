@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from keras_nasnet.inference.folding import FoldedNASNet, fold
+from keras_nasnet.inference.folding import FoldedNASNet, check_is_whole, fold
 from keras_nasnet.inference.formats import INPUT, OUTPUT
 from keras_nasnet.model import NASNet
 
@@ -16,8 +16,7 @@ def check(model: Any) -> None:
     """Raises TypeError for what is no network of ours, ValueError for one without a classifier."""
     if not isinstance(model, NASNet | FoldedNASNet):
         raise TypeError(f"model is a {type(model).__name__}: only a NASNet, folded or not, can be exported")
-    if isinstance(model, NASNet) and model.has_layers_before:
-        raise ValueError(f"{model.name} has layers before the network, from its input_tensor: build it without them")
+    check_is_whole(model)
     if PREDICTIONS not in [layer.name for layer in model.layers]:
         raise ValueError(f"{model.name} has no classifier: it gives features only")
     if model.preprocessing is None:

@@ -95,8 +95,7 @@ def fold(model: NASNet | NASNetBackbone) -> FoldedNASNet:
     """
     if not isinstance(model, NASNet | NASNetBackbone):
         raise TypeError(f"model is a {type(model).__name__}: only a NASNet or a NASNetBackbone can be folded")
-    if isinstance(model, NASNet) and model.has_layers_before:
-        raise ValueError(f"{model.name} has layers before the network, from its input_tensor: build it without them")
+    check_is_whole(model)
     outputs = model.outputs[0]  # the auxiliary head's comes second
     if isinstance(model, NASNet) and model.get_config()["auxiliary_head"]:
         outputs = model.get_layer("predictions").output
@@ -113,6 +112,12 @@ def fold(model: NASNet | NASNetBackbone) -> FoldedNASNet:
         name=f"{model.name}_folded",
     )
     return folded
+
+
+def check_is_whole(model: keras.Model) -> None:
+    """Raises ValueError for a network behind other layers, whose configuration is not that of a network."""
+    if isinstance(model, NASNet) and model.has_layers_before:
+        raise ValueError(f"{model.name} has layers before the network, from its input_tensor: build it without them")
 
 
 class _Linear:

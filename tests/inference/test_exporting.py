@@ -1,23 +1,22 @@
 """Exports are the network, say what it is, and are there whole or not at all."""
 
 import json
-import os
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 from exported import NAMES, SMALL, needs, network, path_of, tree, unsure
+from imagenet_samples import originals
 
 from keras_nasnet import NASNet, zoo
 from keras_nasnet.images import Preprocessing
 from keras_nasnet.inference import comparison
 from keras_nasnet.inference.exporting import export
 from keras_nasnet.inference.folding import fold
-from keras_nasnet.inference.formats import FORMATS
+from keras_nasnet.inference.formats import FORMATS, saved_model
 from keras_nasnet.inference.real_images import ImageFolder, photographs
 
 RUNTIMES = [name for name in FORMATS if name != "keras"]
@@ -109,28 +108,24 @@ def test_a_folded_network_is_exported_as_it_is(model, tmp_path):
         export(fold(model), "saved_model", tmp_path / "exported", dynamic_size=True)
 
 
-def imagenet_photographs():
-    root = os.environ.get("KERAS_NASNET_TEST_DATA")
-    if not root:
-        pytest.skip("KERAS_NASNET_TEST_DATA is not set: the folder that holds imagenet_samples/originals")
-    files = sorted(Path(root, "imagenet_samples", "originals").glob("*"))
-    if not files:
-        pytest.skip(f"{root} has no imagenet_samples/originals")
-    return files
-
-
-@pytest.mark.parametrize(("to", "folded"), [*((to, True) for to in FORMATS), ("onnx", False)])
-def test_imagenet_photographs_are_the_same_to_all(to, folded, tmp_path):
-    """NASNet-A with the ImageNet stem, random weights; photographs of many sizes, preprocessed as the zoo does."""
-    needs(to)
-    files = imagenet_photographs()
+@pytest.fixture(scope="module")
+def imagenet():
+    """NASNet-A with the ImageNet stem, and photographs of many sizes, preprocessed as the zoo does."""
+    files = originals()
     keras.utils.set_random_seed(0)
     size = {"input_shape": (96, 96, 3), "preprocessing": Preprocessing(96, 96, 0.875)}
     model = unsure(NASNet("nasnet_a", num_blocks=1, penultimate_filters=264, classes=9, **size))
-    runner = FORMATS[to].load().read(export(model, to, path_of(tmp_path, to), fold=folded))
     batches = [model.preprocess(files[start : start + 10]) for start in range(0, len(files), 10)]
     assert np.ptp(np.concatenate([model.predict_on_batch(batch) for batch in batches]), axis=0).max() > 0.05
-    assert comparison.compare(model, runner, batches).images == len(files)  # to 1e-4, or it raises
+    return model, batches
+
+
+@pytest.mark.parametrize(("to", "folded"), [*((to, True) for to in FORMATS), ("onnx", False)])
+def test_imagenet_photographs_are_the_same_to_all(to, folded, imagenet, tmp_path):
+    needs(to)
+    model, batches = imagenet
+    runner = FORMATS[to].load().read(export(model, to, path_of(tmp_path, to), fold=folded))
+    assert comparison.compare(model, runner, batches).images == sum(map(len, batches))  # to 1e-4, or it raises
 
 
 @pytest.mark.slow
@@ -138,7 +133,7 @@ def test_imagenet_photographs_are_the_same_to_all(to, folded, tmp_path):
 @pytest.mark.parametrize("variant", ["nasnet_a_mobile_keras", "nasnet_a_large_keras"])
 def test_imagenet_photographs_are_the_same_to_networks_of_full_size(variant, to, tmp_path):
     needs(to)
-    files = imagenet_photographs()
+    files = originals()
     data = zoo.info(variant)
     model = unsure(NASNet(**data["builder"], preprocessing=data["preprocessing"], class_names=data["class_names"]))
     runner = FORMATS[to].load().read(export(model, to, path_of(tmp_path, to)))
@@ -188,6 +183,13 @@ def test_what_differs_is_not_kept(to, model, tmp_path, monkeypatch):
     monkeypatch.setattr(comparison, "TOLERANCE", -1.0)  # nothing is as near as that
     with pytest.raises(ValueError, match=r"differs from the network by .*: nothing is kept"):
         export(model, to, path_of(tmp_path, to))
+    assert not tree(tmp_path)
+
+
+def test_a_serving_signature_that_differs_is_not_kept(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(saved_model, "SERVED_TOLERANCE", -1.0)
+    with pytest.raises(ValueError, match=r"what is served of encoded images is not .*: nothing is kept"):
+        export(model, "saved_model", tmp_path / "exported")
     assert not tree(tmp_path)
 
 

@@ -3,20 +3,10 @@
 import keras
 import numpy as np
 import pytest
+from random_weights import randomized
 
 from keras_nasnet import NASNet, NASNetBackbone, load
 from keras_nasnet.inference.folding import FoldedNASNet, fold
-
-
-def randomized(model, seed=0):
-    random = np.random.default_rng(seed)
-    for variable in model.weights:
-        value = keras.ops.convert_to_numpy(variable)
-        if "moving_variance" in variable.path or "gamma" in variable.path:
-            variable.assign(random.uniform(0.5, 1.5, value.shape))
-        elif "kernel" not in variable.path:
-            variable.assign(random.normal(0, 0.2, value.shape))
-    return model
 
 
 def assert_equal(model, folded, images):

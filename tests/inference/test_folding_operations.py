@@ -5,6 +5,7 @@ import itertools
 import keras
 import numpy as np
 import pytest
+from random_weights import randomized
 
 from keras_nasnet import NASNet
 from keras_nasnet.genotype import COMBINES, MORE_OPERATIONS, OPERATIONS, Block, CellSpec, Genotype
@@ -31,17 +32,6 @@ def genotype(seed):
         return CellSpec(tuple(blocks), (unread,), 2, fit_inputs)
 
     return Genotype(cell(True), cell(seed % 2 == 0), name="all", penultimate_ratio=8)
-
-
-def randomized(model):
-    random = np.random.default_rng(0)
-    for variable in model.weights:
-        value = keras.ops.convert_to_numpy(variable)
-        if "moving_variance" in variable.path or "gamma" in variable.path:
-            variable.assign(random.uniform(0.5, 1.5, value.shape))
-        elif "kernel" not in variable.path:
-            variable.assign(random.normal(0, 0.2, value.shape))
-    return model
 
 
 def assert_folds_to_the_same(model, shape):

@@ -1,11 +1,10 @@
 """Preprocessing inside a graph is ours."""
 
 import io
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
+from imagenet_samples import originals
 from PIL import Image
 
 from keras_nasnet.images import Preprocessing, read_image
@@ -48,13 +47,7 @@ def test_photographs_are_preprocessed_to_one_level(interpolation, size, crop):
 
 @pytest.mark.parametrize(("interpolation", "size", "crop"), SETTINGS[:3])
 def test_imagenet_photographs_are_preprocessed_to_one_level(interpolation, size, crop):
-    root = os.environ.get("KERAS_NASNET_TEST_DATA")
-    if not root:
-        pytest.skip("KERAS_NASNET_TEST_DATA is not set: the folder that holds imagenet_samples/originals")
-    files = sorted(Path(root, "imagenet_samples", "originals").glob("*"))
-    if not files:
-        pytest.skip(f"{root} has no imagenet_samples/originals")
-    most, part = levels_apart([file.read_bytes() for file in files], interpolation, size, crop)
+    most, part = levels_apart([file.read_bytes() for file in originals()], interpolation, size, crop)
     assert most <= 1 and part < 1e-3
 
 
