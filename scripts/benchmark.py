@@ -82,11 +82,11 @@ def stock_network(case: Case) -> Any:
 
 
 def our_step(network: Any, images: np.ndarray, labels: np.ndarray) -> Step:
-    from keras_nasnet.training.distribution import Devices
+    from keras_nasnet.training.devices import Devices
     from keras_nasnet.training.objective import Objective
     from keras_nasnet.training.optimizer import FusedSGD
     from keras_nasnet.training.recipe import Recipe
-    from keras_nasnet.training.step_tensorflow import TensorFlowStep
+    from keras_nasnet.training.steps.tensorflow import TensorFlowStep
 
     recipe, devices = Recipe(name="benchmark"), Devices()
     step = TensorFlowStep(Objective(network, recipe), FusedSGD(LEARNING_RATE, momentum=MOMENTUM), recipe)
@@ -125,7 +125,7 @@ def stock_twin(num_blocks: int, filters: int, classes: int) -> Any:
     from keras import layers
 
     from keras_nasnet.genotype import NASNET_A
-    from keras_nasnet.network import plan_cells
+    from keras_nasnet.models.assembly import plan_cells
 
     def batch_norm(tensor: Any, name: str) -> Any:
         return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(tensor)
@@ -220,7 +220,7 @@ def measure_first(case: Case, side: str) -> dict[str, float]:
     """Seconds from imported packages to the first finished step, network and all: "wall" and "cpu" (all threads)."""
     import keras
 
-    import keras_nasnet.training.step_tensorflow  # noqa: F401
+    import keras_nasnet.training.steps.tensorflow  # noqa: F401
 
     images, labels = make_batch(case)
     keras.utils.set_random_seed(SEED)

@@ -20,10 +20,10 @@ def experiment(backbone: str, size: int, batch: int) -> Any:
     """The experiment of `detect train` on a backbone; the Garden's own ResNet-50 gets the same heads."""
     from official.vision.configs import backbones
 
-    from keras_nasnet.detection import experiments
-    from keras_nasnet.detection.backbone import NASNet, config_of
-    from keras_nasnet.detection.recipe import small_data_experiment
-    from keras_nasnet.detection.records import Records
+    from keras_nasnet.detection.data.records import Records
+    from keras_nasnet.detection.garden import experiments
+    from keras_nasnet.detection.garden.backbone import NASNet, config_of
+    from keras_nasnet.detection.garden.recipe import small_data_experiment
     from keras_nasnet.zoo.loading import load
 
     names = tuple(str(number) for number in range(CLASSES - 1))
@@ -93,7 +93,7 @@ def make(backbone: str, size: int, batch: int) -> Side:
     import tf_keras
     from official.core import task_factory
 
-    from keras_nasnet.detection.model import FasterRCNN
+    from keras_nasnet.detection.garden.model import FasterRCNN
 
     params = experiment(backbone, size, batch)
     task = task_factory.get_task(params.task)

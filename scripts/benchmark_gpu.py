@@ -138,8 +138,8 @@ def measure_jax(case: Case) -> dict[str, dict[str, Any]]:
     import numpy as np
 
     import keras_nasnet
-    from keras_nasnet.complexity import mult_adds
     from keras_nasnet.inference.folding import fold
+    from keras_nasnet.models.complexity import mult_adds
 
     if case.precision == "float32":
         jax.config.update("jax_default_matmul_precision", "highest")

@@ -61,7 +61,7 @@ def stock_model(network: str) -> Any:
 def our_model(network: str, stock: Any) -> Any:
     """Returns our model, with the weights of a stock one."""
     from keras_nasnet import NASNet, zoo
-    from keras_nasnet.zoo import convert
+    from keras_nasnet.zoo.formats import convert
 
     if network == "embedded":
         return zoo.load(_ENTRIES[network])
@@ -181,7 +181,7 @@ def peak_memory(side: str, model: Path) -> float:
 
 def report(rounds: int, first_rounds: int) -> None:
     """Prints the tables."""
-    from keras_nasnet.inference import engines
+    from keras_nasnet.inference.engines import registry as engines
 
     click.echo("| work | keras | openvino | ours | keras / ours | bar | openvino / ours | bar |")
     click.echo("|---|---|---|---|---|---|---|---|")

@@ -20,14 +20,14 @@ CONTROLLER_CHILDREN = 20  # the paper's batch
 
 def first_step_of_child() -> float:
     """Seconds from a genotype to the first finished step of its child, with all that `Scratch` does in a step."""
-    from keras_nasnet.search.child import make_child
+    from keras_nasnet.search.evaluators.child import make_child
     from keras_nasnet.search.trial import Fidelity
-    from keras_nasnet.training.distribution import Devices
+    from keras_nasnet.training.devices import Devices
     from keras_nasnet.training.loop import make_augmentation
     from keras_nasnet.training.objective import Objective
     from keras_nasnet.training.optimizer import make_optimizer
     from keras_nasnet.training.recipe import Recipe
-    from keras_nasnet.training.step import make_step
+    from keras_nasnet.training.steps.contract import make_step
 
     images, labels = _batch()
     begun, devices = time.perf_counter(), Devices()
@@ -51,7 +51,7 @@ def first_step_of_stock() -> float:
 
 def measure_first_steps(rounds: int) -> dict[str, list[float]]:
     """Seconds to the first finished step, in each round stock and ours in turn: {"stock": ..., "ours": ...}."""
-    import keras_nasnet.training.step_tensorflow  # noqa: F401
+    import keras_nasnet.training.steps.tensorflow  # noqa: F401
 
     times: dict[str, list[float]] = {"stock": [], "ours": []}
     for number in range(rounds):
@@ -65,7 +65,7 @@ def measure_first_steps(rounds: int) -> dict[str, list[float]]:
 def measure_controller(rounds: int) -> tuple[list[float], list[float]]:
     """Seconds for 20 samples, and for one PPO epoch over them; the first of both, which trace, are left out."""
     from keras_nasnet.search.controller import make_controller
-    from keras_nasnet.search.space import get_space
+    from keras_nasnet.search.space.cells import get_space
     from keras_nasnet.search.trial import Observation
 
     controller = make_controller("ppo", get_space("nasnet"), benchmark.SEED, epochs=1)
@@ -86,7 +86,7 @@ def measure_children(config: dict[str, Any], fidelity: dict[str, Any], children:
     """Seconds and CPU seconds that an evaluator takes for a random child; a first child is left out."""
     from keras_nasnet.genotype import Genotype
     from keras_nasnet.search.evaluators import make_evaluator
-    from keras_nasnet.search.space import get_space
+    from keras_nasnet.search.space.cells import get_space
     from keras_nasnet.search.trial import Fidelity
 
     space, random = get_space("nasnet"), np.random.default_rng(benchmark.SEED)

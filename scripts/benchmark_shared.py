@@ -42,8 +42,8 @@ def measure(num_blocks: int, children: int, warm: int, ways: Sequence[str]) -> d
         warm: children that come before: the parts of nearly all sizes are compiled then.
         ways: some of `WAYS`.
     """
-    from keras_nasnet.search.space import get_space
-    from keras_nasnet.search.supernet import Supernet
+    from keras_nasnet.search.space.cells import get_space
+    from keras_nasnet.search.supernet.supernet import Supernet
 
     space = get_space({"name": "nasnet", "blocks": BLOCKS, "combines": ["add"]})
     rng = np.random.default_rng(SEED)
@@ -89,7 +89,7 @@ class Parts:
     """What the package does, which joins parts in chunks of many steps and not in those of few."""
 
     def __init__(self, supernet: Any, images: np.ndarray, labels: np.ndarray, chunk: int):
-        from keras_nasnet.search.supernet_steps import Descent, make_steps
+        from keras_nasnet.search.supernet.steps import Descent, make_steps
 
         self._supernet, self._batch, self._chunk = supernet, (images, labels), chunk
         self._steps = make_steps(Descent())
@@ -118,7 +118,7 @@ class Whole:
         self._supernet, self._images, self._labels = supernet, images, labels
 
     def measure(self, genotype: Any) -> tuple[float, float]:
-        from keras_nasnet.search.supernet_steps import forward
+        from keras_nasnet.search.supernet.steps import forward
 
         begun = time.perf_counter()
         path = self._supernet.path(genotype)
@@ -139,10 +139,10 @@ class Switch:
     """
 
     def __init__(self, num_blocks: int, images: np.ndarray, labels: np.ndarray):
-        from keras_nasnet.body import stage_sizes
         from keras_nasnet.genotype import OPERATIONS
-        from keras_nasnet.network import plan_cells
-        from keras_nasnet.search.supernet_parts import initial, make_part
+        from keras_nasnet.models.assembly import plan_cells
+        from keras_nasnet.models.body import stage_sizes
+        from keras_nasnet.search.supernet.parts import initial, make_part
 
         self._operations = OPERATIONS
         self._plans = plan_cells(stage_sizes(num_blocks), FILTERS, "cifar", skip_reduction=False)
@@ -336,8 +336,8 @@ def descent(
 
 
 def _weights(path: Any) -> dict[str, np.ndarray]:
-    from keras_nasnet.search.supernet import slots
-    from keras_nasnet.search.supernet_parts import initial
+    from keras_nasnet.search.supernet.parts import initial
+    from keras_nasnet.search.supernet.supernet import slots
 
     rng = np.random.default_rng(SEED)
     return {slot: initial(layout, rng) for slot, layout in slots(path).items()}
@@ -347,7 +347,7 @@ def report(num_blocks: int, children: int, warm: int, ways: Sequence[str]) -> No
     """Measures, and prints a table."""
     import keras
 
-    from keras_nasnet.hardware import hardware
+    from keras_nasnet.common.hardware import hardware
 
     times = measure(num_blocks, children, warm, ways)
     click.echo(

@@ -16,19 +16,19 @@ import click
 import numpy as np
 from scipy.stats import ttest_ind
 
+from keras_nasnet.common.hardware import hardware
+from keras_nasnet.data.arrays import into_memory
+from keras_nasnet.data.datasets import open_dataset
+from keras_nasnet.data.split import Dataset
 from keras_nasnet.genotype import NASNET_A, Genotype
-from keras_nasnet.hardware import hardware
-from keras_nasnet.search.child import make_child
+from keras_nasnet.search.evaluators.child import make_child
 from keras_nasnet.search.evaluators.scratch import Scratch
-from keras_nasnet.search.plan import Plan
-from keras_nasnet.search.schedule import Schedule
-from keras_nasnet.search.space import get_space
-from keras_nasnet.search.status import status
-from keras_nasnet.search.store import FILE, Store
+from keras_nasnet.search.run.plan import Plan
+from keras_nasnet.search.run.schedule import Schedule
+from keras_nasnet.search.space.cells import get_space
+from keras_nasnet.search.store.store import FILE, Store
 from keras_nasnet.search.trial import Fidelity
-from keras_nasnet.training.data.arrays import into_memory
-from keras_nasnet.training.data.datasets import open_dataset
-from keras_nasnet.training.data.split import Dataset
+from keras_nasnet.search.view.status import status
 
 
 def children(plan: Plan, store: Store) -> dict[str, Genotype]:

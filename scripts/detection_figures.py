@@ -20,10 +20,11 @@ import matplotlib.pyplot as plt
 from PIL import Image, ImageOps
 
 from keras_nasnet.cli.train import said_in_one_line
-from keras_nasnet.detection import FasterRCNN, run_folder
-from keras_nasnet.detection.annotations import read_splits
+from keras_nasnet.common.hardware import hardware
+from keras_nasnet.detection import FasterRCNN
+from keras_nasnet.detection.data.annotations import read_splits
 from keras_nasnet.detection.drawing import draw
-from keras_nasnet.hardware import hardware
+from keras_nasnet.detection.garden import run_folder
 from keras_nasnet.training.history import duration, read_history
 
 TILE = 240  # pixels of a picture's side

@@ -15,8 +15,10 @@ import click
 from tqdm import tqdm
 
 from keras_nasnet.cli.refused import Refused
-from keras_nasnet.zoo import entries, hub, loading
+from keras_nasnet.zoo import loading
+from keras_nasnet.zoo.catalog import entries
 from keras_nasnet.zoo.publishing import prepare
+from keras_nasnet.zoo.sources import hub
 
 
 @click.command(help=__doc__.splitlines()[0])

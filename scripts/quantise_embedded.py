@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 import keras_nasnet
-from keras_nasnet.inference.engines import ENGINES
+from keras_nasnet.inference.engines.registry import ENGINES
 from keras_nasnet.inference.exporting import WEIGHTS, export
 from keras_nasnet.inference.formats import FORMATS, Runner
 from keras_nasnet.inference.keras_export import quiet

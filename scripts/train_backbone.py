@@ -12,7 +12,7 @@ from pathlib import Path
 
 from keras_nasnet.cli.train import said_in_one_line
 from keras_nasnet.training import Recipe, train
-from keras_nasnet.zoo import weights_file
+from keras_nasnet.zoo.formats import weights_file
 
 NAME = "nasnet_a_cifar10_64"
 RECIPE = Recipe(

@@ -27,11 +27,11 @@ from PIL import Image
 import keras_nasnet.training
 from keras_nasnet import NASNet
 from keras_nasnet.cli.train import said_in_one_line
-from keras_nasnet.images import Preprocessing
+from keras_nasnet.common.images import Preprocessing
+from keras_nasnet.data.arrays import ArraySplit, into_memory
+from keras_nasnet.models.weights import copy_weights, save_model
 from keras_nasnet.training import Recipe, open_dataset
-from keras_nasnet.training.data.arrays import ArraySplit, into_memory
-from keras_nasnet.training.network import copy_weights, save_model
-from keras_nasnet.zoo import weights_file
+from keras_nasnet.zoo.formats import weights_file
 
 SEED = 0
 # The network: one, two and three normal cells at 32, 16 and 8 pixels, F = 16, a narrow stem.

@@ -3,22 +3,22 @@
 import hashlib
 import subprocess
 import sys
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import tomli_w
-import toy
-from same_weights import assert_equal, values
 
 from keras_nasnet import NASNet, NASNetBackbone
-from keras_nasnet.zoo import entries, weights_file
+from keras_nasnet.zoo.catalog import entries
+from keras_nasnet.zoo.formats import weights_file
 from keras_nasnet.zoo.loading import fill
+from tests.support import ROOT, toy
+from tests.support.same_weights import assert_equal, values
 
 keras_hub = pytest.importorskip("keras_hub", reason="keras-hub is not installed (extra [hub])")
 
-DOCS = Path(__file__).parents[1] / "docs" / "keras_hub.md"
+DOCS = ROOT / "docs" / "keras_hub.md"
 SMALL = {"genotype": toy.GENOTYPE.to_dict(), "num_blocks": 1, "penultimate_filters": 64}  # F = 8
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (2, 64, 64, 3)).astype("float32")
 BOXES = {

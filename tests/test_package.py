@@ -4,13 +4,11 @@ import re
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import pytest
 
 import keras_nasnet
-
-CHECKOUT = Path(__file__).parents[1]
+from tests.support import ROOT
 
 
 def run(code, **options):
@@ -35,13 +33,13 @@ def test_every_public_name_loads():
 
 
 def test_the_core_never_imports_tensorflow_itself():
-    for path in sorted((CHECKOUT / "keras_nasnet").glob("*.py")):
+    for path in sorted((ROOT / "keras_nasnet").glob("*.py")):
         assert not re.search(r"^\s*(import|from) tensorflow\b", path.read_text(), re.MULTILINE), path
 
 
 def test_a_wheel_has_one_top_level_name_and_the_shipped_weights(tmp_path):
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), "."]
-    subprocess.run(command, cwd=CHECKOUT, check=True, capture_output=True)
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()

@@ -8,14 +8,14 @@
 >>> zoo.verify("nasnet_a_mobile_keras")
 
 `KERAS_HOME`, `HF_HOME`, `HF_HUB_OFFLINE`, `HF_ENDPOINT`, `KERAS_NASNET_MIRROR` and
-`KERAS_NASNET_CATALOG` are explained in `keras_nasnet.zoo.fetch` and `keras_nasnet.zoo.entries`.
+`KERAS_NASNET_CATALOG` are explained in `keras_nasnet.zoo.sources.fetch` and `keras_nasnet.zoo.catalog.entries`.
 """
 
-from keras_nasnet.zoo.entries import entry as info
-from keras_nasnet.zoo.entries import find as list
+from keras_nasnet.zoo.catalog.entries import entry as info
+from keras_nasnet.zoo.catalog.entries import find as list
 from keras_nasnet.zoo.evaluation import evaluate
-from keras_nasnet.zoo.fetch import path, verify
 from keras_nasnet.zoo.loading import load
 from keras_nasnet.zoo.publishing import publish
+from keras_nasnet.zoo.sources.fetch import path, verify
 
 __all__ = ["evaluate", "info", "list", "load", "path", "publish", "verify"]

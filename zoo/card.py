@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from keras_nasnet.model import NASNet
+    from keras_nasnet.models.classifier import NASNet
 
 # Names of datasets in tensorflow-datasets, and their addresses on the Hub.
 _ON_THE_HUB = {"cifar10": "uoft-cs/cifar10", "imagenet2012": "ILSVRC/imagenet-1k"}
@@ -97,7 +97,7 @@ def _eval_result(result: dict[str, Any], dataset: str) -> Any:
 
 
 def _facts(model: "NASNet") -> str:
-    from keras_nasnet.complexity import mult_adds
+    from keras_nasnet.models.complexity import mult_adds
 
     config, shape = model.get_config(), model.inputs[0].shape[1:]
     blocks = config["num_blocks"]

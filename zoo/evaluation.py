@@ -17,14 +17,15 @@ import numpy as np
 from tqdm import tqdm
 
 from keras_nasnet import __version__
-from keras_nasnet.images import Preprocessing
+from keras_nasnet.accelerate.random_values import without_random_values
+from keras_nasnet.common.images import Preprocessing
+from keras_nasnet.data.labelled_images import LabelledImages, open_images, read_batches
 from keras_nasnet.zoo import loading
 from keras_nasnet.zoo.class_names import model_labels
-from keras_nasnet.zoo.labelled_images import LabelledImages, open_images, read_batches
 from keras_nasnet.zoo.scores import Scores
 
 if TYPE_CHECKING:
-    from keras_nasnet.model import NASNet
+    from keras_nasnet.models.classifier import NASNet
 
 MARKDOWN_HEADER = (
     "| model | data | images | pixels | crop | top-1 | top-5 | ECE | images/s | parameters |\n"
@@ -156,7 +157,7 @@ def evaluate(
     else:
         name, loaded = model.name, model
         images = open_images(data, split, data_dir)
-    from keras_nasnet.hardware import hardware
+    from keras_nasnet.common.hardware import hardware
 
     config = loaded.get_config()
     if not config["include_top"]:
@@ -206,8 +207,8 @@ def _preprocessing(model: "NASNet", name: str, crop: float | None, size: int | t
 
 def _network(model: "NASNet", preprocessing: Preprocessing) -> "NASNet":
     """Returns the model, or one with its weights, that gives just the probabilities of images so preprocessed."""
-    from keras_nasnet.model import NASNet
-    from keras_nasnet.training.network import copy_weights
+    from keras_nasnet.models.classifier import NASNet
+    from keras_nasnet.models.weights import copy_weights
 
     config = model.get_config()
     height, width = preprocessing.height, preprocessing.width
@@ -220,7 +221,7 @@ def _network(model: "NASNet", preprocessing: Preprocessing) -> "NASNet":
         wanted["classifier_activation"] = "softmax"
     if wanted == config:
         return model
-    with loading.without_random_values():
+    with without_random_values():
         network = NASNet(**wanted)
     copy_weights(model, network, head=True)
     return network

@@ -3,16 +3,17 @@
 import contextlib
 import os
 import zipfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_nasnet.zoo import fetch, hub, model_folder
-from keras_nasnet.zoo.entries import entry, names
+from keras_nasnet.accelerate.random_values import without_random_values
+from keras_nasnet.zoo import model_folder
+from keras_nasnet.zoo.catalog.entries import entry, names
+from keras_nasnet.zoo.sources import fetch, hub
 
 if TYPE_CHECKING:
-    from keras_nasnet.model import NASNet
+    from keras_nasnet.models.classifier import NASNet
 
 __all__ = ["RUN_FILE", "check", "entry", "fill", "load", "names"]
 
@@ -78,7 +79,7 @@ def fill(name: str, model: "NASNet") -> None:
     """
     import keras
 
-    from keras_nasnet.zoo import weights_file
+    from keras_nasnet.zoo.formats import weights_file
 
     data = entry(name)
     if _is_ours(data):
@@ -98,7 +99,7 @@ def _is_ours(data: dict[str, Any]) -> bool:
 
 
 def _load_entry(data: dict[str, Any]) -> "NASNet":
-    from keras_nasnet.zoo import weights_file
+    from keras_nasnet.zoo.formats import weights_file
 
     kept = fetch.kept(data)
     if _is_ours(data):
@@ -121,7 +122,7 @@ def _load_entry(data: dict[str, Any]) -> "NASNet":
 
 
 def _build(data: dict[str, Any]) -> "NASNet":
-    from keras_nasnet.model import NASNet
+    from keras_nasnet.models.classifier import NASNet
 
     names = data.get("class_names")
     with without_random_values():
@@ -134,7 +135,7 @@ def _build(data: dict[str, Any]) -> "NASNet":
 
 
 def _convert(path: Path, source: dict[str, Any], model: "NASNet") -> None:
-    from keras_nasnet.zoo import convert
+    from keras_nasnet.zoo.formats import convert
 
     if source["format"] == "keras_h5":
         convert.from_keras(path, model)
@@ -144,51 +145,10 @@ def _convert(path: Path, source: dict[str, Any], model: "NASNet") -> None:
         convert.from_slim_archive(path, model, ema=source["moving_averages"])
 
 
-@contextlib.contextmanager
-def without_random_values() -> Iterator[None]:
-    """Makes models quickly whose weights are read right after: their kernels start at zero.
-
-    Takes a third of the time for NASNetLarge on TensorFlow. Not for threads that build other
-    models meanwhile.
-    """
-    import keras
-
-    def zeros(self: Any, shape: Any, dtype: Any = None, **options: Any) -> Any:
-        return keras.ops.zeros(shape, dtype)
-
-    with _replaced(keras.initializers.VarianceScaling, "__call__", zeros):  # that of all kernels
-        if keras.backend.backend() != "tensorflow":
-            yield
-            return
-        import tensorflow
-
-        initialize = keras.Variable._initialize_with_initializer
-
-        def initialize_at_the_root(self: Any, initializer: Any) -> None:
-            # TensorFlow prepares an operation for each name in its own scope, but one for all "kernel"
-            # of the same shape. Keras' paths are not made of these names.
-            with tensorflow.name_scope(""):
-                initialize(self, initializer)
-
-        with _replaced(keras.Variable, "_initialize_with_initializer", initialize_at_the_root):
-            yield
-
-
-@contextlib.contextmanager
-def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """Gives a class another method for a while."""
-    original = getattr(owner, name)
-    setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        setattr(owner, name, original)
-
-
 def _load_keras_file(path: str) -> "NASNet":
     import keras
 
-    from keras_nasnet.model import NASNet
+    from keras_nasnet.models.classifier import NASNet
 
     try:
         with zipfile.ZipFile(path) as archive:

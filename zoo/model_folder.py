@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_nasnet.zoo import checksum
+from keras_nasnet.common import checksum
 
 if TYPE_CHECKING:
-    from keras_nasnet.model import NASNet
+    from keras_nasnet.models.classifier import NASNet
 
 CONFIG, WEIGHTS, SUMS, CARD = "config.json", "model.weights.h5", checksum.SUMS, "README.md"
 READ = (CONFIG, WEIGHTS, SUMS)  # all that `read` needs
@@ -41,7 +41,7 @@ def write(model: "NASNet", folder: Path, metrics: Sequence[dict[str, Any]], card
     """
     if folder.exists() and not (folder / SUMS).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder} is there and is no model's folder: choose another name")
-    from keras_nasnet.zoo import weights_file
+    from keras_nasnet.zoo.formats import weights_file
 
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -89,9 +89,9 @@ def read(folder: Path, name: str) -> "NASNet":
     """
     checksum.check_sums(folder, (CONFIG, WEIGHTS), name)
     config = _read_config(folder / CONFIG, name)
-    from keras_nasnet.model import NASNet
-    from keras_nasnet.zoo import keras_weights
-    from keras_nasnet.zoo.loading import without_random_values
+    from keras_nasnet.accelerate.random_values import without_random_values
+    from keras_nasnet.models.classifier import NASNet
+    from keras_nasnet.zoo.formats import keras_weights
 
     try:
         with without_random_values():

@@ -6,11 +6,12 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from keras_nasnet.common.checksum import expected
 from keras_nasnet.inference.predictor import Predictor, open_predictor
-from keras_nasnet.zoo import hub, model_folder
-from keras_nasnet.zoo.checksum import expected
-from keras_nasnet.zoo.entries import entry, names
+from keras_nasnet.zoo import model_folder
+from keras_nasnet.zoo.catalog.entries import entry, names
 from keras_nasnet.zoo.loading import RUN_FILE, check, load
+from keras_nasnet.zoo.sources import hub
 
 
 def load_predictor(

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from keras_nasnet.training.recipe import Recipe, get_recipe
-from keras_nasnet.zoo import hub, loading, model_folder
+from keras_nasnet.zoo import loading, model_folder
 from keras_nasnet.zoo.card import Origin, write_card
+from keras_nasnet.zoo.sources import hub
 
 LICENCE = "Apache-2.0"  # of the package, and of all weights in its catalog
 
@@ -94,8 +95,8 @@ def is_detector(source: StrPath) -> bool:
 
 
 def _without_classifier(model: Any) -> Any:
-    from keras_nasnet.model import NASNet
-    from keras_nasnet.training.network import copy_weights
+    from keras_nasnet.models.classifier import NASNet
+    from keras_nasnet.models.weights import copy_weights
 
     options = {"include_top": False, "classes": None, "class_names": None, "auxiliary_head": False, "dropout": 0.0}
     body = NASNet(**model.get_config() | options)

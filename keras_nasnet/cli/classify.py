@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from keras_nasnet.cli.refused import Refused
-from keras_nasnet.images import SUFFIXES, find_images
-from keras_nasnet.inference import engines
+from keras_nasnet.common.images import SUFFIXES, find_images
+from keras_nasnet.inference.engines import registry as engines
 from keras_nasnet.zoo import loading as zoo
 
 BAR_WIDTH = 24
@@ -75,7 +75,7 @@ def classify_command(
 
 def show(model: Any, images: Sequence[Path], top: int, as_json: bool = False) -> int:
     """Prints what is in images and returns how many could not be read."""
-    from keras_nasnet.classify import classify
+    from keras_nasnet.inference.classification import classify
 
     broken = 0
     watched = len(images) > PROGRESS_FROM and sys.stderr.isatty()

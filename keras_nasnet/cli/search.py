@@ -8,8 +8,8 @@ import click
 
 from keras_nasnet.cli.train import said_in_one_line
 from keras_nasnet.search.controller import CONTROLLERS
-from keras_nasnet.search.engines import ENGINES
-from keras_nasnet.search.presets import PRESETS
+from keras_nasnet.search.executors.contract import ENGINES
+from keras_nasnet.search.run.presets import PRESETS
 from keras_nasnet.training.recipe import STRATEGIES
 
 _DEFAULT = "quick"
@@ -65,7 +65,7 @@ def run_command(
         }
         plan = None
         if resume is None:
-            from keras_nasnet.search.presets import adapted, get_plan
+            from keras_nasnet.search.run.presets import adapted, get_plan
 
             plan = adapted(get_plan(preset or _DEFAULT), **options)
         else:
@@ -77,13 +77,13 @@ def run_command(
         if only_print:
             if plan is None:
                 raise ValueError("--print and --resume: `search status` shows what a folder holds")
-            from keras_nasnet.search.presets import to_toml
+            from keras_nasnet.search.run.presets import to_toml
 
             click.echo(to_toml(plan), nl=False)
             return
         if address is not None and engine != "ray":
             raise ValueError(f"--address is of a Ray cluster, and --engine is {engine}")
-        from keras_nasnet.search.launch import BEST_FILE, search
+        from keras_nasnet.search.run.launch import BEST_FILE, search
 
         folder = resume or out or Path("runs") / f"search-{plan.name if plan else ''}"
         outcome = search(
@@ -108,8 +108,8 @@ def run_command(
 def status_command(folder: Path, as_json: bool) -> None:
     """Show how far a search is, also while it runs."""
     with said_in_one_line():
-        from keras_nasnet.search.progress import counts, summary
-        from keras_nasnet.search.status import status
+        from keras_nasnet.search.view.progress import counts, summary
+        from keras_nasnet.search.view.status import status
 
         with _store(folder) as store:
             now = status(store)
@@ -134,7 +134,7 @@ def status_command(folder: Path, as_json: bool) -> None:
 def report_command(folder: Path, out: Path | None) -> None:
     """Draw a search as one HTML page, also while it runs."""
     with said_in_one_line():
-        from keras_nasnet.search.report import write_report
+        from keras_nasnet.search.view.report import write_report
 
         with _store(folder):
             click.echo(f"wrote {write_report(folder, out)}")
@@ -147,7 +147,7 @@ def report_command(folder: Path, out: Path | None) -> None:
 def export_command(folder: Path, file: Path, trial: int | None) -> None:
     """Write the best child as genotype FILE.json, or all trials as FILE.csv or FILE.parquet."""
     with said_in_one_line():
-        from keras_nasnet.search.export import FORMATS, export_best, export_trials
+        from keras_nasnet.search.view.export import FORMATS, export_best, export_trials
 
         suffixes = (".json", *FORMATS)
         if file.suffix not in suffixes:
@@ -164,7 +164,7 @@ def export_command(folder: Path, file: Path, trial: int | None) -> None:
 
 
 def _store(folder: Path) -> Any:
-    from keras_nasnet.search.store import FILE, Store
+    from keras_nasnet.search.store.store import FILE, Store
 
     if not (folder / FILE).exists():
         raise ValueError(f"{folder} holds no search: it has no {FILE}")

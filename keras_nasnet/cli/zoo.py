@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from keras_nasnet.cli.refused import Refused
-from keras_nasnet.zoo import entries, fetch
+from keras_nasnet.zoo.catalog import entries
+from keras_nasnet.zoo.sources import fetch
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON: a line for each entry.")
 _NAMES = click.argument("names", metavar="NAME...", nargs=-1, required=True)

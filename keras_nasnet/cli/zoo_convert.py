@@ -6,8 +6,10 @@ from typing import Any
 
 import click
 
+from keras_nasnet.accelerate.random_values import without_random_values
 from keras_nasnet.cli.refused import Refused
-from keras_nasnet.zoo import formats, loading
+from keras_nasnet.zoo import loading
+from keras_nasnet.zoo.formats import registry as formats
 
 
 @click.command("convert")
@@ -70,10 +72,10 @@ def _check_source(model: str, network: str | None) -> None:
 
 
 def _load_weights(path: str, network: str, include_top: bool) -> Any:
-    from keras_nasnet.applications import variant
+    from keras_nasnet.models.variants import variant
 
     padding = formats.POOL_PADDINGS.get(formats.by_content(path), "same")
-    with loading.without_random_values():
+    with without_random_values():
         model = variant(network, include_top=include_top, pool_padding=padding)
     formats.load_weights(path, model)
     return model

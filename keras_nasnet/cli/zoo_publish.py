@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from keras_nasnet.cli.refused import Refused
-from keras_nasnet.zoo import hub, loading, publishing
+from keras_nasnet.zoo import loading, publishing
+from keras_nasnet.zoo.sources import hub
 
 
 @click.command("publish")

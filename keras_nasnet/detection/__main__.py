@@ -8,7 +8,7 @@ Takes the flags of `official.vision.train`; see the Garden's documentation.
 
 import sys
 
-from keras_nasnet.detection.garden import require
+from keras_nasnet.detection.garden.requirement import require
 
 
 def main() -> None:
@@ -20,8 +20,6 @@ def main() -> None:
     from absl import app, flags
     from official.common import flags as garden_flags
     from official.vision import train
-
-    from keras_nasnet.detection import experiments  # noqa: F401 (its import registers them)
 
     garden_flags.define_flags()
     flags.mark_flags_as_required(["experiment", "mode", "model_dir"])

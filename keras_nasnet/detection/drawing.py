@@ -5,9 +5,9 @@ import math
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from keras_nasnet.common.images import to_rgb
 from keras_nasnet.detection.detections import Detections
 from keras_nasnet.detection.palette import class_colour, text_colour
-from keras_nasnet.images import to_rgb
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 Box = tuple[int, int, int, int]  # left, top, right, bottom; the last two are outside, as in Pillow

@@ -13,9 +13,9 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
+from keras_nasnet.common.images import SUFFIXES, find_images, read_image
 from keras_nasnet.detection.detections import Detections
 from keras_nasnet.detection.drawing import draw
-from keras_nasnet.images import SUFFIXES, find_images, read_image
 
 StrPath = str | os.PathLike[str]
 

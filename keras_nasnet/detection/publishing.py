@@ -5,8 +5,10 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from keras_nasnet.detection import report, run_folder
-from keras_nasnet.zoo import checksum, hub
+from keras_nasnet.common import checksum
+from keras_nasnet.detection import report
+from keras_nasnet.detection.garden import run_folder
+from keras_nasnet.zoo.sources import hub
 
 SUMS, CARD = checksum.SUMS, "README.md"
 _CHECKPOINT = [
@@ -45,7 +47,7 @@ def prepare(source: str | os.PathLike[str], to: str, folder: Path, revision: str
     Raises:
         ValueError: if there is no detector, or the folder holds something else.
     """
-    from keras_nasnet.detection.exporting import export
+    from keras_nasnet.detection.garden.exporting import export
 
     if folder.exists() and not (folder / SUMS).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder} is there and is no model's folder: choose another name")

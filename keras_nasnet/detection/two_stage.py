@@ -5,8 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_nasnet.backbone import NASNetBackbone
-from keras_nasnet.body import stage_sizes
+from keras_nasnet.models.backbone import NASNetBackbone
+from keras_nasnet.models.body import stage_sizes
 
 CROP_SIZE = 17  # pixels of the proposal map that the second stage sees of each proposal
 _ROUNDING = 1e-6  # part of the map's side by which float32 alone may put a sample outside
@@ -29,7 +29,7 @@ def two_stages(backbone: NASNetBackbone) -> tuple[keras.Model, keras.Model]:
     Large; Mobile, for which the paper has results too, is cut the same way. As there: the scaling
     of pixels, the stem and its two cells, the pools (`pool_padding="same"`), no auxiliary head,
     and DropPath rates that count all cells of the network in both halves. A cut leaves to the
-    training: its DropPath grows over 250,000 steps (`keras_nasnet.drop_path`), and its BN is
+    training: its DropPath grows over 250,000 steps (`keras_nasnet.layers.drop_path`), and its BN is
     frozen, or so it says: in the first half the code lets it learn.
     `keras_nasnet.training.network.train_all(backbone, freeze_batch_norm=True)` freezes all.
 

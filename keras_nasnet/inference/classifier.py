@@ -7,7 +7,7 @@ import keras
 
 from keras_nasnet.inference.folding import FoldedNASNet, check_is_whole, fold
 from keras_nasnet.inference.formats import INPUT, OUTPUT
-from keras_nasnet.model import NASNet
+from keras_nasnet.models.classifier import NASNet
 
 PREDICTIONS = "predictions"  # the layer of every classifier of ours
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_nasnet.images import Preprocessing
+from keras_nasnet.common.images import Preprocessing
 from keras_nasnet.inference.comparison import Comparison, compare
 from keras_nasnet.inference.formats import FORMATS, Signature, files, find
 from keras_nasnet.inference.real_images import ImageFolder, photographs
 
 if TYPE_CHECKING:
     from keras_nasnet.inference.folding import FoldedNASNet
-    from keras_nasnet.model import NASNet
+    from keras_nasnet.models.classifier import NASNet
 
 WEIGHTS = "weights"  # of `int8`: no folder, but weights alone
 _ANY = (224, 224)  # of the images on which a network of any size is compared

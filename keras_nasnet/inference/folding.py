@@ -6,15 +6,15 @@ from typing import Any, NoReturn
 import keras
 import numpy as np
 
-from keras_nasnet.backbone import NASNetBackbone
-from keras_nasnet.batch_norm import BatchNormalization
-from keras_nasnet.cell import Cell
-from keras_nasnet.convolution import FactorizedReduction, Projection, channel_axis
-from keras_nasnet.drop_path import DropPath
-from keras_nasnet.images import Preprocessing
-from keras_nasnet.model import NASNet
-from keras_nasnet.operations import Convolution, Identity, NormalizedAdd, Pool
-from keras_nasnet.relu import ReLU
+from keras_nasnet.common.images import Preprocessing
+from keras_nasnet.layers.batch_norm import BatchNormalization
+from keras_nasnet.layers.cell import Cell
+from keras_nasnet.layers.convolution import FactorizedReduction, Projection, channel_axis
+from keras_nasnet.layers.drop_path import DropPath
+from keras_nasnet.layers.operations import Convolution, Identity, NormalizedAdd, Pool
+from keras_nasnet.layers.relu import ReLU
+from keras_nasnet.models.backbone import NASNetBackbone
+from keras_nasnet.models.classifier import NASNet
 
 
 @keras.saving.register_keras_serializable("keras_nasnet")

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from keras_nasnet.inference.predictor import Predictor, open_predictor
-from keras_nasnet.model import NASNet
+from keras_nasnet.models.classifier import NASNet
 
 
 def predictor(model: NASNet, engine: str | None, precision: str) -> Predictor:

@@ -15,14 +15,15 @@ import numpy as np
 from PIL import Image
 
 from keras_nasnet import __version__
-from keras_nasnet.images import Preprocessing, read_image
-from keras_nasnet.inference import cache, engines
-from keras_nasnet.inference.engines import Engine
-from keras_nasnet.training.data.folder import read_ahead
+from keras_nasnet.common import cache
+from keras_nasnet.common.images import Preprocessing, read_image
+from keras_nasnet.common.reading import read_ahead
+from keras_nasnet.inference.engines import registry as engines
+from keras_nasnet.inference.engines.registry import Engine
 
 if TYPE_CHECKING:
     from keras_nasnet.inference.formats import Format, Runner
-    from keras_nasnet.model import NASNet
+    from keras_nasnet.models.classifier import NASNet
 
 METADATA = "metadata.json"
 MIN_SIDE = 32  # pixels that a network needs
@@ -140,7 +141,7 @@ def open_predictor(
                 raise ValueError(f"{chosen.title} cannot compute {name}: {error}") from None
             if error.is_odd:
                 warnings.warn(f"{chosen.title} cannot compute {name} ({error}): a slower engine does", stacklevel=2)
-    from keras_nasnet.inference.keras_engine import KerasRunner
+    from keras_nasnet.inference.engines.keras import KerasRunner
 
     return Predictor(KerasRunner(load()), "tensorflow")
 
@@ -173,7 +174,7 @@ def _compiled_runner(
         "keras_nasnet": __version__,
     }
     if engine.name == "openvino":
-        from keras_nasnet.inference import openvino_engine
+        from keras_nasnet.inference.engines import openvino as openvino_engine
 
         key["processor"] = openvino_engine.processor()
     return cache.cached(name, key, make, lambda folder: _open(engine, folder, precision))
@@ -218,7 +219,7 @@ def _write(engine: Engine, form: "Format", model: "NASNet", folder: Path, precis
         form.load().write(network, file, signature)
         (folder / METADATA).write_text(json.dumps(metadata), encoding="utf-8")
         if engine.name == "openvino":
-            from keras_nasnet.inference import openvino_engine
+            from keras_nasnet.inference.engines import openvino as openvino_engine
 
             openvino_engine.compile_file(file, folder, precision)
         else:
@@ -231,7 +232,7 @@ def _write(engine: Engine, form: "Format", model: "NASNet", folder: Path, precis
 
 def _open(engine: Engine, folder: Path, precision: str) -> "Runner":
     if engine.name == "openvino":
-        from keras_nasnet.inference import openvino_engine
+        from keras_nasnet.inference.engines import openvino as openvino_engine
 
         metadata = json.loads((folder / METADATA).read_text(encoding="utf-8"))
         return openvino_engine.Compiled(folder, metadata, precision)

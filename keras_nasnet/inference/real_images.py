@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from keras_nasnet.images import Preprocessing, find_images, read_image
+from keras_nasnet.common.images import Preprocessing, find_images, read_image
 
 MOST = 300  # images of a calibration: more change its ranges little
 

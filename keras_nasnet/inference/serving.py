@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_nasnet.images import Preprocessing
+from keras_nasnet.common.images import Preprocessing
 
 TOP = 5  # classes of an answer
 

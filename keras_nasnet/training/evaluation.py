@@ -8,9 +8,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_nasnet.training.data.split import Split
-from keras_nasnet.training.distribution import Devices
-from keras_nasnet.training.step import Step
+from keras_nasnet.data.split import Split
+from keras_nasnet.training.devices import Devices
+from keras_nasnet.training.steps.contract import Step
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_nasnet.images import SUFFIXES, find_images, read_image
+from keras_nasnet.common.images import SUFFIXES, find_images, read_image
 from keras_nasnet.zoo import loading as zoo
 
 if TYPE_CHECKING:
-    from keras_nasnet.model import NASNet
+    from keras_nasnet.models.classifier import NASNet
 
 FORMATS = (".npz", ".parquet")
 SPLITS = ("train", "val", "validation", "valid", "test")  # folders that hold class folders
@@ -164,9 +164,9 @@ def _label(path: Path) -> str:
 
 def _body(model: "NASNet", image_size: int | tuple[int, int] | None) -> "NASNet":
     """Returns the network without its classifier, for images of one size, with the same weights."""
-    from keras_nasnet.body import MIN_SIZE
-    from keras_nasnet.model import NASNet
-    from keras_nasnet.training.network import copy_weights
+    from keras_nasnet.models.body import MIN_SIZE
+    from keras_nasnet.models.classifier import NASNet
+    from keras_nasnet.models.weights import copy_weights
 
     if image_size is None:
         image_size = (model.preprocessing.height or 224, model.preprocessing.width or 224)

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_nasnet.training.data.datasets import open_dataset
-from keras_nasnet.training.data.split import Dataset
+from keras_nasnet.data.datasets import open_dataset
+from keras_nasnet.data.split import Dataset
 from keras_nasnet.training.recipe import Recipe, get_recipe
 from keras_nasnet.zoo import loading as zoo
 

@@ -12,19 +12,20 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_nasnet.data.datasets import Dataset
+from keras_nasnet.data.split import Split
+from keras_nasnet.models.weights import for_inference, save_model
 from keras_nasnet.training import metrics, report
 from keras_nasnet.training.augmentation import ColorDistortion, Cutout, PadCropFlip, RandomFlip
 from keras_nasnet.training.checkpoint import FILE, Checkpoint
-from keras_nasnet.training.data.datasets import Dataset
-from keras_nasnet.training.data.split import Split
-from keras_nasnet.training.distribution import Devices, WorkerLost
+from keras_nasnet.training.devices import Devices, WorkerLost
 from keras_nasnet.training.evaluation import Evaluation, averaged_weights, evaluate
 from keras_nasnet.training.history import History, Progress
-from keras_nasnet.training.network import for_inference, make_network, save_model, train_all, train_only_head
+from keras_nasnet.training.network import make_network, train_all, train_only_head
 from keras_nasnet.training.objective import Objective
 from keras_nasnet.training.optimizer import make_optimizer
 from keras_nasnet.training.recipe import Recipe
-from keras_nasnet.training.step import Step, make_step
+from keras_nasnet.training.steps.contract import Step, make_step
 
 FETCH_STEPS = 32  # losses are looked at this often at least: waiting for each would stall a GPU
 

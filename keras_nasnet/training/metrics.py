@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from keras_nasnet.hardware import hardware
+from keras_nasnet.common.hardware import hardware
 from keras_nasnet.training.evaluation import Evaluation
 from keras_nasnet.training.recipe import Recipe
 

@@ -1,20 +1,18 @@
 """A recipe's network for training, and what is kept of it afterwards."""
 
 import inspect
-import os
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import keras
 
-from keras_nasnet.applications import VARIANTS
-from keras_nasnet.batch_norm import BatchNormalization
-from keras_nasnet.images import Preprocessing
-from keras_nasnet.model import NASNet
-from keras_nasnet.training.data import crop
-from keras_nasnet.training.optimizer import is_head
+from keras_nasnet.common.images import Preprocessing
+from keras_nasnet.data import crop
+from keras_nasnet.layers.batch_norm import BatchNormalization
+from keras_nasnet.models.classifier import NASNet
+from keras_nasnet.models.variants import VARIANTS
+from keras_nasnet.models.weights import copy_weights
 from keras_nasnet.training.recipe import Recipe
 
 
@@ -72,26 +70,6 @@ def _load(name: str) -> NASNet:
         raise ValueError(f"variant: {error} (or a network to train from scratch: {', '.join(VARIANTS)})") from None
 
 
-def copy_weights(source: keras.Model, target: keras.Model, head: bool = False) -> None:
-    """Copies weights by their paths; all but the auxiliary head's and, unless `head`, the classifier's.
-
-    Raises:
-        ValueError: if a weight of the target has no equal in the source; nothing is copied then.
-    """
-    known = {variable.path: variable for variable in source.weights}
-    pairs = []
-    for variable in target.weights:
-        if variable.path.startswith("auxiliary_") or (not head and is_head(variable)):
-            continue
-        found = known.get(variable.path)
-        if found is None or found.shape != variable.shape:
-            shape = "nothing" if found is None else tuple(found.shape)
-            raise ValueError(f"the weights do not fit: {variable.path} is {tuple(variable.shape)}, they have {shape}")
-        pairs.append((variable, found))
-    for variable, found in pairs:
-        variable.assign(found)
-
-
 def train_only_head(network: keras.Model) -> None:
     """Freezes all but the classifier."""
     for layer in network.layers:
@@ -106,22 +84,3 @@ def train_all(network: keras.Model, freeze_batch_norm: bool) -> None:
         for layer in network._flatten_layers():
             if isinstance(layer, BatchNormalization):
                 layer.trainable = False
-
-
-def for_inference(network: NASNet) -> NASNet:
-    """Returns the network as its users want it: probabilities, no auxiliary head, float32, the same weights."""
-    options = {"classifier_activation": "softmax", "auxiliary_head": False, "dtype": "float32"}
-    kept = NASNet(**(network.get_config() | options))
-    copy_weights(network, kept, head=True)
-    return kept
-
-
-def save_model(model: keras.Model, path: str | os.PathLike[str]) -> None:
-    """Writes a `.keras` file, which appears when it is whole."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp.keras")
-    try:
-        model.save(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_nasnet.drop_path import share_progress
+from keras_nasnet.layers.drop_path import share_progress
 from keras_nasnet.training.recipe import Recipe
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_nasnet.tracing import constant, tensorflow
+from keras_nasnet.accelerate.tracing import constant, tensorflow
+from keras_nasnet.models.weights import is_head
 from keras_nasnet.training.recipe import Recipe
 from keras_nasnet.training.schedule import make_schedule
 
@@ -137,8 +138,3 @@ def _global_norm(tensors: Sequence[Any]) -> Any:
     if keras.backend.backend() == "tensorflow":  # a kernel a tensor, not four operations
         return tensorflow().linalg.global_norm(tensors)
     return ops.sqrt(sum(ops.sum(ops.square(tensor)) for tensor in tensors))
-
-
-def is_head(variable: keras.Variable) -> bool:
-    """Whether a variable belongs to a classifier."""
-    return "predictions/" in variable.path

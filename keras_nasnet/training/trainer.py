@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keras_nasnet.data.datasets import Dataset, open_dataset
 from keras_nasnet.training.checkpoint import FILE
-from keras_nasnet.training.data.datasets import Dataset, open_dataset
 from keras_nasnet.training.recipe import Recipe, get_recipe
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def train(
     folder = Path(folder)
     check_folder(folder, recipe, resume)
 
-    from keras_nasnet.training.distribution import Devices
+    from keras_nasnet.training.devices import Devices
 
     devices = Devices(strategy, say)  # before anything computes: some strategies insist
     if isinstance(data, Dataset):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from keras_nasnet.search.space import SearchSpace
+from keras_nasnet.search.space.cells import SearchSpace
 from keras_nasnet.search.trial import Observation, Proposal
 
 CONTROLLERS = ("ppo", "reinforce", "evolution", "random")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from keras_nasnet.search.controller.json_state import dump, load
-from keras_nasnet.search.space import SearchSpace
+from keras_nasnet.search.space.cells import SearchSpace
 from keras_nasnet.search.trial import Observation, Proposal
 
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_nasnet.search.space import SearchSpace
+from keras_nasnet.search.space.cells import SearchSpace
 
 _ILLEGAL = -1e9  # added to the logits of values that a token must not have
 

@@ -12,7 +12,7 @@ from safetensors.numpy import load, save
 
 from keras_nasnet.search.controller.learner import make_learner
 from keras_nasnet.search.controller.policy import Policy
-from keras_nasnet.search.space import SearchSpace
+from keras_nasnet.search.space.cells import SearchSpace
 from keras_nasnet.search.trial import Observation, Proposal
 
 INIT_RANGE = 0.1  # weights begin uniform in [-INIT_RANGE, INIT_RANGE)

@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_nasnet.search.controller import Controller
 from keras_nasnet.search.trial import Observation, Proposal
-from keras_nasnet.training.distribution import Devices, WorkerLost
+from keras_nasnet.training.devices import Devices, WorkerLost
 
 _PIECE = 4096  # bytes
 

@@ -7,18 +7,18 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from keras_nasnet.complexity import mult_adds
+from keras_nasnet.common.hardware import hardware
+from keras_nasnet.data.arrays import ArraySplit, into_memory
+from keras_nasnet.data.split import Dataset, held_out_indices
 from keras_nasnet.genotype import Genotype
-from keras_nasnet.hardware import hardware
-from keras_nasnet.model import NASNet
-from keras_nasnet.search.child import make_child
-from keras_nasnet.search.child_training import train_child
-from keras_nasnet.search.data import PAPER_HELD_OUT, check_search_data, open_search_data
+from keras_nasnet.models.classifier import NASNet
+from keras_nasnet.models.complexity import mult_adds
+from keras_nasnet.search.evaluators.child import make_child
+from keras_nasnet.search.evaluators.child_training import train_child
+from keras_nasnet.search.evaluators.data import PAPER_HELD_OUT, check_search_data, open_search_data
 from keras_nasnet.search.trial import Error, Fidelity, Result
 from keras_nasnet.training.checkpoint import Checkpoint
-from keras_nasnet.training.data.arrays import ArraySplit, into_memory
-from keras_nasnet.training.data.split import Dataset, held_out_indices
-from keras_nasnet.training.distribution import Devices
+from keras_nasnet.training.devices import Devices
 from keras_nasnet.training.loop import Diverged
 from keras_nasnet.training.recipe import Recipe
 

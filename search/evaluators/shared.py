@@ -11,19 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from keras_nasnet.complexity import mult_adds
+from keras_nasnet.accelerate.weightless import weightless
+from keras_nasnet.common.hardware import hardware
+from keras_nasnet.data.split import Batch, Dataset
 from keras_nasnet.genotype import Genotype
 from keras_nasnet.genotype import get as get_genotype
-from keras_nasnet.hardware import hardware
-from keras_nasnet.search.child import make_child
-from keras_nasnet.search.data import PAPER_HELD_OUT, check_search_data, open_search_data
-from keras_nasnet.search.supernet import Node, Supernet, slots
-from keras_nasnet.search.supernet_checkpoint import FILE, SupernetState, load_state, save_state
-from keras_nasnet.search.supernet_parts import initial
-from keras_nasnet.search.supernet_steps import Descent, make_steps
+from keras_nasnet.models.complexity import mult_adds
+from keras_nasnet.search.evaluators.child import make_child
+from keras_nasnet.search.evaluators.data import PAPER_HELD_OUT, check_search_data, open_search_data
+from keras_nasnet.search.supernet.checkpoint import FILE, SupernetState, load_state, save_state
+from keras_nasnet.search.supernet.parts import initial
+from keras_nasnet.search.supernet.steps import Descent, make_steps
+from keras_nasnet.search.supernet.supernet import Node, Supernet, slots
 from keras_nasnet.search.trial import Error, Fidelity, Result
-from keras_nasnet.search.weightless import weightless
-from keras_nasnet.training.data.split import Batch, Dataset
 from keras_nasnet.training.loop import make_augmentation
 from keras_nasnet.training.recipe import Recipe
 

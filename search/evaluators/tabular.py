@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from keras_nasnet.genotype import Genotype
-from keras_nasnet.search.nasbench201 import NASBench201
+from keras_nasnet.search.space.nasbench201 import NASBench201
 from keras_nasnet.search.trial import Fidelity, Result
 
 DATASETS = {"cifar10": "c10", "cifar100": "c100", "imagenet16_120": "in16"}  # what their columns begin with

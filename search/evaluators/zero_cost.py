@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from keras_nasnet.complexity import mult_adds
+from keras_nasnet.accelerate.weightless import weightless
+from keras_nasnet.common.hardware import hardware
+from keras_nasnet.data.split import Dataset
 from keras_nasnet.genotype import Genotype
-from keras_nasnet.hardware import hardware
-from keras_nasnet.model import NASNet
-from keras_nasnet.relu import observe_rectified
-from keras_nasnet.search.child import make_child
-from keras_nasnet.search.data import PAPER_HELD_OUT, check_search_data, open_search_data
+from keras_nasnet.layers.relu import observe_rectified
+from keras_nasnet.models.classifier import NASNet
+from keras_nasnet.models.complexity import mult_adds
+from keras_nasnet.search.evaluators.child import make_child
+from keras_nasnet.search.evaluators.data import PAPER_HELD_OUT, check_search_data, open_search_data
 from keras_nasnet.search.trial import Fidelity, Result
-from keras_nasnet.search.weightless import weightless
-from keras_nasnet.training.data.split import Dataset
 
 SCORES = ("naswot", "params", "mult_adds")
 

@@ -15,6 +15,7 @@ from PIL import Image
 from keras_nasnet.cli.classify import table
 from keras_nasnet.cli.main import main
 from keras_nasnet.zoo import loading as zoo
+from tests.support import ROOT, SCRIPTS
 
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
@@ -71,7 +72,7 @@ def test_folder_with_broken_files(folder):
     """As a program: nothing but its own words on stdout and stderr."""
     command = [sys.executable, "-m", "keras_nasnet.cli.main", "classify", str(folder), "--json"]
     environment = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
-    environment["PYTHONPATH"] = str(Path(__file__).parents[2])
+    environment["PYTHONPATH"] = str(ROOT)
     result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert result.returncode == 2, result.stderr
     errors = result.stderr.splitlines()
@@ -165,7 +166,7 @@ def test_refusals_need_no_keras(tmp_path):
     for arguments in (["nowhere.png"], [".", "--top", "11"], [".", "--model", "nasnet_z"], ["--help"]):
         (tmp_path / "image.png").touch()
         command = [sys.executable, "-c", code, "classify", *arguments]
-        environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
         result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
         assert result.stdout.splitlines()[-1] == "[]"
 
@@ -235,7 +236,7 @@ def test_load():
 
 
 def test_catalog_agrees_with_the_training_script():
-    script = Path(__file__).parents[2] / "scripts" / "train_embedded.py"
+    script = SCRIPTS / "train_embedded.py"
     values = {}
     for node in ast.parse(script.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign | ast.AnnAssign):

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import termios
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,9 +18,9 @@ from PIL import Image
 
 from keras_nasnet import Block, CellSpec, Genotype, NASNet, zoo
 from keras_nasnet.cli.main import main
+from tests.support import ROOT
 
-CHECKOUT = Path(__file__).parents[2]
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(CHECKOUT)}
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
 CLASSES = zoo.info("nasnet_a_cifar10")["class_names"]
 CELL = CellSpec((Block((0, 1), ("sep_conv_3x3", "identity")),), ((2,),))
 

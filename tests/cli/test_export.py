@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +10,7 @@ from click.testing import CliRunner
 
 from keras_nasnet.cli.main import main
 from keras_nasnet.inference.formats import FORMATS
-
-ROOT = Path(__file__).parents[2]
+from tests.support import ROOT
 
 
 def run(*arguments):

@@ -18,9 +18,10 @@ from PIL import Image
 
 from keras_nasnet import Block, CellSpec, Genotype, NASNet
 from keras_nasnet.cli.main import main
+from tests.support import ROOT
 
 CELL = CellSpec((Block((0, 1), ("sep_conv_3x3", "identity")),), ((2,),))
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
 
 
 def run(*arguments):

@@ -7,23 +7,19 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-import chromium
 import pytest
 from click.testing import CliRunner
-from together import finish, start, tf_configs
 
 from keras_nasnet.cli.main import main
 from keras_nasnet.genotype import get as get_genotype
-from keras_nasnet.search.plan import Arm
-from keras_nasnet.search.presets import get_plan, to_toml
-from keras_nasnet.search.store import FILE, Store
+from keras_nasnet.search.run.plan import Arm
+from keras_nasnet.search.run.presets import get_plan, to_toml
+from keras_nasnet.search.store.store import FILE, Store
 from keras_nasnet.search.trial import Fidelity
-
-SEARCH_TESTS = Path(__file__).parents[1] / "search"
-sys.path.insert(0, str(SEARCH_TESTS))
-from small_search import CASCADE, history, make_plan  # noqa: E402
+from tests.support import chromium
+from tests.support.small_search import CASCADE, history, make_plan
+from tests.support.together import finish, start, tf_configs
 
 
 def run(*arguments):
@@ -36,17 +32,6 @@ def refused(*arguments):
     assert result.exit_code == 2, result.output
     assert result.output.count("\n") == 1, result.output
     return result.output
-
-
-@pytest.fixture(scope="module", autouse=True)
-def evaluators_can_be_imported():
-    """In worker processes too."""
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(SEARCH_TESTS), str(SEARCH_TESTS.parents[1])])
-    yield
-    os.environ.pop("PYTHONPATH")
-    if before is not None:
-        os.environ["PYTHONPATH"] = before
 
 
 def write_plan(path, **options):
@@ -128,7 +113,7 @@ def test_a_folder_with_a_search_is_not_searched_in_again_by_mistake(found):
 
 
 def test_a_second_driver_is_refused_and_changes_nothing(found):
-    from keras_nasnet.search.driver import alone
+    from keras_nasnet.search.run.driver import alone
 
     folder, _ = found
     before = {
@@ -172,7 +157,8 @@ def test_ctrl_c_says_how_to_go_on_and_the_rest_is_as_if_it_had_not_been(tmp_path
     slow = tmp_path / "slow.toml"
     slow.write_text(
         plan.read_text().replace(
-            'name = "broken_evaluators:Hashed"', 'name = "broken_evaluators:Hashed"\nseconds = 0.3'
+            'name = "tests.support.broken_evaluators:Hashed"',
+            'name = "tests.support.broken_evaluators:Hashed"\nseconds = 0.3',
         )
     )
     command = [
@@ -305,13 +291,12 @@ def test_two_workers_share_the_policy_and_find_what_one_finds(tmp_path):
     small = make_plan(budget=12)
     plan.write_text(to_toml(type(small).from_dict({**small.to_dict(), "arms": arms})))
     command = ["-m", "keras_nasnet.cli.main", "search", "run", "--workers", 1, "--preset", plan, "--out"]
-    path = {"PYTHONPATH": os.environ["PYTHONPATH"]}
     logs = [tmp_path / f"{name}.log" for name in ("worker0", "worker1", "alone")]
     processes = [
-        start(*command, tmp_path / "two", "--strategy", "multiworker", log=log, TF_CONFIG=config, **path)
+        start(*command, tmp_path / "two", "--strategy", "multiworker", log=log, TF_CONFIG=config)
         for log, config in zip(logs, tf_configs(), strict=False)
     ]
-    processes.append(start(*command, tmp_path / "one", log=logs[2], **path))
+    processes.append(start(*command, tmp_path / "one", log=logs[2]))
     assert finish(*processes) == [0, 0, 0], [log.read_text() for log in logs]
     both = [[trial.tokens for trial in trials_of(tmp_path / name, "done")] for name in ("one", "two")]
     assert both[0] == both[1] and len(both[0]) == 24

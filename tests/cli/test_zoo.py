@@ -5,15 +5,15 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import tomli_w
 from click.testing import CliRunner
-from file_server import FileServer
 
 from keras_nasnet.cli.main import main
-from keras_nasnet.zoo import entries
+from keras_nasnet.zoo.catalog import entries
+from tests.support import ROOT
+from tests.support.file_server import FileServer
 
 NAME = "own_net"
 CONTENT = b"weights" * 1000
@@ -126,7 +126,7 @@ def test_keras_is_not_needed(tmp_path):
         "try: main()\n"
         "finally: print(sorted({'keras', 'tensorflow', 'torch', 'jax'} & set(sys.modules)))"
     )
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     for arguments in (["list"], ["info", NAME], ["download", NAME], ["verify"], ["clear", NAME]):
         command = [sys.executable, "-c", code, "zoo", *arguments]
         result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)

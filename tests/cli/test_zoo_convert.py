@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -11,9 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 import keras_nasnet
-from keras_nasnet import NASNet, applications, zoo
+from keras_nasnet import NASNet, zoo
 from keras_nasnet.cli.main import main
-from keras_nasnet.zoo import formats
+from keras_nasnet.zoo import applications
+from keras_nasnet.zoo.formats import registry as formats
+from tests.support import ROOT
 
 NAME = "nasnet_a_cifar10"
 SMALL = {"num_blocks": 1, "penultimate_filters": 192, "stem_filters": 8, "classes": 3}
@@ -117,7 +118,7 @@ def test_errors_that_need_no_keras(files, tmp_path):
         "print(sorted({'keras', 'tensorflow', 'torch', 'jax'} & set(sys.modules)))"
     )
     words = [" ".join(["zoo", "convert", *map(str, arguments)]) for arguments, _ in cases]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     result = subprocess.run(
         [sys.executable, "-c", code, *words], capture_output=True, text=True, env=environment, check=False
     )

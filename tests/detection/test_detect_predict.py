@@ -7,12 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from bright_squares import BrightSquares
 from click.testing import CliRunner
 from PIL import Image
 
 from keras_nasnet.cli.detect_predict import predict_command, show
 from keras_nasnet.detection.prediction import predict_files
+from tests.support import ROOT
+from tests.support.bright_squares import BrightSquares
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ def test_nothing_of_this_needs_tensorflow(folder):
         "try: predict_command()\n"
         "finally: print(sorted({'keras', 'tensorflow', 'official'} & set(sys.modules)))"
     )
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", code, "nowhere.png", "--model", "run"]
     result = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, check=False)
     assert result.stdout.splitlines()[-1] == "[]"

@@ -1,14 +1,12 @@
 """The generated shapes: the same for one seed, sound in both layouts, and boxes that fit tightly."""
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from keras_nasnet.detection.annotations import read_splits
-
-SCRIPTS = Path(__file__).parents[2] / "scripts"
+from keras_nasnet.detection.data.annotations import read_splits
+from tests.support import SCRIPTS
 
 
 @pytest.fixture(scope="module")

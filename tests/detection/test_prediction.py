@@ -4,12 +4,12 @@ import threading
 
 import numpy as np
 import pytest
-from bright_squares import BrightSquares
 from PIL import Image
 
+from keras_nasnet.common.images import read_image
 from keras_nasnet.detection import prediction
 from keras_nasnet.detection.prediction import list_images, predict_files
-from keras_nasnet.images import read_image
+from tests.support.bright_squares import BrightSquares
 
 DARK, WHITE, RED = (20, 30, 40), (250, 250, 250), (230, 20, 30)
 

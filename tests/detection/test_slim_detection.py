@@ -4,17 +4,18 @@ import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from foreign_files import write_archive, write_checkpoint
 from keras import ops
-from same_weights import assert_equal, values
 
-from keras_nasnet import NASNet, NASNetBackbone, applications
+from keras_nasnet import NASNet, NASNetBackbone
+from keras_nasnet.accelerate.random_values import without_random_values
 from keras_nasnet.cli.main import main
 from keras_nasnet.detection.two_stage import two_stages
-from keras_nasnet.zoo import convert, weights_file
-from keras_nasnet.zoo.convert.slim import slim_names
-from keras_nasnet.zoo.convert.slim_detection import detector_names, is_detector
-from keras_nasnet.zoo.loading import without_random_values
+from keras_nasnet.zoo import applications
+from keras_nasnet.zoo.formats import convert, weights_file
+from keras_nasnet.zoo.formats.slim import slim_names
+from keras_nasnet.zoo.formats.slim_detection import detector_names, is_detector
+from tests.support.foreign_files import write_archive, write_checkpoint
+from tests.support.same_weights import assert_equal, values
 
 pytest.importorskip("tensorflow")
 

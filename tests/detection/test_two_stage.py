@@ -3,18 +3,17 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
-from keras_nasnet.backbone import NASNetBackbone
+from keras_nasnet.accelerate.random_values import without_random_values
 from keras_nasnet.detection.two_stage import crop_proposals, two_stages
 from keras_nasnet.genotype import NASNET_A, CellSpec, Genotype
+from keras_nasnet.models.backbone import NASNetBackbone
 from keras_nasnet.training.network import train_all
-from keras_nasnet.zoo.loading import without_random_values
 
 MOBILE = {"num_blocks": 4, "penultimate_filters": 192}  # F = 8
 LARGE = {"num_blocks": 6, "penultimate_filters": 192, "stem_filters": 24, "skip_reduction": True}
@@ -202,10 +201,9 @@ JAX = """
 import sys
 for name in ("tensorflow", "tf_keras", "official"):
     sys.modules[name] = None  # importing it is an error
-sys.path.insert(0, TESTS)
 import jax, numpy as np
-from toy import GENOTYPE
-from keras_nasnet.backbone import NASNetBackbone
+from tests.support.toy import GENOTYPE
+from keras_nasnet.models.backbone import NASNetBackbone
 from keras_nasnet.detection.two_stage import crop_proposals, two_stages
 backbone = NASNetBackbone(GENOTYPE, num_blocks=1, penultimate_filters=32, stem="cifar")
 proposals, boxes = two_stages(backbone)
@@ -226,8 +224,7 @@ assert np.isfinite(gradient).all() and np.any(gradient)
 
 @pytest.mark.slow  # JAX compiles for 20 s
 def test_jax_needs_neither_tensorflow_nor_the_model_garden():
-    tests = Path(__file__).parents[1]
-    environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": str(tests.parent)}
-    program = [sys.executable, "-c", JAX.replace("TESTS", repr(str(tests)))]
+    environment = os.environ | {"KERAS_BACKEND": "jax"}
+    program = [sys.executable, "-c", JAX]
     done = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -9,23 +9,23 @@ import threading
 import tracemalloc
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
-from toy import NETWORK
 
 from keras_nasnet import NASNet
-from keras_nasnet.classify import classify
 from keras_nasnet.cli.main import main
-from keras_nasnet.images import Preprocessing
-from keras_nasnet.inference import comparison, engines, predictor
+from keras_nasnet.common.images import Preprocessing
+from keras_nasnet.inference import comparison, predictor
+from keras_nasnet.inference.classification import classify
+from keras_nasnet.inference.engines import registry as engines
 from keras_nasnet.zoo.prediction import load_predictor
+from tests.support import ROOT
+from tests.support.toy import NETWORK
 
-ROOT = Path(__file__).parents[2]
 NAMES = ["ant", "bee", "cow", "dog"]
 
 

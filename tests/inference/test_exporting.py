@@ -8,16 +8,16 @@ import zipfile
 import keras
 import numpy as np
 import pytest
-from exported import NAMES, SMALL, needs, network, path_of, tree, unsure
-from imagenet_samples import originals
 
 from keras_nasnet import NASNet, zoo
-from keras_nasnet.images import Preprocessing
+from keras_nasnet.common.images import Preprocessing
 from keras_nasnet.inference import comparison
 from keras_nasnet.inference.exporting import export
 from keras_nasnet.inference.folding import fold
 from keras_nasnet.inference.formats import FORMATS, saved_model
 from keras_nasnet.inference.real_images import ImageFolder, photographs
+from tests.support.exported import NAMES, SMALL, needs, network, path_of, tree, unsure
+from tests.support.imagenet_samples import originals
 
 RUNTIMES = [name for name in FORMATS if name != "keras"]
 

@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 import pytest
-from random_weights import randomized
 
 from keras_nasnet import NASNet, NASNetBackbone, load
 from keras_nasnet.inference.folding import FoldedNASNet, fold
+from tests.support.random_weights import randomized
 
 
 def assert_equal(model, folded, images):

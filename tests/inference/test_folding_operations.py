@@ -5,11 +5,11 @@ import itertools
 import keras
 import numpy as np
 import pytest
-from random_weights import randomized
 
 from keras_nasnet import NASNet
 from keras_nasnet.genotype import COMBINES, MORE_OPERATIONS, OPERATIONS, Block, CellSpec, Genotype
 from keras_nasnet.inference.folding import fold
+from tests.support.random_weights import randomized
 
 SMALL = {"num_blocks": 1, "penultimate_filters": 96, "stem": "cifar", "classes": 3, "classifier_activation": None}
 ALL = [*OPERATIONS, *MORE_OPERATIONS]

@@ -4,14 +4,14 @@ import io
 
 import numpy as np
 import pytest
-from imagenet_samples import originals
 from PIL import Image
 
-from keras_nasnet.images import Preprocessing, read_image
+from keras_nasnet.common.images import Preprocessing, read_image
 from keras_nasnet.inference.real_images import photographs
+from tests.support.imagenet_samples import originals
 
 tf = pytest.importorskip("tensorflow")
-from keras_nasnet.inference.serving import decode, preprocess  # noqa: E402
+from keras_nasnet.inference.serving import decode, preprocess # noqa: E402
 
 SETTINGS = [
     ("bicubic", 224, 0.875),

@@ -3,13 +3,13 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
 from keras_nasnet.training.augmentation import ColorDistortion, Cutout, PadCropFlip, RandomFlip
+from tests.support import ROOT
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (64, 9, 12, 3), dtype=np.uint8)
 LAYERS = [
@@ -121,7 +121,7 @@ for layer in (PadCropFlip(seed=1), PadCropFlip(3, "reflect", seed=1), RandomFlip
         assert np.abs(np.asarray(result, int) - wanted).max() <= 1, layer.name
 print("done")
 """
-    environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)}
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
     assert (result.returncode, result.stdout) == (0, "done\n"), result.stderr
 

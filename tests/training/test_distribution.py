@@ -3,18 +3,18 @@
 import json
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from together import finish, free_ports, start, tf_configs
 
-from keras_nasnet.training.distribution import WorkerLost, meet, worker_place
+from keras_nasnet.training.devices import WorkerLost, meet, worker_place
+from tests.support import SUPPORT, distributed_run
+from tests.support.together import finish, free_ports, start, tf_configs
 
-PROGRAM = Path(__file__).with_name("distributed_run.py")
+PROGRAM = SUPPORT / "distributed_run.py"
 
 
 @pytest.fixture(scope="module")
@@ -121,9 +121,9 @@ import tensorflow as tf
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
 import keras
-from keras_nasnet.training.distribution import Devices
+from keras_nasnet.training.devices import Devices
 from keras_nasnet.training.recipe import Recipe
-from keras_nasnet.training.step_tensorflow import TensorFlowStep
+from keras_nasnet.training.steps.tensorflow import TensorFlowStep
 
 def draws(name, times):
     devices = Devices(name)
@@ -154,7 +154,7 @@ for name in ("mirrored", "central"):
 COMMAND = """
 import os, signal, sys
 from keras_nasnet.cli.main import main
-from keras_nasnet.training.step_tensorflow import TensorFlowStep
+from keras_nasnet.training.steps.tensorflow import TensorFlowStep
 train, steps = TensorFlowStep.train, []
 def counted(self, *arguments):
     steps.append(1)
@@ -169,11 +169,6 @@ main(prog_name="keras-nasnet")
 @pytest.fixture(scope="module")
 def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[object]]:
     folder = tmp_path_factory.mktemp("command")
-    sys.path.insert(0, str(PROGRAM.parent))
-    try:
-        import distributed_run
-    finally:
-        sys.path.pop(0)
     distributed_run.write_npz(folder / "stripes.npz")
     distributed_run.RECIPE.save(folder / "recipe.toml")
     yield ["-c", COMMAND, "train", folder / "recipe.toml", "--data", folder / "stripes.npz", "--resume"]

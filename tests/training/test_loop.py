@@ -7,14 +7,14 @@ import signal
 import keras
 import numpy as np
 import pytest
-from toy import arrays, dataset, recipe
 
 import keras_nasnet
-from keras_nasnet.training.data.arrays import ArraySplit
+from keras_nasnet.data.arrays import ArraySplit
 from keras_nasnet.training.history import read_history
 from keras_nasnet.training.loop import Interrupted, balanced_weights
 from keras_nasnet.training.network import make_network
 from keras_nasnet.training.trainer import train
+from tests.support.toy import arrays, dataset, recipe
 
 LEARNS = {"epochs": 6, "learning_rate": 0.02, "weight_decay": 1e-4, "clip_norm": 5.0}
 

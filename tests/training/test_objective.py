@@ -3,11 +3,11 @@
 import keras
 import numpy as np
 import pytest
-from toy import arrays, recipe
 
 from keras_nasnet.training.augmentation import RandomFlip
 from keras_nasnet.training.network import make_network
 from keras_nasnet.training.objective import Objective, cross_entropy, scale
+from tests.support.toy import arrays, recipe
 
 LOGITS = np.array([[2.0, 0.0, -1.0], [0.5, 0.5, 0.5]], np.float32)
 

@@ -5,11 +5,12 @@ import math
 import keras
 import numpy as np
 import pytest
-from toy import recipe
 
 from keras_nasnet import NASNet
-from keras_nasnet.training.optimizer import FusedSGD, RMSProp, adjust_gradients, is_decayed, is_head, make_optimizer
+from keras_nasnet.models.weights import is_head
+from keras_nasnet.training.optimizer import FusedSGD, RMSProp, adjust_gradients, is_decayed, make_optimizer
 from keras_nasnet.training.schedule import WarmUpSchedule, make_schedule
+from tests.support.toy import recipe
 
 
 def value(tensor):

@@ -4,10 +4,10 @@ import importlib.util
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from toy import write_npz
+
+from tests.support.toy import write_npz
 
 AVERAGES = """
 import keras, numpy as np
@@ -28,8 +28,7 @@ print(before, during, values())
 
 PROGRAM = """
 import sys
-sys.path.insert(0, {tests!r})
-from toy import recipe
+from tests.support.toy import recipe
 from keras_nasnet.training.trainer import train
 settings = recipe(epochs=4, learning_rate=0.02, clip_norm=5.0, weight_decay=1e-4, auxiliary_weight=0.4,
                   drop_path_rate=0.2, augmentation="pad_crop_flip", cutout=8, ema=0.5, dtype={dtype!r})
@@ -40,7 +39,7 @@ print("tensorflow" in sys.modules, result.test.accuracy, result.network.name)
 
 def run(backend, tmp_path, dtype="float32"):
     data, out = write_npz(tmp_path / "toy.npz"), tmp_path / "run"
-    program = PROGRAM.format(tests=str(Path(__file__).parents[1]), data=str(data), out=str(out), dtype=dtype)
+    program = PROGRAM.format(data=str(data), out=str(out), dtype=dtype)
     done = subprocess.run(
         [sys.executable, "-c", program], env=os.environ | {"KERAS_BACKEND": backend}, capture_output=True, text=True
     )

@@ -9,10 +9,10 @@ import sys
 import time
 
 import pytest
-from toy import NETWORK, write_npz
 
 from keras_nasnet.training.checkpoint import FILE, Checkpoint
 from keras_nasnet.training.recipe import RECIPES
+from tests.support.toy import NETWORK, write_npz
 
 EPOCHS, BATCH, IMAGES = 3, 8, 96
 STEPS = (IMAGES - 16) // BATCH

@@ -2,14 +2,12 @@
 
 import subprocess
 import sys
-from pathlib import Path
-
-import toy
 
 from keras_nasnet.training import train
 from keras_nasnet.training.history import read_history
+from tests.support import SCRIPTS, toy
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "train_cifar10.py"
+SCRIPT = SCRIPTS / "train_cifar10.py"
 
 
 def curve(folder):

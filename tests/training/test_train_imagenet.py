@@ -7,7 +7,6 @@ import runpy
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,9 +15,9 @@ from PIL import Image
 from keras_nasnet.genotype import Block, CellSpec, Genotype
 from keras_nasnet.training.history import read_history
 from keras_nasnet.training.recipe import RECIPES
+from tests.support import ROOT
 
 tfds = pytest.importorskip("tensorflow_datasets")
-ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "train_imagenet.py"
 CELL = CellSpec((Block((0, 1), ("sep_conv_3x3", "avg_pool_3x3")),), outputs=((2,),))
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from huggingface_hub import ModelCard
 from PIL import Image
-from small_run import REPO, write_run
 
 from keras_nasnet.zoo import loading, publishing
 from keras_nasnet.zoo.publishing import prepare
+from tests.support.small_run import REPO, write_run
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ import pytest
 
 import keras_nasnet
 from keras_nasnet import zoo
-from keras_nasnet.applications import VARIANTS
-from keras_nasnet.images import Preprocessing
-from keras_nasnet.zoo.loading import without_random_values
+from keras_nasnet.accelerate.random_values import without_random_values
+from keras_nasnet.common.images import Preprocessing
+from keras_nasnet.models.variants import VARIANTS
 
 NAMES = zoo.list()
 PUBLIC = {  # source of each public file, and its checksum

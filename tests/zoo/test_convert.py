@@ -14,10 +14,10 @@ from keras.src.legacy.saving import legacy_h5_format
 from safetensors.numpy import load_file, save_file
 
 from keras_nasnet import NASNet
-from keras_nasnet.zoo import convert
-from keras_nasnet.zoo.convert.keras_h5 import keras_names
-from keras_nasnet.zoo.convert.slim import slim_names
-from keras_nasnet.zoo.convert.timm import timm_names
+from keras_nasnet.zoo.formats import convert
+from keras_nasnet.zoo.formats.keras_h5 import keras_names
+from keras_nasnet.zoo.formats.slim import slim_names
+from keras_nasnet.zoo.formats.timm import timm_names
 
 PARITY = {
     "slim_mobile": {"num_blocks": 2, "classes": 11},

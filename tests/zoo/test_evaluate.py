@@ -16,10 +16,10 @@ import pytest
 from PIL import Image
 
 from keras_nasnet import Block, CellSpec, Genotype, NASNet, zoo
-from keras_nasnet.images import Preprocessing
-from keras_nasnet.training.data.folder import BATCHES_AHEAD
+from keras_nasnet.common.images import Preprocessing
+from keras_nasnet.common.reading import BATCHES_AHEAD
+from keras_nasnet.data.labelled_images import open_images, read_batches
 from keras_nasnet.zoo.class_names import model_labels
-from keras_nasnet.zoo.labelled_images import open_images, read_batches
 from keras_nasnet.zoo.scores import Scores
 
 _CELL = CellSpec((Block((0, 1), ("sep_conv_3x3", "identity")),), ((0, 2),), 2)
@@ -270,7 +270,7 @@ def test_sets_of_tensorflow_datasets_that_are_refused(net, folder, tmp_path):
 
 def test_cifar10_without_names_has_its_own(tmp_path):
     tfds = pytest.importorskip("tensorflow_datasets")
-    from keras_nasnet.training.data.tfds import class_names
+    from keras_nasnet.data.tfds import class_names
 
     builder = tfds.builder("cifar10", data_dir=tmp_path)
     builder.info.features["label"].names = [str(number) for number in range(10)]

@@ -12,20 +12,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tomli_w
-from file_server import FileServer
 
 from keras_nasnet import zoo
-from keras_nasnet.zoo import download, entries, fetch
+from keras_nasnet.zoo.catalog import entries
+from keras_nasnet.zoo.sources import download, fetch
+from tests.support import ROOT
+from tests.support.file_server import FileServer
 
 NAME = "nasnet_a_mobile_keras"
 PLACE = "/tensorflow/keras-applications/nasnet/NASNet-mobile.h5"
 CONTENT = np.random.default_rng(0).bytes(200_000)
-CHECKOUT = Path(__file__).parents[2]
 
 
 def write_entry(folder, name, content, **changes):
     """The package's entry, but with the checksum of generated content."""
-    data = tomllib.loads((CHECKOUT / "zoo" / "catalog" / f"{name}.toml").read_text())
+    data = tomllib.loads((ROOT / "zoo" / "catalog" / f"{name}.toml").read_text())
     data.pop("class_names", None)
     kind = "sha256" if "sha256" in data["source"] else "md5"
     data["source"][kind] = hashlib.new(kind, content).hexdigest()
@@ -62,7 +63,7 @@ def refusal(function=zoo.path, name=NAME):
 
 def start(name=NAME, **environment):
     code = f"from keras_nasnet import zoo; print(zoo.path({name!r}))"
-    environment = os.environ | {"PYTHONPATH": str(CHECKOUT)} | environment
+    environment = os.environ | {"PYTHONPATH": str(ROOT)} | environment
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen([sys.executable, "-c", code], env=environment, text=True, **pipes)
 

@@ -4,23 +4,23 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import h5py
 import keras
 import numpy as np
 import pytest
-from damage import damaged
 from keras.src.applications.nasnet import NASNet as ApplicationsNASNet
 from safetensors.numpy import load_file, save_file
-from same_weights import assert_equal, values
 
 import keras_nasnet
-from keras_nasnet import NASNet, applications, zoo
-from keras_nasnet.zoo import convert, formats, h5_file, loading
-from keras_nasnet.zoo.convert import keras_h5
+from keras_nasnet import NASNet, zoo
+from keras_nasnet.zoo import applications, loading
+from keras_nasnet.zoo.formats import convert, h5_file, keras_h5
+from keras_nasnet.zoo.formats import registry as formats
+from tests.support import ROOT
+from tests.support.damage import damaged
+from tests.support.same_weights import assert_equal, values
 
-CHECKOUT = Path(__file__).parents[2]
 SMALL = {"num_blocks": 1, "penultimate_filters": 192, "stem_filters": 8, "classes": 3}
 SHOWN = {"class_names": ["a", "b", "c"], "preprocessing": {"height": 64, "width": 48}}
 TIMM = SMALL | {"num_blocks": 6, "skip_reduction": True}
@@ -119,7 +119,7 @@ def test_keras_reads_the_model_elsewhere(nets, tmp_path):
         "numpy.savez(sys.argv[2], **{w.path: keras.ops.convert_to_numpy(w) for w in model.weights})"
     )
     command = [sys.executable, "-c", code, nets[0] / "net.keras", tmp_path / "read.npz"]
-    subprocess.run(command, env=os.environ | {"PYTHONPATH": str(CHECKOUT)}, check=True)
+    subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)
     assert_equal(dict(np.load(tmp_path / "read.npz")), values(nets[1]["net.keras"][0]))
 
 

@@ -9,24 +9,26 @@ import subprocess
 import sys
 import tarfile
 import time
-from pathlib import Path
 
 import h5py
 import keras
 import numpy as np
 import pytest
 import tomli_w
-from damage import damaged
-from foreign_files import write_keras_h5, write_slim, write_timm
 from keras.src.legacy.saving import legacy_h5_format
-from same_weights import assert_equal, values
 
 import keras_nasnet
-from keras_nasnet import NASNet, applications, zoo
-from keras_nasnet.zoo import convert, entries, fetch, weights_file
+from keras_nasnet import NASNet, zoo
+from keras_nasnet.zoo import applications
+from keras_nasnet.zoo.catalog import entries
+from keras_nasnet.zoo.formats import convert, weights_file
 from keras_nasnet.zoo.loading import fill
+from keras_nasnet.zoo.sources import fetch
+from tests.support import ROOT
+from tests.support.damage import damaged
+from tests.support.foreign_files import write_keras_h5, write_slim, write_timm
+from tests.support.same_weights import assert_equal, values
 
-CHECKOUT = Path(__file__).parents[2]
 SMALL = {"num_blocks": 1, "penultimate_filters": 192, "stem_filters": 8, "input_shape": [64, 64, 3]}
 CLASSES = ["a", "b", "c"]
 FORMATS = ("keras_h5", "slim", "timm", "keras_nasnet")
@@ -203,12 +205,12 @@ def test_a_kept_file_that_is_damaged(expected):
 def test_kill_9_while_the_weights_are_kept(expected, tmp_path):
     """Whenever it comes, what is left loads or is absent."""
     code = (
-        "import keras_nasnet.zoo.loading as load, keras_nasnet.zoo.weights_file as file, os, signal\n"
+        "import keras_nasnet.zoo.loading as load, keras_nasnet.zoo.formats.weights_file as file, os, signal\n"
         "real = file.os.replace\n"
         "file.os.replace = lambda *names: os.kill(os.getpid(), signal.SIGKILL)\n"
         "load.load('small_timm')"
     )
-    environment = os.environ | {"PYTHONPATH": str(CHECKOUT)}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False)
     assert result.returncode == -signal.SIGKILL, result.stderr
     kept = fetch.kept(zoo.info("small_timm"))

@@ -6,13 +6,13 @@ import subprocess
 import keras
 import numpy as np
 import pytest
-from damage import damaged
-from same_weights import assert_equal, values
-from small_run import METRICS, REPO, SMALL, write_run
 
 import keras_nasnet
-from keras_nasnet.zoo import weights_file
+from keras_nasnet.zoo.formats import weights_file
 from keras_nasnet.zoo.publishing import prepare
+from tests.support.damage import damaged
+from tests.support.same_weights import assert_equal, values
+from tests.support.small_run import METRICS, REPO, SMALL, write_run
 
 
 @pytest.fixture(scope="module")

@@ -4,23 +4,22 @@ import hashlib
 import os
 import subprocess
 import sys
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 import tomli_w
-from file_server import FileServer
-from foreign_files import write_keras_h5, write_slim, write_timm
-from hub_server import HubServer
-from same_weights import assert_equal, values
-from small_run import write_run
 
 import keras_nasnet
 from keras_nasnet import NASNet
-from keras_nasnet.zoo import entries
+from keras_nasnet.zoo.catalog import entries
+from tests.support import ROOT
+from tests.support.file_server import FileServer
+from tests.support.foreign_files import write_keras_h5, write_slim, write_timm
+from tests.support.hub_server import HubServer
+from tests.support.same_weights import assert_equal, values
+from tests.support.small_run import write_run
 
-CHECKOUT = Path(__file__).parents[2]
 SMALL = {"num_blocks": 1, "penultimate_filters": 192, "stem_filters": 8, "input_shape": [96, 96, 3]}
 
 
@@ -86,8 +85,8 @@ def test_everything_is_prepared_and_uploaded(stand_ins, tmp_path, names):
             stand_ins.add(name)
     environment = os.environ | stand_ins.hub.environment(tmp_path / "hub")
     environment |= {"KERAS_NASNET_CATALOG": str(tmp_path / "catalog"), "KERAS_NASNET_MIRROR": stand_ins.web.address}
-    environment |= {"KERAS_HOME": str(tmp_path / "keras"), "PYTHONPATH": str(CHECKOUT)}
-    script = [sys.executable, CHECKOUT / "scripts" / "publish_zoo.py", "--org", "someone", "--out", tmp_path / "tree"]
+    environment |= {"KERAS_HOME": str(tmp_path / "keras"), "PYTHONPATH": str(ROOT)}
+    script = [sys.executable, ROOT / "scripts" / "publish_zoo.py", "--org", "someone", "--out", tmp_path / "tree"]
     done = subprocess.run([*script, "--upload", *(names or [])], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == f"{len(listed)} of {len(listed)} models published"
@@ -108,8 +107,8 @@ def test_two_of_one_name_are_refused(tmp_path):
     for place in ("a", "b"):
         (tmp_path / place / "best").mkdir(parents=True)
         write_run(tmp_path / place / "best")
-    script = [sys.executable, CHECKOUT / "scripts" / "publish_zoo.py", "--org", "someone", "--out", "tree"]
-    environment = os.environ | {"PYTHONPATH": str(CHECKOUT)}
+    script = [sys.executable, ROOT / "scripts" / "publish_zoo.py", "--org", "someone", "--out", "tree"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run([*script, "a/best", "b/best"], env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
     assert "a/best and b/best would both be called best" in done.stderr
@@ -119,9 +118,9 @@ def test_two_of_one_name_are_refused(tmp_path):
 def test_what_fails_does_not_stop_the_others(stand_ins, tmp_path):
     stand_ins.add("nasnet_a_mobile_slim_raw")
     stand_ins.web.files.clear()
-    environment = os.environ | {"KERAS_NASNET_CATALOG": str(tmp_path / "catalog"), "PYTHONPATH": str(CHECKOUT)}
+    environment = os.environ | {"KERAS_NASNET_CATALOG": str(tmp_path / "catalog"), "PYTHONPATH": str(ROOT)}
     environment |= {"KERAS_NASNET_MIRROR": stand_ins.web.address, "KERAS_HOME": str(tmp_path / "keras")}
-    script = [sys.executable, CHECKOUT / "scripts" / "publish_zoo.py", "--org", "someone", "--out", tmp_path / "tree"]
+    script = [sys.executable, ROOT / "scripts" / "publish_zoo.py", "--org", "someone", "--out", tmp_path / "tree"]
     names = ["nasnet_a_mobile_slim_raw", "nasnet_a_cifar10"]
     done = subprocess.run([*script, *names], env=environment, capture_output=True, text=True)
     assert done.returncode == 2

@@ -5,18 +5,18 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from hub_server import TOKEN, HubServer
 from PIL import Image
-from small_run import REPO, write_run
 
 import keras_nasnet
 from keras_nasnet.cli.main import main
-from keras_nasnet.zoo import hub
+from keras_nasnet.zoo.sources import hub
+from tests.support import ROOT
+from tests.support.hub_server import TOKEN, HubServer
+from tests.support.small_run import REPO, write_run
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def server():
 
 def python(code, environment, cwd, *arguments):
     known = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-    environment = known | {"PYTHONPATH": str(Path(__file__).parents[2]), "TF_CPP_MIN_LOG_LEVEL": "3"} | environment
+    environment = known | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"} | environment
     program = [sys.executable, *(["-c", code] if code else ["-m", "keras_nasnet.cli.main"]), *map(str, arguments)]
     return subprocess.run(program, env=environment, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
 

@@ -1,15 +1,14 @@
 """docs/results.md: what scripts/make_results.py writes, and up to date with the catalog."""
 
 import importlib.util
-from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from keras_nasnet import zoo
+from tests.support import ROOT
 
-CHECKOUT = Path(__file__).parents[2]
-SCRIPT, PAGE = CHECKOUT / "scripts" / "make_results.py", CHECKOUT / "docs" / "results.md"
+SCRIPT, PAGE = ROOT / "scripts" / "make_results.py", ROOT / "docs" / "results.md"
 
 pytestmark = pytest.mark.skipif(not SCRIPT.exists(), reason="needs the scripts of the checkout")
 

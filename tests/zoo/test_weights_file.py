@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_nasnet import NASNet
-from keras_nasnet.zoo import weights_file
+from keras_nasnet.zoo.formats import weights_file
 
 
 def small(**options):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from keras_nasnet.images import Preprocessing
+from keras_nasnet.common.images import Preprocessing
 from keras_nasnet.inference.formats import INPUT, OUTPUT, Signature, in_batches
 
 SERVING = "serving_default"

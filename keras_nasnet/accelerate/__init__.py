@@ -1,0 +1,1 @@
+"""Everything that reaches into a framework's internals to make it faster or quieter."""

@@ -1,0 +1,143 @@
+"""Compiled networks on this machine: made once, and read again only if they are what was written.
+
+They lie under `KERAS_HOME` (default ~/.keras) in models/keras_nasnet/compiled, a folder each, which may be
+deleted at any time.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from filelock import FileLock
+
+from keras_nasnet.common.home import home
+
+SUMS = "SHA256SUMS"
+KEPT = 8  # compiled networks of one name; of more, those that were not used for the longest time go
+
+Read = TypeVar("Read")
+
+
+def cached(name: str, key: Mapping[str, Any], make: Callable[[Path], None], read: Callable[[Path], Read]) -> Read:
+    """Returns what is read from a folder, which is made the first time.
+
+    What was changed since it was written, and what `read` cannot read, is made anew. Of processes that want
+    the same one makes it, the others wait. Where the cache cannot be written, all is made each time.
+
+    Args:
+        name: of the network, for people.
+        key: all that the content depends on, as JSON can hold it.
+        make: fills an empty folder.
+        read: reads a folder that was filled.
+    """
+    place = _place(name, key)
+    with contextlib.suppress(_Unusable):
+        return _read(place, read)
+    with contextlib.ExitStack() as stack:
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(FileLock(f"{place}.lock"))
+            temporary = Path(
+                stack.enter_context(tempfile.TemporaryDirectory(dir=place.parent, prefix=f"{place.name}."))
+            )
+        except OSError:
+            temporary = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            make(temporary)
+            return read(temporary)
+        with contextlib.suppress(_Unusable):  # another process has just made it
+            return _read(place, read)
+        new = temporary / "new"
+        new.mkdir()
+        make(new)
+        with contextlib.suppress(OSError):  # a full disk keeps nobody from a result
+            _write_sums(new)
+            if place.exists():
+                os.replace(place, temporary / "damaged")
+            os.replace(new, place)
+            _prune(name)
+        return read(place if place.exists() else new)
+
+
+def clear(name: str) -> int:
+    """Deletes the compiled networks of a name. Returns the bytes freed."""
+    freed = 0
+    for path in _folder().glob(f"{_plain(name)}.*"):  # also what a killed process left, and locks
+        if path.is_dir():
+            freed += sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    return freed
+
+
+class _Unusable(Exception):
+    """There is nothing, or not what was written."""
+
+
+def _read(place: Path, read: Callable[[Path], Read]) -> Read:
+    if not _is_sound(place):
+        raise _Unusable
+    try:
+        result = read(place)
+    except Exception:  # a runtime says in its own way that it does not take what it has written
+        raise _Unusable from None
+    with contextlib.suppress(OSError):
+        os.utime(place)  # what was used last is kept
+    return result
+
+
+def _is_sound(place: Path) -> bool:
+    try:
+        lines = (place / SUMS).read_text(encoding="utf-8").splitlines()
+        sums = {file: digest for digest, file in (line.split("  ", 1) for line in lines)}
+        if {file.name for file in place.iterdir()} != {SUMS, *sums}:
+            return False
+        return all(_sha256(place / file) == digest for file, digest in sums.items())
+    except (OSError, ValueError):
+        return False
+
+
+def _write_sums(folder: Path) -> None:
+    """As `sha256sum -c` reads them; all files are on the disk then."""
+    lines = []
+    for file in sorted(folder.iterdir()):
+        with open(file, "rb+") as opened:
+            os.fsync(opened.fileno())
+        lines.append(f"{_sha256(file)}  {file.name}\n")
+    (folder / SUMS).write_text("".join(lines), encoding="utf-8")
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _folder() -> Path:
+    return home() / "compiled"
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^\w-]+", "_", name)[-60:] or "network"
+
+
+def _place(name: str, key: Mapping[str, Any]) -> Path:
+    text = json.dumps(key, sort_keys=True)
+    return _folder() / f"{_plain(name)}.{hashlib.sha256(text.encode()).hexdigest()[:20]}"
+
+
+def _folders(name: str) -> Iterator[Path]:
+    return (path for path in _folder().glob(f"{_plain(name)}.*") if re.fullmatch(r"\.[0-9a-f]{20}", path.suffix))
+
+
+def _prune(name: str) -> None:
+    by_use = sorted(_folders(name), key=lambda path: path.stat().st_mtime, reverse=True)
+    for folder in by_use[KEPT:]:
+        shutil.rmtree(folder, ignore_errors=True)
+        Path(f"{folder}.lock").unlink(missing_ok=True)

@@ -1,0 +1,33 @@
+"""Reads ahead: threads prepare the next batches while the caller works on this one."""
+
+import itertools
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+
+BATCHES_AHEAD = 3  # decoded while the step runs
+
+Item = TypeVar("Item")
+
+
+def read_ahead(
+    batches: Iterable[Sequence[Item]], read: Callable[[Item], np.ndarray]
+) -> Iterator[tuple[Sequence[Item], list[np.ndarray]]]:
+    """Yields each batch with what `read` makes of its items, by threads a few batches ahead."""
+    upcoming = iter(batches)
+    pool = ThreadPoolExecutor(os.cpu_count())
+    ahead: deque[tuple[Sequence[Item], list[Future[np.ndarray]]]] = deque()
+    try:
+        while True:
+            for batch in itertools.islice(upcoming, BATCHES_AHEAD - len(ahead)):
+                ahead.append((batch, [pool.submit(read, item) for item in batch]))
+            if not ahead:
+                return
+            batch, futures = ahead.popleft()
+            yield batch, [future.result() for future in futures]
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,1 @@
+"""Labelled images: from folders, arrays and tensorflow-datasets."""

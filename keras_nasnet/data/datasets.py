@@ -1,0 +1,155 @@
+"""Opens a dataset for training: a file, a folder, a set of tensorflow-datasets, or the digits of scikit-learn."""
+
+import lzma
+import os
+import zipfile
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from keras_nasnet.common.images import Preprocessing
+from keras_nasnet.data.arrays import ArraySplit, into_memory
+from keras_nasnet.data.digits import NAME as DIGITS
+from keras_nasnet.data.digits import open_digits
+from keras_nasnet.data.folder import open_folder
+from keras_nasnet.data.split import IN_MEMORY_BYTES, Dataset, Split, assemble
+
+CROPS = ("none", "inception")
+
+
+def open_dataset(
+    name_or_folder: str | Path,
+    *,
+    image_size: tuple[int, int] | None,
+    held_out: int = 0,
+    crop: str = "none",
+    seed: int = 0,
+    data_dir: str | None = None,
+    in_memory: bool | None = None,
+    with_test: bool = True,
+) -> Dataset:
+    """Opens a dataset for training.
+
+    Args:
+        name_or_folder: an .npz file (see `write_npz`), a folder of class folders, "digits" (1,797 images
+            of 8x8 pixels that come with scikit-learn), or the name of a prepared image classification set of
+            tensorflow-datasets such as "cifar10".
+        image_size: (height, width) in pixels that all images get; None: the size they have, which
+            a folder needs told.
+        held_out: how many training images become the validation split, kept out of training.
+            Where the set has a validation split of its own, that becomes `test` then if there
+            is no other. With 0 a folder without a validation split holds out a fifth.
+        crop: "none": the largest central crop of the wanted shape, resized. "inception": while training a
+            random crop of 5 to 100 % of the area with aspect 3/4 to 4/3, anew in each epoch (so the
+            images are never held in memory); evaluation takes the central 87.5 %.
+        seed: of the choice of what is held out in folders and files.
+        data_dir: where tensorflow-datasets keeps its data; default: its own choice.
+        in_memory: True holds the decoded images in memory; None does where they take less than 1 GiB.
+        with_test: False leaves the test images out: the dataset's `test` is None.
+
+    Raises:
+        ValueError: if there is no such dataset, or it cannot be trained on; says why in one line.
+    """
+    if crop not in CROPS:
+        raise ValueError(f"crop is {crop!r}: choose from {', '.join(CROPS)}")
+    if held_out < 0:
+        raise ValueError(f"held_out is {held_out}: it must be 0 or more images")
+    path = Path(name_or_folder).expanduser()
+    if path.suffix == ".npz" or name_or_folder == DIGITS:
+        if crop != "none":
+            raise ValueError(f"{path}: crop {crop!r} needs a folder or tensorflow-datasets, these are arrays")
+        if name_or_folder == DIGITS:
+            dataset = open_digits(image_size, held_out, seed)
+        else:
+            dataset = _open_npz(path, image_size, held_out, seed)
+        return dataset if with_test else replace(dataset, test=None)
+    if path.is_dir() or isinstance(name_or_folder, Path) or path.is_absolute() or str(name_or_folder).startswith("."):
+        dataset = open_folder(path, image_size, held_out, crop, seed, in_memory)
+        return dataset if with_test else replace(dataset, test=None)
+    from keras_nasnet.data.tfds import open_tfds
+
+    dataset = open_tfds(name_or_folder, image_size, held_out, crop, data_dir, with_test)
+    if crop != "none" or in_memory is False:
+        return dataset
+    if in_memory is None and _decoded_bytes(dataset) > IN_MEMORY_BYTES:
+        return dataset
+    classes = len(dataset.class_names)
+    return replace(
+        dataset,
+        train=into_memory(dataset.train, classes),
+        validation=into_memory(dataset.validation, classes),
+        test=None if dataset.test is None else into_memory(dataset.test, classes),
+    )
+
+
+def write_npz(dataset: Dataset, path: str | Path) -> None:
+    """Writes a dataset as an .npz file that `open_dataset` opens with NumPy alone.
+
+    The file holds uint8 `train_images` (n, height, width, 3), int32 `train_labels` (n,), the same
+    for `validation` and `test` where the dataset has them, and `class_names`. Its compression
+    (LZMA) is slow: CIFAR-10 takes a few minutes, and 140 MB instead of 184.
+    """
+    arrays: dict[str, np.ndarray] = {"class_names": np.array(dataset.class_names)}
+    for part, split in _parts(dataset).items():
+        read = into_memory(split, len(dataset.class_names))
+        arrays |= {f"{part}_images": read.images, f"{part}_labels": read.labels}
+    temporary = Path(f"{path}.tmp")
+    try:
+        # np.savez_compressed knows only Deflate, which leaves CIFAR-10 at 169 MB.
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_LZMA) as archive:
+            for key, array in arrays.items():
+                with archive.open(f"{key}.npy", "w", force_zip64=True) as file:
+                    np.lib.format.write_array(file, array, allow_pickle=False)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _parts(dataset: Dataset) -> dict[str, Split]:
+    parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
+    return {part: split for part, split in parts.items() if split is not None and split.size}
+
+
+def _decoded_bytes(dataset: Dataset) -> int:
+    return sum(split.size * int(np.prod(split.image_shape)) for split in _parts(dataset).values())
+
+
+def _open_npz(path: Path, image_size: tuple[int, int] | None, held_out: int, seed: int) -> Dataset:
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file")
+    try:
+        with zipfile.ZipFile(path):  # NumPy would say less well what is wrong
+            pass
+        with np.load(path) as file:
+            arrays = {key: file[key] for key in file.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
+        raise ValueError(f"{path}: cannot be read as an .npz file ({' '.join(str(error).split())})") from None
+    if not {"train_images", "train_labels"} <= set(arrays):
+        raise ValueError(f"{path}: needs the arrays train_images and train_labels, and has {', '.join(arrays)}")
+    try:
+        if "class_names" in arrays:
+            names = [str(name) for name in arrays["class_names"]]
+        else:
+            names = [str(label) for label in range(int(arrays["train_labels"].max()) + 1)]
+        parts = {
+            part: _array_split(arrays[f"{part}_images"], arrays[f"{part}_labels"], len(names), image_size)
+            for part in ("train", "validation", "test")
+            if f"{part}_images" in arrays and f"{part}_labels" in arrays
+        }
+        return assemble(path.stem, names, parts, held_out, seed)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _array_split(
+    images: np.ndarray, labels: np.ndarray, classes: int, image_size: tuple[int, int] | None
+) -> ArraySplit:
+    split = ArraySplit(images, labels, classes)
+    if image_size is None or split.image_shape[:2] == image_size:
+        return split
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        resized = list(pool.map(Preprocessing(*image_size).fit, split.images))
+    return ArraySplit(np.stack(resized), labels, classes)

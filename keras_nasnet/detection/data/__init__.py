@@ -1,0 +1,1 @@
+"""Annotated images: COCO, Pascal VOC, and the records that training reads."""

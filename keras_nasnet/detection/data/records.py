@@ -1,0 +1,271 @@
+"""Detection datasets as the Model Garden reads them: TFRecords and COCO's JSON. Imports TensorFlow to write only."""
+
+import glob
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from PIL import Image
+from tqdm import tqdm
+
+from keras_nasnet.common.images import read_image
+from keras_nasnet.detection.data.dataset import AnnotatedImage, DetectionDataset
+
+VERSION = 1  # of what is written; another is written anew
+MANIFEST, ANNOTATIONS, CLASS_NAMES = "manifest.json", "annotations.json", "class_names.json"
+IMAGES_PER_SHARD, MOST_SHARDS = 32, 64
+QUALITY = 95  # of what is written as JPEG because it is something else
+_NAMES = re.compile(r"images-\d{5}-of-\d{5}\.tfrecord|manifest\.json|annotations\.json|class_names\.json")
+_AT_ONCE = 64  # images held in memory
+_LARGEST_ID = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Records:
+    """A dataset as the Model Garden reads it.
+
+    Args:
+        folder: where it all lies, with class_names.json and manifest.json.
+        pattern: of the TFRecord files, for `input_path`.
+        annotation_file: COCO JSON of the same images, for the Garden's evaluator: image ids are the
+            records' source ids, category ids go from 1 up.
+        class_names: of the classes 1, 2, ...; 0 is the background.
+        num_images: in all shards.
+    """
+
+    folder: Path
+    pattern: str
+    annotation_file: Path
+    class_names: tuple[str, ...]
+    num_images: int
+
+
+def write_records(dataset: DetectionDataset, folder: str | os.PathLike[str], shards: int | None = None) -> Records:
+    """Writes a dataset into a folder; what is there already from the same data is kept.
+
+    JPEGs in RGB or grey are taken over byte by byte; what else Pillow reads is written as JPEG of
+    quality 95. Boxes are relative to the image's size; see `official/vision/dataloaders/
+    tf_example_decoder.py` for the features. The folder is replaced as a whole or not at all.
+
+    Args:
+        dataset: what `annotations.read_dataset` returned.
+        folder: that is made or replaced; anything but such a folder is left alone. Without a comma
+            in its path: the Garden splits paths there.
+        shards: number of TFRecord files; default: one for 32 images, at most 64.
+
+    Returns:
+        Where everything is. Images keep their ids if all are numbers below 2**31, else they are numbered from 1.
+
+    Raises:
+        ValueError: if there is no image, an image is gone or has changed since the dataset was read,
+            `shards` is not from 1 up to the number of images, or the folder holds something else.
+        OSError: if it cannot be written; the folder is then as it was.
+    """
+    folder = Path(folder)
+    count = len(dataset.images)
+    if count == 0:
+        raise ValueError("there is no image to write")
+    if shards is None:
+        shards = min(-(-count // IMAGES_PER_SHARD), MOST_SHARDS)
+    if not 1 <= shards <= count:
+        raise ValueError(f"shards is {shards}: it must be from 1 to {count}, the number of images")
+    if "," in str(folder):
+        raise ValueError(f"{folder} has a comma in its path, at which the Model Garden splits paths: choose another")
+    if folder.exists() and not (folder.is_dir() and all(_NAMES.fullmatch(file.name) for file in folder.iterdir())):
+        raise ValueError(f"{folder} holds something other than records: choose another folder")
+    records = Records(folder, _pattern(folder, shards), folder / ANNOTATIONS, dataset.class_names, count)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f".{folder.name}.lock")):
+        content = _content_hash(dataset, shards)
+        if not _is_whole(folder, content):
+            _replace(folder, dataset, shards, content)
+    return records
+
+
+def read_records(folder: str | os.PathLike[str]) -> Records:
+    """Returns what `write_records` has left in a folder.
+
+    Raises:
+        ValueError: if that is not there, or damaged.
+    """
+    folder = Path(folder)
+    try:
+        content = json.loads((folder / MANIFEST).read_text("utf-8"))["content"]
+        whole = _is_whole(folder, content)
+        names = tuple(json.loads((folder / CLASS_NAMES).read_text("utf-8")))
+        count = len(json.loads((folder / ANNOTATIONS).read_text("utf-8"))["images"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{folder}: no records ({' '.join(str(error).split())})") from None
+    if not whole:
+        raise ValueError(f"{folder}: its records are damaged; delete the folder, and they are written anew")
+    shards = len(list(folder.glob("images-*.tfrecord")))
+    return Records(folder, _pattern(folder, shards), folder / ANNOTATIONS, names, count)
+
+
+def _pattern(folder: Path, shards: int) -> str:
+    return f"{glob.escape(str(folder))}/images-?????-of-{shards:05}.tfrecord"
+
+
+def _content_hash(dataset: DetectionDataset, shards: int) -> str:
+    """Of all that the files follow from; the images go by their size and their time of change."""
+    digest = hashlib.sha256()
+    for part in ([VERSION, shards, dataset.class_names], *map(_identity, dataset.images)):
+        digest.update(json.dumps(part).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def _identity(image: AnnotatedImage) -> list[Any]:
+    try:
+        status = image.path.stat()
+    except OSError as error:
+        raise ValueError(f"{image.path}: cannot be read ({error.strerror})") from None
+    boxes = [list(asdict(box).values()) for box in image.boxes]
+    return [image.name, image.id, image.width, image.height, status.st_size, status.st_mtime_ns, boxes]
+
+
+def _is_whole(folder: Path, content: str) -> bool:
+    """Whether the folder holds records of this content, every file as it was written."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
+        return manifest["content"] == content and all(
+            (folder / name).stat().st_size == file["bytes"] and _sha256(folder / name) == file["sha256"]
+            for name, file in manifest["files"].items()
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return False
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _replace(folder: Path, dataset: DetectionDataset, shards: int, content: str) -> None:
+    """Builds the folder beside its place, and puts it there."""
+    building, old = (folder.with_name(f".{folder.name}.{name}") for name in ("building", "old"))
+    for stale in (building, old):  # what a kill left
+        shutil.rmtree(stale, ignore_errors=True)
+    try:
+        building.mkdir()
+        ids = _source_ids(dataset)
+        for number in range(shards):
+            # Each shard has images from everywhere: annotations are often sorted.
+            own = list(zip(ids, dataset.images, strict=True))[number::shards]
+            _write_shard(building / f"images-{number:05}-of-{shards:05}.tfrecord", own, f"shard {number + 1}/{shards}")
+        (building / ANNOTATIONS).write_text(json.dumps(_coco(dataset, ids)), "utf-8")
+        names = json.dumps(list(dataset.class_names), indent=1, ensure_ascii=False)
+        (building / CLASS_NAMES).write_text(names + "\n", "utf-8")
+        files = {
+            file.name: {"bytes": file.stat().st_size, "sha256": _sha256(file)} for file in sorted(building.iterdir())
+        }
+        manifest = {"version": VERSION, "content": content, "images": len(dataset.images), "files": files}
+        (building / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+        if folder.exists():
+            os.rename(folder, old)
+        os.rename(building, folder)
+    finally:
+        for stale in (building, old):
+            shutil.rmtree(stale, ignore_errors=True)
+
+
+def _source_ids(dataset: DetectionDataset) -> list[int]:
+    ids = [image.id for image in dataset.images]
+    numbers = [key for key in ids if isinstance(key, int) and 0 <= key <= _LARGEST_ID]
+    return numbers if len(set(numbers)) == len(ids) else list(range(1, len(ids) + 1))
+
+
+def _write_shard(path: Path, images: list[tuple[int, AnnotatedImage]], name: str) -> None:
+    import tensorflow as tf
+
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        bar = tqdm(_encoded(images), name, len(images), leave=False, unit=" images", disable=None)
+        for (source_id, image), encoded in zip(images, bar, strict=True):
+            writer.write(_example(source_id, image, encoded).SerializeToString(deterministic=True))
+
+
+def _encoded(images: list[tuple[int, AnnotatedImage]]) -> Iterator[bytes]:
+    """The images' JPEGs, in order, made in as many threads as there are processors."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for start in range(0, len(images), _AT_ONCE):
+            yield from pool.map(lambda pair: _jpeg(pair[1]), images[start : start + _AT_ONCE])
+
+
+def _jpeg(image: AnnotatedImage) -> bytes:
+    try:
+        content = image.path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{image.path}: cannot be read ({error.strerror})") from None
+    pixels = read_image(io.BytesIO(content), str(image.path), upright=False)
+    if pixels.size != (image.width, image.height):
+        raise ValueError(f"{image.path} has changed since the dataset was read: read it again")
+    with Image.open(io.BytesIO(content)) as file:
+        if file.format == "JPEG" and file.mode in ("RGB", "L"):
+            return content
+    buffer = io.BytesIO()
+    try:
+        pixels.save(buffer, "JPEG", quality=QUALITY, subsampling=0)
+    except OSError as error:  # JPEG ends at 65535 pixels a side
+        raise ValueError(f"{image.path}: cannot be written as JPEG ({error})") from None
+    return buffer.getvalue()
+
+
+def _example(source_id: int, image: AnnotatedImage, encoded: bytes) -> Any:
+    import tensorflow as tf
+
+    def integers(*values: int) -> Any:
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+
+    def numbers(*values: float) -> Any:
+        return tf.train.Feature(float_list=tf.train.FloatList(value=values))
+
+    def text(value: bytes) -> Any:
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+
+    boxes, width, height = image.boxes, image.width, image.height
+    features = {
+        "image/encoded": text(encoded),
+        "image/source_id": text(str(source_id).encode()),
+        "image/height": integers(height),
+        "image/width": integers(width),
+        "image/object/bbox/xmin": numbers(*(box.left / width for box in boxes)),
+        "image/object/bbox/xmax": numbers(*(min((box.left + box.width) / width, 1.0) for box in boxes)),
+        "image/object/bbox/ymin": numbers(*(box.top / height for box in boxes)),
+        "image/object/bbox/ymax": numbers(*(min((box.top + box.height) / height, 1.0) for box in boxes)),
+        "image/object/class/label": integers(*(box.category + 1 for box in boxes)),
+        "image/object/area": numbers(*(box.area for box in boxes)),
+        "image/object/is_crowd": integers(*(int(box.crowd) for box in boxes)),
+    }
+    return tf.train.Example(features=tf.train.Features(feature=features))
+
+
+def _coco(dataset: DetectionDataset, ids: list[int]) -> dict[str, Any]:
+    """COCO's structure; annotations are numbered from 1, as pycocotools takes an id of 0 for no match."""
+    pairs = [(key, box) for key, image in zip(ids, dataset.images, strict=True) for box in image.boxes]
+    return {
+        "info": {},
+        "images": [
+            {"id": key, "file_name": image.name, "width": image.width, "height": image.height}
+            for key, image in zip(ids, dataset.images, strict=True)
+        ],
+        "categories": [{"id": index, "name": name} for index, name in enumerate(dataset.class_names, 1)],
+        "annotations": [
+            {
+                "id": number,
+                "image_id": key,
+                "category_id": box.category + 1,
+                "bbox": [box.left, box.top, box.width, box.height],
+                "area": box.area,
+                "iscrowd": int(box.crowd),
+            }
+            for number, (key, box) in enumerate(pairs, 1)
+        ],
+    }

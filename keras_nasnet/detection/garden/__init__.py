@@ -1,0 +1,1 @@
+"""The detector that runs on the TensorFlow Model Garden's Faster R-CNN."""

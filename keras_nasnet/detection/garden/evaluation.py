@@ -1,0 +1,166 @@
+"""Evaluating a detector by the official COCO evaluator."""
+
+import contextlib
+import io
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from absl import logging as absl_logging
+from official.core import task_factory
+from official.vision.evaluation.coco_evaluator import COCOEvaluator
+
+from keras_nasnet.detection import report
+from keras_nasnet.detection.data.annotations import read_dataset
+from keras_nasnet.detection.data.records import Records, read_records, write_records
+from keras_nasnet.detection.detections import Detections
+from keras_nasnet.detection.garden import run_folder
+from keras_nasnet.detection.garden.exporting import without_places
+from keras_nasnet.detection.garden.model import OUTPUTS, FasterRCNN
+
+RESULTS = "detections.json"  # in COCO's result format
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found.
+
+    Args:
+        metrics: of the official evaluator, by its names: "AP", "AP50", ...; -1 where there are no such boxes.
+        detections: in COCO's result format; category ids are those of `Records.annotation_file`.
+        summary: what `report.summarise` makes of the metrics, per class too.
+    """
+
+    metrics: dict[str, float]
+    detections: list[dict[str, Any]]
+    summary: dict[str, Any]
+
+
+def evaluate(
+    source: str | os.PathLike[str],
+    data: str | os.PathLike[str] | None = None,
+    *,
+    folder: str | os.PathLike[str] | None = None,
+    batch: int = 8,
+    strict: bool = False,
+) -> Evaluation:
+    """Evaluates a detector.
+
+    Args:
+        source: what `FasterRCNN.load` takes.
+        data: a dataset as `annotations.read_dataset` takes it. Default: the validation images of the run.
+        folder: to hold results.json, results.md and detections.json; default: nowhere.
+        batch: images at a time.
+        strict: as in `train`.
+
+    Raises:
+        ValueError: if there is no detector or data, or the data has classes that the detector has not.
+    """
+    detector = FasterRCNN.load(source)
+    with tempfile.TemporaryDirectory() as temporary:
+        records = _of_the_run(Path(source)) if data is None else None
+        if data is not None:
+            dataset = read_dataset(data, strict=strict, class_names=detector.class_names)
+            records = write_records(dataset, Path(temporary, "records"))
+        if records is None:
+            raise ValueError(f"{source}: no validation images in this folder; name annotated images with --data")
+        with quiet(Path(temporary, "log")):
+            metrics, detections = _run(detector, records, batch)
+        classes = of_classes(records.annotation_file, detections, detector.class_names)
+    summary = report.summarise(metrics | classes, detector.class_names)
+    if folder is not None:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        report.write(summary, Path(folder))
+        run_folder.write_json(detections, Path(folder) / RESULTS)
+    return Evaluation(metrics, detections, summary)
+
+
+def _run(detector: FasterRCNN, records: Records, batch: int) -> tuple[dict[str, float], list[dict[str, Any]]]:
+    params = without_places(detector.params)
+    params.task.override({"annotation_file": str(records.annotation_file)}, is_strict=True)
+    params.task.validation_data.override(
+        {"input_path": str(records.pattern), "global_batch_size": batch, "drop_remainder": False}, is_strict=True
+    )
+    task = task_factory.get_task(params.task)
+    # Boxes are given in pixels of the image, clipped to it: what is measured is what `predict` returns.
+    evaluator = COCOEvaluator(str(records.annotation_file), include_mask=False, need_rescale_bboxes=False)
+    step = tf.function(
+        lambda images, labels: detector.model(
+            images, anchor_boxes=labels["anchor_boxes"], image_shape=labels["image_info"][:, 1, :], training=False
+        )
+    )
+    found: list[dict[str, Any]] = []
+    for images, labels in task.build_inputs(params.task.validation_data):
+        outputs = step(images, labels)
+        arrays = {name: outputs[name].numpy() for name in OUTPUTS}
+        truths = labels["groundtruths"]
+        source_ids = truths["source_id"].numpy()
+        in_batch: list[Detections] = []
+        for i, info in enumerate(labels["image_info"].numpy()):
+            height, width = (round(float(side)) for side in info[0])
+            one = {name: value[i] for name, value in arrays.items()}
+            in_batch.append(Detections.from_garden(one, info, (height, width), detector.class_names))
+            found += in_batch[-1].to_coco(int(source_ids[i]))
+        most = arrays["detection_scores"].shape[1]
+        evaluator.update_state(truths, _as_outputs(in_batch, most, source_ids))
+    return {name: float(value) for name, value in evaluator.result().items()}, found
+
+
+def _as_outputs(batch: list[Detections], most: int, source_ids: np.ndarray) -> dict[str, Any]:
+    """Detections as the official evaluator reads them: tensors of `most` boxes an image, filled up with zeros."""
+    boxes = np.zeros((len(batch), most, 4), np.float32)
+    scores, classes = np.zeros((len(batch), most), np.float32), np.zeros((len(batch), most), np.int32)
+    for i, one in enumerate(batch):
+        boxes[i, : len(one)] = one.boxes[:, [1, 0, 3, 2]]
+        scores[i, : len(one)], classes[i, : len(one)] = one.scores, one.classes + 1
+    arrays = {
+        "source_id": source_ids,
+        "num_detections": np.array([len(one) for one in batch], np.int32),
+        "detection_boxes": boxes,
+        "detection_scores": scores,
+        "detection_classes": classes,
+    }
+    return {name: tf.constant(value) for name, value in arrays.items()}
+
+
+def of_classes(annotation_file: Path, detections: list[dict[str, Any]], names: tuple[str, ...]) -> dict[str, float]:
+    """Returns the average precisions of each class, by pycocotools on detections in COCO's format."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(str(annotation_file))
+        # pycocotools takes no empty list, but a set without anything in it.
+        found = truth.loadRes(detections) if detections else COCO()
+        evaluated = COCOeval(truth, found, "bbox")
+        evaluated.evaluate()
+        evaluated.accumulate()
+    return report.category_metrics(evaluated, names)
+
+
+def _of_the_run(folder: Path) -> Records | None:
+    place = folder / run_folder.RECORDS / "validation"
+    return read_records(place) if place.is_dir() else None
+
+
+@contextlib.contextmanager
+def quiet(log: Path) -> Iterator[None]:
+    """What the Garden and pycocotools print goes to a file."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    handler = absl_logging.get_absl_handler().python_handler
+    warnings = logging.getLogger("tensorflow")
+    level = warnings.level
+    warnings.setLevel(logging.ERROR)
+    with open(log, "a", encoding="utf-8") as file, contextlib.redirect_stdout(file):
+        before, handler.stream = handler.stream, file
+        try:
+            yield
+        finally:
+            handler.stream = before
+            warnings.setLevel(level)

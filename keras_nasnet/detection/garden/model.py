@@ -1,0 +1,90 @@
+"""FasterRCNN: a trained detector and what it finds on photographs."""
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from official.vision.serving.detection import DetectionModule
+
+from keras_nasnet.common.images import Preprocessing
+from keras_nasnet.detection.detections import Detections
+from keras_nasnet.detection.garden import run_folder
+
+OUTPUTS = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")  # of the network
+
+
+class FasterRCNN:
+    """A Faster R-CNN on a NASNet, for inference.
+
+    Use `FasterRCNN.load`.
+
+    Args:
+        model: the Garden's model.
+        params: its experiment.
+        class_names: of classes 1, 2, ... of the network.
+
+    Attributes:
+        class_names: tuple of str.
+        size: height and width of the network's input in pixels; images of any size are scaled into it,
+            with their aspect kept.
+    """
+
+    def __init__(self, model: Any, params: Any, class_names: tuple[str, ...]):
+        self.model = model
+        self.params = params
+        self.class_names = class_names
+        self.size: tuple[int, int] = tuple(params.task.model.input_size[:2])
+        # The official serving module: what is exported is the same computation.
+        self.module = DetectionModule(
+            params=params, batch_size=None, input_image_size=list(self.size), input_type="image_tensor", model=model
+        )
+        image = tf.TensorSpec([1, None, None, 3], tf.uint8)
+        self._prepare = tf.function(self.module.preprocess, input_signature=[image])
+        self._detect = tf.function(self._run)
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> "FasterRCNN":
+        """Loads the folder of a run (its newest checkpoint) or of an export, or "hf://ORG/NAME".
+
+        Raises:
+            ValueError: if it holds no detector, or a damaged one.
+        """
+        from keras_nasnet.detection.publishing import on_this_machine
+
+        found = on_this_machine(folder)
+        params = run_folder.read_params(found)
+        names = run_folder.read_class_names(found)
+        return cls(run_folder.build(params, found), params, names)
+
+    def predict(self, images: Iterable[Any], threshold: float = 0.0) -> list[Detections]:
+        """Returns what is on each image.
+
+        Args:
+            images: paths, PIL images, or uint8 arrays (height, width, 3), of any sizes. Files are turned upright.
+            threshold: scores below it are left out. Default: none; the network itself leaves out those below 0.05
+                (`task.model.detection_generator.pre_nms_score_threshold`).
+
+        Raises:
+            ValueError: if an image cannot be read, or has another shape.
+        """
+        pixels = [np.asarray(Preprocessing(None, None).fit(image), np.uint8) for image in images]
+        if not pixels:
+            return []
+        prepared = [self._prepare(image[None]) for image in pixels]
+        inputs, anchors, infos = tf.nest.map_structure(lambda *parts: tf.concat(parts, axis=0), *prepared)
+        found = {name: value.numpy() for name, value in self._detect(inputs, anchors, infos).items()}
+        return [
+            Detections.from_garden(
+                {name: value[i] for name, value in found.items()},
+                infos[i].numpy(),
+                (image.shape[0], image.shape[1]),
+                self.class_names,
+            ).above(threshold)
+            for i, image in enumerate(pixels)
+        ]
+
+    def _run(self, images: Any, anchors: Any, infos: Any) -> dict[str, Any]:
+        outputs = self.model.call(images=images, image_shape=infos[:, 1, :], anchor_boxes=anchors, training=False)
+        return {name: outputs[name] for name in OUTPUTS}

@@ -1,0 +1,88 @@
+"""Trained NASNets as the backbones from which the Garden's detectors start, and back."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+import tf_keras
+import yaml
+
+from keras_nasnet.common.images import Preprocessing
+from keras_nasnet.detection.garden import run_folder
+from keras_nasnet.detection.garden.backbone import TYPE, NASNet, NASNetFeatures, config_of, network_arguments
+from keras_nasnet.models.weights import copy_weights
+from keras_nasnet.zoo.loading import load
+
+PREFIX, YAML = "backbone", "backbone.yaml"
+
+
+def write_checkpoint(source: str | os.PathLike[str], folder: str | os.PathLike[str]) -> tuple[str, NASNet]:
+    """Writes the checkpoint of a trained network's stem and cells, and the YAML that goes with it.
+
+    Args:
+        source: anything that `keras_nasnet.load` takes: a catalog name, an address, a file or folder;
+            or the folder of a detector, whose backbone it is then.
+        folder: to hold backbone.index, backbone.data-*, and backbone.yaml, which the Garden's
+            `--config_file` takes; made if it is missing.
+
+    Returns:
+        The checkpoint's prefix, for `task.init_checkpoint`, and the backbone's config.
+
+    Raises:
+        ValueError: as `load` does, or if the folder cannot be written.
+    """
+    model = network(source)
+    config = config_of(model)
+    folder = Path(folder)
+    prefix = folder.absolute() / PREFIX
+    settings = {
+        "task": {
+            "init_checkpoint": str(prefix),
+            "init_checkpoint_modules": "backbone",
+            "model": {"backbone": {"type": TYPE, TYPE: config.as_dict()}},
+        }
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{PREFIX}.", dir=folder) as temporary:
+            tf.train.Checkpoint(backbone=backbone_of(model, config)).write(os.path.join(temporary, PREFIX))
+            Path(temporary, YAML).write_text(yaml.safe_dump(settings), encoding="utf-8")
+            # The index, which makes it a checkpoint, comes last.
+            for file in sorted(Path(temporary).iterdir(), key=lambda file: file.suffix == ".index"):
+                os.replace(file, folder / file.name)
+    except (OSError, tf.errors.OpError) as error:
+        raise ValueError(f"{folder} cannot be written ({error})") from None
+    return str(prefix), config
+
+
+def backbone_of(model: Any, config: NASNet) -> NASNetFeatures:
+    """Returns the Garden's backbone with the weights of a `NASNet`."""
+    features = _features(config)
+    copy_weights(model, features.pyramid)
+    return features
+
+
+def network(source: str | os.PathLike[str]) -> Any:
+    """Returns a trained `NASNet`; that of a detector has no classifier.
+
+    Raises:
+        ValueError: as `keras_nasnet.load` does, or if the detector is damaged.
+    """
+    folder = Path(source)
+    if not run_folder.is_detector(folder):
+        return load(source)
+    from keras_nasnet.models.classifier import NASNet as Network
+
+    config = run_folder.read_params(folder).task.model.backbone.get()
+    features = _features(config)
+    run_folder.restore(tf.train.Checkpoint(backbone=features), folder)
+    preprocessing = Preprocessing(None, None, mean=tuple(config.mean), std=tuple(config.std))
+    model = Network(**network_arguments(config), include_top=False, preprocessing=preprocessing)
+    copy_weights(features.pyramid, model)
+    return model
+
+
+def _features(config: NASNet) -> NASNetFeatures:
+    return NASNetFeatures(tf_keras.layers.InputSpec(shape=[None, None, None, 3]), config, policy="float32")

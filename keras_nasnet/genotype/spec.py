@@ -1,0 +1,353 @@
+"""What a NASNet cell is, as data: blocks, cells and genotypes.
+
+Nothing here imports Keras, so genotypes can be read, written, compared and hashed
+in a process that never builds a network.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from keras_nasnet.genotype.diagram import svg
+
+# The 13 operations of the search space (section 3.1 of the paper), by name.
+OPERATIONS = (
+    "identity",
+    "conv_1x3_3x1",
+    "conv_1x7_7x1",
+    "dil_conv_3x3",
+    "avg_pool_3x3",
+    "max_pool_3x3",
+    "max_pool_5x5",
+    "max_pool_7x7",
+    "conv_1x1",
+    "conv_3x3",
+    "sep_conv_3x3",
+    "sep_conv_5x5",
+    "sep_conv_7x7",
+)
+
+# Legal in blocks as well: what DARTS (Liu et al. 2019) has beyond them.
+MORE_OPERATIONS = ("zero", "dil_sep_conv_3x3", "dil_sep_conv_5x5")
+
+# How a block joins its two branches. The normalised sums are those of NASNet-B and C.
+COMBINES = ("add", "concat", "layer_norm_add", "instance_norm_add")
+
+JSON_VERSION = 1
+MAX_INPUTS = 100  # more is a mistake, and would take memory for each
+
+
+@dataclass(frozen=True)
+class Block:
+    """One block of a cell: two hidden states, an operation on each, and their combination.
+
+    Args:
+        inputs: two indices of hidden states. In a cell with n inputs, 0..n-1 are the
+            cell's inputs (0 is h_i, 1 is h_{i-1}, ...) and n.. its blocks in order.
+        operations: two names out of `OPERATIONS` and `MORE_OPERATIONS`, one for each input.
+        combine: one of `COMBINES`. "concat" has twice the filters of the others.
+    """
+
+    inputs: tuple[int, int]
+    operations: tuple[str, str]
+    combine: str = "add"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "inputs", _as_tuple(self.inputs))
+        object.__setattr__(self, "operations", _as_tuple(self.operations))
+
+
+@dataclass(frozen=True, eq=False)
+class CellSpec:
+    """The wiring of one cell.
+
+    Two specs are equal, and have the same `digest`, when they are two spellings of
+    one cell: branches swapped, blocks listed in another order, or the members of a
+    concatenation in another order (the same network up to the order of channels).
+
+    Args:
+        blocks: the blocks in an order in which each reads only what stands before it.
+        outputs: for each output of the cell, the hidden states that are concatenated
+            into it. NASNet-A and C have one output, NASNet-B has four.
+        num_inputs: number of cell inputs (2: h_i and h_{i-1}).
+        fit_inputs: whether inputs are projected to the cell's filters before blocks read
+            them. If not, each operation that needs it projects for itself.
+
+    Raises:
+        ValueError: if the wiring is invalid; the message names the block.
+    """
+
+    blocks: tuple[Block, ...]
+    outputs: tuple[tuple[int, ...], ...]
+    num_inputs: int = 2
+    fit_inputs: bool = True
+    digest: str = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "blocks", tuple(self.blocks))
+        object.__setattr__(self, "outputs", tuple(_as_tuple(group) for group in self.outputs))
+        self._check()
+        object.__setattr__(self, "digest", self._canonical_digest())
+
+    def _check(self) -> None:
+        if not _is_index(self.num_inputs) or self.num_inputs < 1:
+            raise ValueError(f"num_inputs is {self.num_inputs!r}: a cell has at least one input")
+        if self.num_inputs > MAX_INPUTS:
+            raise ValueError(f"num_inputs is {self.num_inputs}: a cell has at most {MAX_INPUTS}")
+        if not isinstance(self.fit_inputs, bool):
+            raise ValueError(f"fit_inputs is {self.fit_inputs!r}: it must be true or false")
+        if not self.blocks:
+            raise ValueError("the cell has no block: give at least one")
+        for number, block in enumerate(self.blocks):
+            self._check_block(number, block)
+        if not self.outputs:
+            raise ValueError(
+                f"the cell has no output: nothing reads block {len(self.blocks) - 1}; "
+                "list in `outputs` the hidden states that it returns"
+            )
+        last = self.num_inputs + len(self.blocks) - 1
+        for number, group in enumerate(self.outputs):
+            if not group:
+                raise ValueError(f"output {number} is empty: list the hidden states it concatenates")
+            for index in group:
+                if not _is_index(index) or index > last:
+                    raise ValueError(
+                        f"output {number} reads hidden state {index!r}, which no block defines "
+                        f"(the last, block {len(self.blocks) - 1}, is hidden state {last})"
+                    )
+
+    def _check_block(self, number: int, block: Block) -> None:
+        if not isinstance(block, Block):
+            raise ValueError(f"block {number} is {block!r}, not a Block")
+        if len(block.inputs) != 2 or len(block.operations) != 2:
+            raise ValueError(
+                f"block {number} has {len(block.inputs)} inputs and {len(block.operations)} "
+                "operations: a block has two of each"
+            )
+        defined = self.num_inputs + number
+        for index in block.inputs:
+            if not _is_index(index):
+                raise ValueError(f"block {number} reads hidden state {index!r}: not an index from 0 up")
+            if index == defined:
+                raise ValueError(f"block {number} reads itself (hidden state {index}): a cycle")
+            if index > defined:
+                raise ValueError(
+                    f"block {number} reads hidden state {index}, which is not yet defined (it may "
+                    f"read 0 to {defined - 1}): reorder the blocks, or break the cycle if there is one"
+                )
+        for name in block.operations:
+            if name not in OPERATIONS + MORE_OPERATIONS:
+                known = ", ".join(OPERATIONS + MORE_OPERATIONS)
+                raise ValueError(f"block {number} has the unknown operation {name!r}: choose from {known}")
+        if block.combine not in COMBINES:
+            raise ValueError(
+                f"block {number} has the unknown combine {block.combine!r}: choose from {', '.join(COMBINES)}"
+            )
+
+    def _canonical_digest(self) -> str:
+        """Hex SHA-256 that does not depend on how the cell is spelled.
+
+        Colour refinement over the cell's graph: each hidden state is described by
+        what it reads and by who reads it, again and again until every path has been
+        seen. What it reads alone would not tell a shared block from a copied one.
+        """
+        size = self.num_inputs + len(self.blocks)
+        colours = [f"input {index}" for index in range(self.num_inputs)]
+        colours += [f"block {block.combine}" for block in self.blocks]
+        readers: list[list[tuple[str, int]]] = [[] for _ in range(size)]  # (role, reader)
+        for number, block in enumerate(self.blocks):
+            for index, operation in zip(block.inputs, block.operations, strict=True):
+                readers[index].append((operation, self.num_inputs + number))
+        for number, group in enumerate(self.outputs):
+            for index in group:
+                readers[index].append((f"output {number}", -1))
+        for _ in range(size):
+            refined = []
+            for state in range(size):
+                reads: list[tuple[str, str]] = []
+                if state >= self.num_inputs:
+                    block = self.blocks[state - self.num_inputs]
+                    pairs = zip(block.operations, block.inputs, strict=True)
+                    reads = [(operation, colours[index]) for operation, index in pairs]
+                read_by = [(role, colours[reader] if reader >= 0 else "") for role, reader in readers[state]]
+                refined.append(_sha256([colours[state], sorted(reads), sorted(read_by)]))
+            colours = refined
+        return _sha256([self.num_inputs, self.fit_inputs, len(self.outputs), sorted(colours)])
+
+    def __eq__(self, other: object) -> bool:
+        return self.digest == other.digest if isinstance(other, CellSpec) else NotImplemented
+
+    def __hash__(self) -> int:
+        return int(self.digest[:15], 16)
+
+    @property
+    def output_multipliers(self) -> tuple[int, ...]:
+        """Channels of each output as a multiple of the cell's filters."""
+        widths = [1] * self.num_inputs
+        widths += [2 if block.combine == "concat" else 1 for block in self.blocks]
+        return tuple(sum(widths[index] for index in group) for group in self.outputs)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain data for JSON."""
+        return {
+            "num_inputs": self.num_inputs,
+            "fit_inputs": self.fit_inputs,
+            "blocks": [
+                {"inputs": list(b.inputs), "operations": list(b.operations), "combine": b.combine} for b in self.blocks
+            ],
+            "outputs": [list(group) for group in self.outputs],
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "CellSpec":
+        """Inverse of `to_dict`. Raises ValueError if `data` is not a cell."""
+        _check_keys("a cell", data, {"blocks", "outputs"}, {"num_inputs", "fit_inputs"})
+        blocks = []
+        for number, item in enumerate(_check_list("blocks", data["blocks"])):
+            _check_keys(f"block {number}", item, {"inputs", "operations"}, {"combine"})
+            inputs = _check_list(f"block {number}: inputs", item["inputs"])
+            operations = _check_list(f"block {number}: operations", item["operations"])
+            blocks.append(Block(tuple(inputs), tuple(operations), item.get("combine", "add")))  # type: ignore[arg-type]
+        outputs = [
+            tuple(_check_list(f"output {number}", group))
+            for number, group in enumerate(_check_list("outputs", data["outputs"]))
+        ]
+        return cls(tuple(blocks), tuple(outputs), data.get("num_inputs", 2), data.get("fit_inputs", True))
+
+
+@dataclass(frozen=True, eq=False)
+class Genotype:
+    """A normal cell and a reduction cell: all that tells one NASNet family from another.
+
+    Equality and `digest` are those of the two cells; the name does not count.
+
+    Args:
+        normal: the cell that keeps the resolution.
+        reduction: the cell that halves it (its operations on cell inputs have stride 2).
+        name: how people call it.
+        penultimate_ratio: P / F, where P is the "@ P" of the paper's "N @ P" and F the
+            filters of the first cells. Default: 4 (two doublings) times the channels of
+            the normal cell's outputs in units of its filters, so that P is the number
+            of channels that the classifier reads.
+    """
+
+    normal: CellSpec
+    reduction: CellSpec
+    name: str = ""
+    penultimate_ratio: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.normal.num_inputs != self.reduction.num_inputs:
+            raise ValueError(
+                f"the normal cell has {self.normal.num_inputs} inputs and the reduction cell "
+                f"{self.reduction.num_inputs}: they must agree"
+            )
+        if len(self.normal.outputs) != len(self.reduction.outputs):
+            raise ValueError(
+                f"the normal cell has {len(self.normal.outputs)} outputs and the reduction cell "
+                f"{len(self.reduction.outputs)}: they must agree"
+            )
+        if len(self.normal.outputs) > self.normal.num_inputs:
+            raise ValueError(
+                f"the cells have {len(self.normal.outputs)} outputs but the next cell takes only "
+                f"{self.normal.num_inputs} inputs"
+            )
+        if not isinstance(self.name, str):
+            raise ValueError(f"name is {self.name!r}: it must be text")
+        if self.penultimate_ratio is None:
+            object.__setattr__(self, "penultimate_ratio", 4 * sum(self.normal.output_multipliers))
+        elif not _is_index(self.penultimate_ratio) or self.penultimate_ratio < 1:
+            raise ValueError(f"penultimate_ratio is {self.penultimate_ratio!r}: it must be a whole number from 1 up")
+
+    @property
+    def digest(self) -> str:
+        """Hex SHA-256, the same in every process and for every spelling of the cells."""
+        return _sha256([self.normal.digest, self.reduction.digest])
+
+    def __eq__(self, other: object) -> bool:
+        return self.digest == other.digest if isinstance(other, Genotype) else NotImplemented
+
+    def __hash__(self) -> int:
+        return int(self.digest[:15], 16)
+
+    def filters(self, penultimate_filters: int) -> int:
+        """F, the filters of the first cells, from P, the "@ P" of the paper's "N @ P"."""
+        assert self.penultimate_ratio is not None
+        filters = penultimate_filters // self.penultimate_ratio
+        if filters < 1:
+            raise ValueError(
+                f"penultimate_filters is {penultimate_filters!r}: with this genotype it must be at least "
+                f"{self.penultimate_ratio} (F = P // {self.penultimate_ratio})"
+            )
+        return filters
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain data for JSON."""
+        return {
+            "version": JSON_VERSION,
+            "name": self.name,
+            "penultimate_ratio": self.penultimate_ratio,
+            "normal": self.normal.to_dict(),
+            "reduction": self.reduction.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "Genotype":
+        """Inverse of `to_dict`. Raises ValueError if `data` is not a genotype of this version."""
+        _check_keys("a genotype", data, {"version", "normal", "reduction"}, {"name", "penultimate_ratio"})
+        if data["version"] != JSON_VERSION:
+            raise ValueError(
+                f"the genotype has version {data['version']!r}, this package reads {JSON_VERSION}: "
+                "install the keras-nasnet that wrote it"
+            )
+        cells = {}
+        for kind in ("normal", "reduction"):
+            try:
+                cells[kind] = CellSpec.from_dict(data[kind])
+            except ValueError as error:
+                raise ValueError(f"{kind} cell: {error}") from None
+        return cls(cells["normal"], cells["reduction"], data.get("name", ""), data.get("penultimate_ratio"))
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """Returns the genotype as versioned JSON text."""
+        return json.dumps(self.to_dict(), indent=indent)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Genotype":
+        """Inverse of `to_json`. Raises ValueError if the text is not a genotype."""
+        try:
+            data = json.loads(text)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise ValueError(f"the genotype is not JSON: {error}") from None
+        return cls.from_dict(data)
+
+    def _repr_svg_(self) -> str:
+        return svg(self)
+
+
+def _as_tuple(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+def _is_index(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _check_list(what: str, value: object) -> list[Any]:
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"{what} is {value!r}, not a list")
+    return list(value)
+
+
+def _check_keys(what: str, data: object, required: set[str], optional: set[str]) -> None:
+    if not isinstance(data, dict):
+        raise ValueError(f"{what} is {data!r}, not an object")
+    if missing := required - data.keys():
+        raise ValueError(f"{what} lacks {', '.join(sorted(missing))}")
+    if unknown := data.keys() - required - optional:
+        raise ValueError(f"{what} has the unknown {', '.join(sorted(map(str, unknown)))}")
+
+
+def _sha256(data: object) -> str:
+    return hashlib.sha256(json.dumps(data).encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""The runtimes that compute a network: one module and one row for each."""

@@ -1,0 +1,32 @@
+"""Keras as an engine: the model itself."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_nasnet.inference import classifier
+from keras_nasnet.models.classifier import NASNet
+
+
+class KerasRunner:
+    """See `keras_nasnet.inference.formats.Runner`.
+
+    Args:
+        model: a NASNet with a classifier.
+    """
+
+    def __init__(self, model: NASNet):
+        classifier.check(model)
+        config = model.get_config()
+        self.metadata: dict[str, Any] = classifier.metadata(model) | {"classes": config["classes"]}
+        self._model = model
+        self._gives_logits = config["classifier_activation"] == "linear"
+        self._channels_first = config["data_format"] == "channels_first"
+
+    def run(self, images: np.ndarray) -> np.ndarray:
+        # Called, not predicted: a new batch size costs no compilation.
+        outputs = self._model(images.transpose(0, 3, 1, 2) if self._channels_first else images, training=False)
+        if isinstance(outputs, dict):  # with an auxiliary head
+            outputs = outputs["predictions"]
+        return keras.ops.convert_to_numpy(keras.ops.softmax(outputs) if self._gives_logits else outputs)

@@ -1,0 +1,1 @@
+"""Keras layers: the cell, its operations, and what they are made of."""

@@ -1,0 +1,183 @@
+"""The parts that operations and cells are made of: convolutions that end in batch normalization.
+
+All of them take tensors that have been rectified already: the paper's order is ReLU,
+convolution, BN, and a cell rectifies each hidden state once for all who read it.
+"""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_nasnet.accelerate.cpu_convolution import Conv2D
+from keras_nasnet.accelerate.quick_layer import QuickLayer
+from keras_nasnet.layers.batch_norm import BatchNormalization
+
+# TF-slim's arg_scopes: variance_scaling_initializer(mode="FAN_OUT"), whose factor is 2.
+KERNEL_INITIALIZER = {
+    "class_name": "VarianceScaling",
+    "config": {"scale": 2.0, "mode": "fan_out", "distribution": "truncated_normal"},
+}
+
+
+def kernel_initializer() -> keras.initializers.Initializer:
+    """Returns a new initializer of the released code for a kernel."""
+    return keras.initializers.deserialize(KERNEL_INITIALIZER)
+
+
+def channel_axis(data_format: str) -> int:
+    """Returns the axis of the channels in a 4D tensor: -1 or 1."""
+    return -1 if data_format == "channels_last" else 1
+
+
+def subsample(inputs: Any, offset: int, data_format: str) -> Any:
+    """Every second pixel from `offset` (0 or 1); from 1, a zero stands in past an odd border."""
+    if keras.backend.backend() == "tensorflow" and data_format == "channels_last" and None not in inputs.shape[1:]:
+        return _quarter(inputs, offset)
+    if offset:
+        padding = [(0, 0), (0, offset), (0, offset), (0, 0)]
+        if data_format == "channels_first":
+            padding = [(0, 0), (0, 0), (0, offset), (0, offset)]
+        inputs = ops.pad(inputs, padding)
+    if data_format == "channels_first":
+        return inputs[:, :, offset::2, offset::2]
+    return inputs[:, offset::2, offset::2, :]
+
+
+def _quarter(inputs: Any, offset: int) -> Any:
+    """`subsample` as one dense slice of every 2x2 pixels: TensorFlow's strided slice on CPUs is slow."""
+    height, width, channels = inputs.shape[1:]
+    if height % 2 or width % 2:
+        inputs = ops.pad(inputs, [(0, 0), (0, height % 2), (0, width % 2), (0, 0)])
+    height, width = (height + 1) // 2, (width + 1) // 2
+    squares = ops.reshape(inputs, (-1, 2, width, 2 * channels))
+    quarter = ops.slice(squares, [0, offset, 0, offset * channels], [-1, 1, width, channels])
+    return ops.reshape(quarter, (-1, height, width, channels))
+
+
+class ConvolutionalLayer(QuickLayer, keras.layers.Layer):
+    """Base of the layers whose convolutions are followed by batch normalization.
+
+    Args:
+        filters: channels of the output.
+        stride: 1 or 2.
+        batch_norm_momentum: momentum of the moving statistics.
+        batch_norm_epsilon: added to the variance.
+        data_format: "channels_last" or "channels_first"; default as Keras is configured.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        stride: int = 1,
+        batch_norm_momentum: float = 0.9997,
+        batch_norm_epsilon: float = 1e-3,
+        data_format: str | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        if stride not in (1, 2):
+            raise ValueError(f"stride is {stride!r}: it must be 1 or 2")
+        if isinstance(filters, bool) or not isinstance(filters, int) or filters < 1:
+            raise ValueError(f"filters is {filters!r}: it must be a whole number from 1 up")
+        self.filters = filters
+        self.stride = stride
+        self.batch_norm_momentum = batch_norm_momentum
+        self.batch_norm_epsilon = batch_norm_epsilon
+        self.data_format = keras.config.image_data_format() if data_format is None else data_format
+        self.channel_axis = channel_axis(self.data_format)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | self.common_config()
+
+    def common_config(self) -> dict[str, Any]:
+        """The arguments that a layer hands on to the layers it is made of."""
+        return {
+            "filters": self.filters,
+            "stride": self.stride,
+            "batch_norm_momentum": self.batch_norm_momentum,
+            "batch_norm_epsilon": self.batch_norm_epsilon,
+            "data_format": self.data_format,
+        }
+
+    def make_batch_norm(self, name: str) -> BatchNormalization:
+        return BatchNormalization(
+            axis=self.channel_axis,
+            momentum=self.batch_norm_momentum,
+            epsilon=self.batch_norm_epsilon,
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
+    def make_convolution(self, name: str, filters: int, **kwargs: Any) -> keras.layers.Layer:
+        return Conv2D(
+            filters,
+            padding="same",
+            use_bias=False,
+            kernel_initializer=kernel_initializer(),
+            data_format=self.data_format,
+            dtype=self.dtype_policy,
+            name=name,
+            **kwargs,
+        )
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        def shrink(length: int | None) -> int | None:
+            return None if length is None else -(-length // self.stride)
+
+        if self.data_format == "channels_first":
+            return (input_shape[0], self.filters, shrink(input_shape[2]), shrink(input_shape[3]))
+        return (input_shape[0], shrink(input_shape[1]), shrink(input_shape[2]), self.filters)
+
+
+@keras.saving.register_keras_serializable("keras_nasnet")
+class Projection(ConvolutionalLayer):
+    """A 1x1 convolution and BN: fits a tensor's channels to a cell's filters.
+
+    Takes and returns (batch, height, width, channels), height and width divided by the
+    stride, rounded up; reads a rectified tensor.
+    """
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        self.convolution = self.make_convolution("convolution", self.filters, kernel_size=1, strides=self.stride)
+        self.batch_norm = self.make_batch_norm("batch_norm")
+        self.convolution.build(input_shape)
+        self.batch_norm.build(self.compute_output_shape(input_shape))
+        self.built = True
+
+    def call(self, inputs: Any) -> Any:
+        return self.batch_norm(self.convolution(inputs))
+
+
+@keras.saving.register_keras_serializable("keras_nasnet")
+class FactorizedReduction(ConvolutionalLayer):
+    """Halves the resolution without dropping pixels: two half-width 1x1 paths and one BN.
+
+    The second path sees the image shifted by one pixel to the lower right. An odd filter
+    goes to the second path (TF-slim, nasnet_utils.factorized_reduction). Reads a
+    rectified tensor.
+    """
+
+    def __init__(self, filters: int, stride: int = 2, **kwargs: Any):
+        super().__init__(filters, stride, **kwargs)
+        if stride != 2:
+            raise ValueError(f"stride is {stride!r}: a factorized reduction has stride 2")
+        if filters < 2:
+            raise ValueError(f"filters is {filters}: a factorized reduction needs at least 2, one a path")
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        first = self.filters // 2
+        self.path_1 = self.make_convolution("path_1", first, kernel_size=1)
+        self.path_2 = self.make_convolution("path_2", self.filters - first, kernel_size=1)
+        self.batch_norm = self.make_batch_norm("batch_norm")
+        self.path_1.build(input_shape)
+        self.path_2.build(input_shape)
+        self.batch_norm.build(self.compute_output_shape(input_shape))
+        self.built = True
+
+    def call(self, inputs: Any) -> Any:
+        paths = [
+            self.path_1(subsample(inputs, 0, self.data_format)),
+            self.path_2(subsample(inputs, 1, self.data_format)),
+        ]
+        return self.batch_norm(ops.concatenate(paths, axis=self.channel_axis))

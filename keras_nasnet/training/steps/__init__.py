@@ -1,0 +1,1 @@
+"""The training step, one module for each backend of Keras."""

@@ -1,0 +1,1 @@
+"""Where children are evaluated: processes of this machine, or a Ray cluster."""

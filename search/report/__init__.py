@@ -1,5 +1,0 @@
-"""What came of a search, as one HTML page drawn from its store."""
-
-from keras_nasnet.search.report.page import write_report
-
-__all__ = ["write_report"]

@@ -1,0 +1,1 @@
+"""The search's record of its trials, in SQLite."""

@@ -1,0 +1,1 @@
+"""The weights that all children of a search share."""

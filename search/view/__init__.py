@@ -1,0 +1,1 @@
+"""What a search shows: status, progress, report, curves, and exported cells."""

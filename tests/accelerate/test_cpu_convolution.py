@@ -1,0 +1,90 @@
+"""The layers with quicker gradients against those of Keras."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_nasnet.accelerate.cpu_convolution import Conv2D, SeparableConv2D
+
+pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a choice of TensorFlow's kernels")
+
+# Small images, and some above the limit up to which TensorFlow's own kernel is chosen.
+SHAPES = [(2, 7, 6), (5, 31, 30)]
+
+
+def images(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+def results(layer, inputs, training, **options):
+    """Outputs, and gradients by the inputs and each weight, computed in a graph."""
+    import tensorflow
+
+    @tensorflow.function(**options)
+    def run(inputs):
+        with tensorflow.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = layer(inputs, training=training) if training is not None else layer(inputs)
+            weighting = ops.reshape(ops.sin(ops.arange(ops.size(outputs), dtype="float32")), ops.shape(outputs))
+            loss = tensorflow.reduce_sum(outputs * weighting)
+        return outputs, *tape.gradient(loss, [inputs, *[variable.value for variable in layer.weights]])
+
+    return [array.numpy() for array in run(tensorflow.constant(inputs))]
+
+
+def pair(ours, theirs, channels, *arguments, **options):
+    layers = [cls(*arguments, use_bias=False, padding="same", **options) for cls in (ours, theirs)]
+    for layer in layers:
+        layer.build((None, None, None, channels))
+    layers[1].set_weights(layers[0].get_weights())
+    return layers
+
+
+def assert_same(ours, theirs):
+    assert len(ours) == len(theirs)
+    for mine, expected in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(mine, expected, atol=2e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("size", SHAPES, ids=str)
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("window", [3, 5, 7])
+def test_separable_equals_keras(window, stride, size):
+    ours, theirs = pair(SeparableConv2D, keras.layers.SeparableConv2D, 5, 4, window, strides=stride)
+    inputs = images(*size, 5)
+    assert_same(results(ours, inputs, True), results(theirs, inputs, None))
+    assert_same(results(ours, inputs, False), results(theirs, inputs, None))
+
+
+@pytest.mark.parametrize("options", [{}, {"strides": 2}], ids=str)
+def test_pointwise_equals_keras(options):
+    ours, theirs = pair(Conv2D, keras.layers.Conv2D, 5, 4, 1, **options)
+    inputs = images(2, 7, 6, 5)
+    assert_same(results(ours, inputs, True), results(theirs, inputs, None))
+
+
+def test_sizes_known_only_at_run_time():
+    import tensorflow
+
+    for signature in ((None, None, None, 5), (None, 31, 30, 5)):
+        ours, theirs = pair(SeparableConv2D, keras.layers.SeparableConv2D, 5, 4, 5)
+        options = {"input_signature": [tensorflow.TensorSpec(signature)]}
+        inputs = images(5, 31, 30, 5)
+        assert_same(results(ours, inputs, True, **options), results(theirs, inputs, None))
+
+
+def graph_operations(layer, inputs, training):
+    import tensorflow
+
+    graph = tensorflow.function(lambda x: layer(x, training=training)).get_concrete_function(inputs).graph
+    return {operation.type for operation in graph.get_operations()}
+
+
+def test_only_training_uses_products():
+    """Inference keeps ordinary convolutions, which exporters and optimisers know."""
+    layer = pair(Conv2D, keras.layers.Conv2D, 5, 4, 1)[0]
+    inputs = ops.convert_to_tensor(images(2, 7, 6, 5))
+    assert "Conv2D" in graph_operations(layer, inputs, False)
+    if not keras.distribution.list_devices("gpu"):
+        assert "MatMul" in graph_operations(layer, inputs, True)

@@ -1,0 +1,13 @@
+"""What several tests share: small networks, data, servers and processes."""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]  # the checkout
+SCRIPTS = ROOT / "scripts"
+SUPPORT = ROOT / "tests" / "support"
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """Returns the environment of a child process that finds this checkout, and `tests.support` in it."""
+    return os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"} | variables

@@ -1,0 +1,33 @@
+"""A small space, a small policy, and a reward for its children."""
+
+from keras_nasnet.search.controller import make_controller
+from keras_nasnet.search.space.cells import get_space
+from keras_nasnet.search.trial import Observation
+
+# 4 x 4 x 9 x 9 children of tokens with 1 to 3 legal values.
+SPACE = get_space(
+    {"name": "nasnet", "blocks": 2, "operations": ["sep_conv_3x3", "identity", "conv_3x3"], "combines": ["add"]}
+)
+
+
+def make(name="ppo", seed=0, strategy=None, **options):
+    return make_controller(name, SPACE, seed, strategy, **{"units": 8, "batch": 6, "learning_rate": 0.01, **options})
+
+
+def value(tokens):
+    """The better, the more tokens are 1."""
+    return 0.1 + 0.9 * sum(token == 1 for token in tokens) / len(tokens)
+
+
+def told(proposals):
+    return [Observation(one.tokens, one.log_prob, value(one.tokens)) for one in proposals]
+
+
+def learn(controller, updates):
+    """Lets a controller learn; returns what it asked for and said in each update."""
+    log = []
+    for _ in range(updates):
+        proposals = controller.ask(controller.batch)
+        numbers = controller.tell(told(proposals))
+        log.append([[[list(one.tokens), one.log_prob] for one in proposals], numbers])
+    return log

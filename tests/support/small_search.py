@@ -1,0 +1,110 @@
+"""Small searches for tests, in this process or in one of their own: `python small_search.py FOLDER PLAN ENGINE`."""
+
+import functools
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from keras_nasnet.cli.train import said_in_one_line
+from keras_nasnet.search.executors.contract import Report, make_engine
+from keras_nasnet.search.executors.worker import run_task
+from keras_nasnet.search.run.plan import Arm, Plan
+from keras_nasnet.search.run.runner import Runner
+from keras_nasnet.search.store.store import FILE, Store
+from keras_nasnet.search.trial import Fidelity
+
+EVOLUTION = {"population": 6, "sample_size": 3}
+# 16 children: many are proposed twice.
+TINY_SPACE = {"name": "nasnet", "blocks": 1, "operations": ["sep_conv_3x3"], "combines": ["add"]}
+
+
+def make_plan(evaluator="Hashed", budget=8, controllers=("evolution", "random"), space=None, seconds=30.0, **options):
+    """A plan on the space of NAS-Bench-201; of `options`, those that are no setting of a plan are the evaluator's."""
+    settings = {name: options.pop(name) for name in [*options] if name in Plan.__dataclass_fields__}
+    config = {"name": f"tests.support.broken_evaluators:{evaluator}", **options}
+    return Plan(
+        **{
+            "name": "small",
+            "space": space or {"name": "nasbench201"},
+            "arms": tuple(Arm(name, budget, EVOLUTION if name == "evolution" else {}) for name in controllers),
+            "evaluators": dict.fromkeys(("proxy", "search", "selection", "final"), config),
+            "fidelities": {"proxy": Fidelity(0), "search": Fidelity(1), "final": Fidelity(20)},
+            "seconds": seconds,
+            **settings,
+        }
+    )
+
+
+CASCADE = {"proposals": 2, "rungs": (Fidelity(3), Fidelity(9)), "eta": 2, "finalists": 2}
+
+
+class Inline:
+    """An engine of this process: one worker that is always right."""
+
+    slots = 1
+
+    def __init__(self, job):
+        self.job, self.evaluators, self.tasks = job, {}, []
+
+    def submit(self, task):
+        self.tasks.append(task)
+        return "inline"
+
+    def poll(self, seconds):
+        tasks, self.tasks = self.tasks, []
+        return [Report(task, "inline", run_task(self.job, self.evaluators, task)) for task in tasks]
+
+    def close(self):
+        self.tasks = []
+
+
+def search(folder, plan, engine=Inline, **options):
+    """Runs a search here; returns its outcome."""
+    return Runner(folder, plan, engine, **options).run()
+
+
+def history(folder):
+    """All of a search that does not depend on the time that things took."""
+    with Store.open(Path(folder) / FILE, readonly=True) as store:
+        trials = [
+            replace(trial, attempt=0, worker=None, seconds=0.0, error=None, asked_at=0.0, finished_at=0.0)
+            for trial in store.trials()
+        ]
+        arms = [arm["controller"] for arm in store.config["arms"]]
+        updates = [{**row, "at": None} for arm in arms for row in store.metrics(arm)]
+        return trials, updates, [store.controller_state(arm) for arm in arms]
+
+
+def start(folder, plan, engine="local", file=None, group=False):
+    """Starts a search in a process of its own, with one worker; `file` is for its plan, `group`: as a shell does."""
+    file = file or Path(f"{folder}.json")
+    file.write_text(json.dumps(plan.to_dict()))
+    return subprocess.Popen(
+        [sys.executable, __file__, folder, file, engine],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=group,
+    )
+
+
+@click.command()
+@click.argument("folder")
+@click.argument("plan")
+@click.argument("engine")
+def main(folder, plan, engine):
+    with said_in_one_line():
+        search(
+            folder,
+            Plan.from_dict(json.loads(Path(plan).read_text())),
+            functools.partial(make_engine, engine, workers=1),
+        )
+    print("the end; imported:", *sorted({"tensorflow", "keras", "jax", "torch"} & set(sys.modules)))
+
+
+if __name__ == "__main__":
+    main()

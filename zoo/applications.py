@@ -1,0 +1,160 @@
+"""NASNetMobile and NASNetLarge with pretrained weights, as in `keras.applications`."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from keras.applications.nasnet import decode_predictions, preprocess_input
+
+from keras_nasnet.accelerate.random_values import without_random_values
+from keras_nasnet.models.body import MIN_SIZE
+from keras_nasnet.models.classifier import NASNet
+from keras_nasnet.models.variants import variant
+
+__all__ = ["NASNetLarge", "NASNetMobile", "decode_predictions", "preprocess_input"]
+
+# The entry of the catalog behind weights="imagenet", by network and whether the top is in.
+_BEST = {
+    ("nasnet_a_4_1056_imagenet", True): "nasnet_a_mobile_keras",
+    ("nasnet_a_4_1056_imagenet", False): "nasnet_a_mobile_keras_no_top",
+    ("nasnet_a_6_4032_imagenet", True): "nasnet_a_large_slim",
+    ("nasnet_a_6_4032_imagenet", False): "nasnet_a_large_slim",
+}
+
+
+def NASNetMobile(
+    input_shape: Sequence[int | None] | None = None,
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = "imagenet",
+    input_tensor: Any = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: Any = "softmax",
+    name: str = "nasnet_mobile",
+) -> NASNet:
+    """NASNet-A 4 @ 1056 for ImageNet, with the arguments of `keras.applications.NASNetMobile`.
+
+    Args:
+        input_shape: (height, width, 3), each from 32 up; without top also None. Default:
+            (224, 224, 3) with top, any size without. Unlike there, every size takes the
+            ImageNet weights.
+        include_top: whether the classifier is there.
+        weights: "imagenet" downloads the best at the first use (below); None starts at
+            random; a name of `keras_nasnet.zoo.list()` takes those; or the path of a file in
+            any format of `keras_nasnet.zoo.formats.registry`: those of other code (.h5 of
+            `keras.applications`, .safetensors or .pth of timm, .tar.gz of TF-slim) come with
+            that code's pools.
+        input_tensor: a Keras tensor to build on.
+        pooling: without top, None, "avg" or "max".
+        classes: number of classes; 1000 with "imagenet" and top.
+        classifier_activation: "softmax" or None.
+        name: of the model.
+
+    Returns:
+        A `NASNet`. Inputs are images scaled to [-1, 1] as `preprocess_input` does.
+
+    "imagenet" is `keras.applications`' checkpoint with its pools, which pool padded zeros like
+    pixels: 74.366 % top-1 as published, where TF-slim publishes 74.0 % for the moving averages
+    (EMA) of its weights with its own pools.
+    """
+    return _application(
+        "nasnet_a_4_1056_imagenet",
+        224,
+        input_shape,
+        include_top,
+        weights,
+        input_tensor,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
+    )
+
+
+def NASNetLarge(
+    input_shape: Sequence[int | None] | None = None,
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = "imagenet",
+    input_tensor: Any = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: Any = "softmax",
+    name: str = "nasnet_large",
+) -> NASNet:
+    """NASNet-A 6 @ 4032 for ImageNet, with the arguments of `keras.applications.NASNetLarge`.
+
+    Args: as for `NASNetMobile`; the default size with top is (331, 331, 3).
+
+    "imagenet" is TF-slim's checkpoint, the moving averages (EMA) of its weights with the pools
+    that they were trained with: 82.7 % top-1 as published. timm publishes 82.638 % with its own
+    pools ("nasnet_a_large_timm"), `keras.applications` 82.498 % with its own: for its outputs
+    give weights="nasnet_a_large_keras". No result is published for the weights without averaging.
+    """
+    return _application(
+        "nasnet_a_6_4032_imagenet",
+        331,
+        input_shape,
+        include_top,
+        weights,
+        input_tensor,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
+    )
+
+
+def _application(
+    variant_name: str,
+    default_size: int,
+    input_shape: Sequence[int | None] | None,
+    include_top: bool,
+    weights: str | os.PathLike[str] | None,
+    input_tensor: Any,
+    pooling: str | None,
+    classes: int,
+    classifier_activation: Any,
+    name: str,
+) -> NASNet:
+    if weights == "imagenet" and include_top and classes != 1000:
+        raise ValueError(f"classes is {classes}: the ImageNet weights with top have 1000")
+    if weights is not None and classifier_activation not in (None, "softmax"):
+        raise ValueError(f"classifier_activation is {classifier_activation!r}: with weights it is None or 'softmax'")
+    # Late: the core knows of the zoo only here.
+    from keras_nasnet.zoo import loading
+    from keras_nasnet.zoo.catalog import entries
+    from keras_nasnet.zoo.formats import registry as formats
+
+    entry = None
+    if weights == "imagenet":
+        entry = _BEST[variant_name, include_top]
+    elif isinstance(weights, str) and weights in entries.names():
+        entry = weights
+    if weights is not None and entry is None and not os.path.exists(weights):
+        raise ValueError(f"weights is {weights!r}: give None, 'imagenet', a name of the zoo or the path of a file")
+    if include_top and input_shape is not None and None in tuple(input_shape):
+        raise ValueError(f"input_shape is {tuple(input_shape)}: with top it must be fixed, from {MIN_SIZE} up")
+    if input_shape is None and include_top:
+        input_shape = (default_size, default_size, 3)
+    options = {
+        "input_shape": input_shape,
+        "include_top": include_top,
+        "input_tensor": input_tensor,
+        "pooling": pooling,
+        "classes": classes,
+        "classifier_activation": classifier_activation,
+        "name": name,
+    }
+    if weights is None:
+        return variant(variant_name, **options)
+    if entry is not None:
+        padding = entries.entry(entry)["builder"].get("pool_padding", "same")
+    else:
+        padding = formats.POOL_PADDINGS.get(formats.by_content(weights), "same")
+    with without_random_values():
+        model = variant(variant_name, pool_padding=padding, **options)
+    if entry is not None:
+        loading.fill(entry, model)
+    else:
+        formats.load_weights(weights, model)
+    return model

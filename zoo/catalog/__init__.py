@@ -1,0 +1,1 @@
+"""The catalog: a TOML file for each set of trained weights."""

@@ -1,0 +1,143 @@
+"""What all sources share: check a source's tensors against a model's variables, then assign."""
+
+import os
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_nasnet.genotype import NASNET_A, Genotype
+from keras_nasnet.models.backbone import NASNetBackbone
+from keras_nasnet.models.classifier import NASNet
+
+Convert = Callable[[str, np.ndarray], np.ndarray]
+
+_LISTED = 5
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a conversion did.
+
+    Args:
+        loaded: for each variable of the model, by path, the name of its tensor in the source.
+        left_out: names of the source's tensors that the model has no use for, sorted.
+    """
+
+    loaded: dict[str, str]
+    left_out: tuple[str, ...]
+
+
+def check_file(path: str | os.PathLike[str]) -> None:
+    """Raises ValueError unless `path` is a file."""
+    if not Path(path).exists():
+        raise ValueError(f"{path}: no such file")
+    if not Path(path).is_file():
+        raise ValueError(f"{path}: not a file")
+
+
+def first_line(error: BaseException) -> str:
+    """Returns the first line of an error's message, or the error's kind where it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def rename(variable: str, patterns: Iterable[tuple[str, str]]) -> str:
+    """Returns the variable's name by the first of (regular expression, template) that matches all of it.
+
+    Raises:
+        ValueError: if none does: the source has no such variable.
+    """
+    for pattern, template in patterns:
+        if match := re.fullmatch(pattern, variable):
+            return match.expand(template)
+    raise ValueError(f"{variable} has no counterpart in the source: its networks have no such part")
+
+
+def network_config(model: keras.Model) -> dict[str, Any]:
+    """Returns the arguments that a `NASNet` or `NASNetBackbone` was made with."""
+    if not isinstance(model, NASNet | NASNetBackbone):
+        raise ValueError(
+            f"{model.name} is a {type(model).__name__}: only a keras_nasnet.NASNet or NASNetBackbone can be filled"
+        )
+    return model._config  # `get_config` lists layers instead where some stand in front of the network
+
+
+def check_counterpart(model: keras.Model, code: str, **others: Any) -> None:
+    """Raises ValueError unless other code has this network.
+
+    Args:
+        model: a `NASNet` or `NASNetBackbone`.
+        code: the other code's name, for messages.
+        **others: what the arguments of `NASNet` must be there, beside those of every public NASNet-A.
+    """
+    config = network_config(model)
+    if Genotype.from_dict(config["genotype"]) != NASNET_A:
+        raise ValueError(f"{code} has no such network as {model.name}: it has NASNet-A only")
+    needed = {"stem": "imagenet", "auxiliary_head": False, "batch_norm_epsilon": 1e-3} | others
+    for argument, value in needed.items():
+        if argument in config and config[argument] != value:
+            raise ValueError(
+                f"{code} has no such network as {model.name}: {argument} is {config[argument]!r}, there it is {value!r}"
+            )
+
+
+def variable_paths(model: keras.Model) -> list[str]:
+    """Returns the paths of the model's weights."""
+    return [variable.path for variable in model.weights]
+
+
+def assign(
+    path: str | os.PathLike[str],
+    model: keras.Model,
+    names: dict[str, str],
+    available: Iterable[str],
+    read: Callable[[str], np.ndarray],
+    is_known_extra: Callable[[str], bool],
+    convert: Convert = lambda variable, tensor: tensor,
+) -> Report:
+    """Fills a model's variables from a source's tensors.
+
+    Args:
+        path: of the source, for messages.
+        model: a built model.
+        names: for the path of each variable, the name of its tensor.
+        available: names of all tensors in the source.
+        read: returns the tensor of a name.
+        is_known_extra: whether a tensor that no variable takes may be left out.
+        convert: returns a tensor in the layout of the variable of this path.
+
+    Raises:
+        ValueError: if a tensor is missing, unexpected or of another shape; the message lists
+            the difference, and the model is left as it was.
+    """
+    available = set(available)
+    needed = set(names.values())
+    extra = available - needed
+    left_out = sorted(name for name in extra if is_known_extra(name))
+    differences = [f"missing {name} (for {variable})" for variable, name in names.items() if name not in available]
+    differences += [f"unexpected {name}" for name in sorted(extra.difference(left_out))]
+    variables = {variable.path: variable for variable in model.weights}
+    values = {}
+    for variable, name in names.items():
+        if name not in available:
+            continue
+        tensor = np.asarray(convert(variable, read(name)))
+        expected = tuple(variables[variable].shape)
+        if tensor.shape != expected:
+            differences.append(f"{name} has the shape {tensor.shape}, {variable} has {expected}")
+        elif tensor.dtype.kind not in "fiu":
+            differences.append(f"{name} holds {tensor.dtype}, not numbers")
+        values[variable] = tensor
+    if len(needed) != len(names):
+        raise ValueError(f"{path}: two variables of the model have the same source")
+    if differences:
+        more = f"; and {len(differences) - _LISTED} more" if len(differences) > _LISTED else ""
+        raise ValueError(f"{path} is not for this model: {'; '.join(differences[:_LISTED])}{more}")
+    for variable, tensor in values.items():
+        variables[variable].assign(tensor.astype("float32"))
+    return Report(dict(names), tuple(left_out))

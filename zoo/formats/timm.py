@@ -1,0 +1,139 @@
+"""Weights of timm's and Cadene's PyTorch NASNet-A Large: read from safetensors or `.pth`, written as safetensors."""
+
+import os
+import pickle
+import zipfile
+
+import keras
+import numpy as np
+
+from keras_nasnet.zoo.formats import weights_file
+from keras_nasnet.zoo.formats.assign import (
+    Report,
+    assign,
+    check_counterpart,
+    check_file,
+    first_line,
+    rename,
+    variable_paths,
+)
+
+_SUFFIXES = {
+    "kernel": "weight",
+    "depthwise_kernel": "depthwise_conv2d.weight",
+    "pointwise_kernel": "pointwise_conv2d.weight",
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+    "bias": "bias",
+}
+_LAYER_PATTERNS = [
+    (r"stem_convolution", "conv0.conv"),
+    (r"stem_batch_norm", "conv0.bn"),
+    (r"predictions", "last_linear"),
+    (r"(\w+)/fit_0/convolution", r"\1.conv_1x1.conv"),
+    (r"(\w+)/fit_0/batch_norm", r"\1.conv_1x1.bn"),
+    (r"(\w+)/fit_1/path_(\d)", r"\1.path_\2.conv"),
+    (r"(\w+)/fit_1/convolution", r"\1.conv_prev_1x1.conv"),
+    (r"(\w+)/block_(\d)_(left|right)/convolution_(\d)", r"\1.comb_iter_\2_\3.separable_\4"),
+    (r"(\w+)/block_(\d)_(left|right)/batch_norm_(\d)", r"\1.comb_iter_\2_\3.bn_sep_\4"),
+]
+
+
+def timm_names(model: keras.Model) -> dict[str, str]:
+    """Returns timm's name of each variable of a `NASNet`, by the variable's path."""
+    variables = variable_paths(model)
+    factorized = {path.partition("/")[0] for path in variables if path.endswith("/fit_1/path_1/kernel")}
+    return {path: _name(path, factorized) for path in variables}
+
+
+def _name(variable: str, factorized: set[str]) -> str:
+    layer, _, weight = variable.rpartition("/")
+    cell = layer.partition("/")[0]
+    batch_norm = (r"(\w+)/fit_1/batch_norm", r"\1.final_path_bn" if cell in factorized else r"\1.conv_prev_1x1.bn")
+    name = rename(layer, [*_LAYER_PATTERNS, batch_norm])
+    if cell.startswith("stem_") and "/" in layer:
+        name = f"cell_{name}"
+    elif cell.startswith("reduction_"):
+        name = name.replace("reduction_", "reduction_cell_", 1)
+    return f"{name}.{_SUFFIXES[weight]}"
+
+
+def from_timm(path: str | os.PathLike[str], model: keras.Model) -> Report:
+    """Fills a `NASNet` from a state dict of timm's `nasnetalarge`.
+
+    Build the model with `pool_padding="timm"` to get timm's outputs.
+
+    Args:
+        path: `.safetensors`, or `.pth`, which needs PyTorch.
+        model: a NASNet-A with the imagenet stem, `num_blocks=6` and `skip_reduction=True`.
+
+    Raises:
+        ValueError: if the file cannot be read, or its tensors are not the model's; the model
+            is left as it was.
+    """
+    check_file(path)
+    names = timm_names(model)
+    tensors = _load_torch(path) if str(path).endswith((".pth", ".pt", ".bin")) else weights_file.read(path)
+    return assign(
+        path,
+        model,
+        names,
+        tensors,
+        tensors.__getitem__,
+        lambda name: (
+            name.endswith(".num_batches_tracked")
+            or (name.startswith("last_linear.") and "predictions/kernel" not in names)
+        ),
+        _to_keras,
+    )
+
+
+def to_timm(model: keras.Model, path: str | os.PathLike[str]) -> None:
+    """Writes a `NASNet` as a state dict of timm's `nasnetalarge`: safetensors, with a checksum (`zoo.weights_file`).
+
+    `timm.create_model("nasnetalarge", checkpoint_path=path)` reads it. The outputs are the
+    model's if it has `pool_padding="timm"`.
+
+    Args:
+        model: a NASNet-A with the imagenet stem, `num_blocks=6`, `skip_reduction=True` and
+            no auxiliary head.
+        path: of the file, which appears when it is whole.
+
+    Raises:
+        ValueError: if timm has no such network.
+    """
+    check_counterpart(model, "timm", num_blocks=6, skip_reduction=True)
+    names = timm_names(model)
+    tensors = {names[v.path]: _to_torch(v.path, keras.ops.convert_to_numpy(v)) for v in model.weights}
+    weights_file.write(path, tensors, {"format": "pt"})
+
+
+def _to_torch(variable: str, tensor: np.ndarray) -> np.ndarray:
+    """The reverse of `_to_keras`."""
+    axes = {2: (1, 0), 4: (2, 3, 0, 1) if variable.endswith("depthwise_kernel") else (3, 2, 0, 1)}
+    return np.ascontiguousarray(tensor.transpose(axes.get(tensor.ndim)))
+
+
+def _to_keras(variable: str, tensor: np.ndarray) -> np.ndarray:
+    """OIHW to HWIO; (C, 1, k, k) of a depthwise kernel to (k, k, C, 1); a linear layer transposed."""
+    if variable.endswith("depthwise_kernel") and tensor.ndim == 4:
+        return tensor.transpose(2, 3, 0, 1)
+    if tensor.ndim == 4:
+        return tensor.transpose(2, 3, 1, 0)
+    return tensor.T if tensor.ndim == 2 else tensor
+
+
+def _load_torch(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    try:
+        import torch
+    except ImportError:
+        raise ValueError(f"{path}: reading a .pth file needs PyTorch (pip install torch)") from None
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path}: not a PyTorch file of weights ({first_line(error)})") from None
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise ValueError(f"{path}: not a state dict, a dict of tensors by name")
+    return {name: value.float().numpy() for name, value in state.items()}

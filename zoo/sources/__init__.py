@@ -1,0 +1,1 @@
+"""Where weights come from: the package, the web, and the Hugging Face Hub."""
