@@ -11,7 +11,7 @@ from keras_nasnet.inference.real_images import photographs
 from tests.support.imagenet_samples import originals
 
 tf = pytest.importorskip("tensorflow")
-from keras_nasnet.inference.serving import decode, preprocess # noqa: E402
+from keras_nasnet.inference.serving import decode, preprocess  # noqa: E402
 
 SETTINGS = [
     ("bicubic", 224, 0.875),

@@ -1,6 +1,6 @@
 """A small sound Pascal VOC dataset for tests, to be broken by them."""
 
-from detection.small_coco import picture
+from tests.support.small_coco import picture
 
 VOC = """<annotation>
   <filename>{filename}</filename>

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from detection.small_coco import SOUND, boxes, picture, write_coco
 from PIL import Image
 
 from keras_nasnet.detection.data.annotations import read_dataset, read_splits
+from tests.support.small_coco import SOUND, boxes, picture, write_coco
 
 
 def test_a_coco_folder_is_read(tmp_path):

@@ -4,10 +4,10 @@ import copy
 import json
 
 import pytest
-from detection.small_coco import CONTENT, SOUND, annotation, boxes, changed, picture, write_coco
 
 from keras_nasnet.detection.data.annotations import read_dataset
 from keras_nasnet.detection.data.dataset import KINDS
+from tests.support.small_coco import CONTENT, SOUND, annotation, boxes, changed, picture, write_coco
 
 # Entries added to the sound content; the kind that is named, what its line says, and the boxes that are left of it.
 BROKEN = {

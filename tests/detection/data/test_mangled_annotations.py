@@ -4,12 +4,12 @@ import copy
 import json
 
 import pytest
-from detection.small_coco import CONTENT, write_coco
 from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_nasnet.detection.data.annotations import read_dataset
 from keras_nasnet.detection.data.dataset import KINDS
+from tests.support.small_coco import CONTENT, write_coco
 
 ANYTHING = st.recursive(
     st.none()

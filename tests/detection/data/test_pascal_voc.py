@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from detection.small_coco import boxes
-from detection.small_voc import VOC, VOC_BOXES, write_voc
 
 from keras_nasnet.detection.data.annotations import read_dataset
 from keras_nasnet.detection.data.dataset import KINDS
 from tests.support.damage import damaged
+from tests.support.small_coco import boxes
+from tests.support.small_voc import VOC, VOC_BOXES, write_voc
 
 
 @pytest.mark.parametrize(

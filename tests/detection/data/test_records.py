@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from detection.small_coco import CONTENT, picture, write_coco
 from PIL import Image
 
 from keras_nasnet.detection.data import records
 from keras_nasnet.detection.data.annotations import read_dataset, read_splits
 from keras_nasnet.detection.data.records import write_records
+from tests.support.small_coco import CONTENT, picture, write_coco
 
 
 def contents(folder):

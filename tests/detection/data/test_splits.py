@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from detection.small_coco import CONTENT, SOUND, annotation, boxes, picture, write_coco
-from detection.small_voc import write_voc
 
 from keras_nasnet.detection.data.annotations import DetectionDataset, read_dataset, read_splits, split
+from tests.support.small_coco import CONTENT, SOUND, annotation, boxes, picture, write_coco
+from tests.support.small_voc import write_voc
 
 
 def many(folder, number, order=1):
