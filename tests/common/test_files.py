@@ -1,0 +1,85 @@
+"""Files and folders that appear when they are whole."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from keras_nasnet.common.files import leftovers, replacing, replacing_folder, write_bytes, write_text
+
+# Writes half a file, says so, and waits to be killed.
+HALF = """
+import sys, time
+from keras_nasnet.common.files import replacing
+with replacing(sys.argv[1]) as temporary:
+    temporary.write_text("half")
+    print("written", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_file_appears_when_it_is_whole(tmp_path):
+    path = tmp_path / "new folder" / "file.keras"
+    with replacing(path) as temporary:
+        assert temporary.suffix == ".keras" and temporary.parent == path.parent
+        temporary.write_text("new")
+        assert not path.exists()
+    assert path.read_text() == "new"
+    assert os.listdir(path.parent) == ["file.keras"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_error_leaves_the_file_as_it_was_and_nothing_beside_it(tmp_path, error):
+    path = tmp_path / "file.txt"
+    write_text(path, "old", sync=True)
+    with pytest.raises(error), replacing(path) as temporary:
+        temporary.write_text("half")
+        raise error
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["file.txt"]
+
+
+def test_files_have_the_mode_that_the_umask_leaves(tmp_path):
+    before = os.umask(0o022)
+    try:
+        write_bytes(tmp_path / "file", b"data")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_kill_leaves_the_file_as_it_was_and_the_next_write_tidies_up(tmp_path):
+    path = tmp_path / "file [1].txt"
+    write_text(path, "old")
+    process = subprocess.Popen([sys.executable, "-c", HALF, path], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "written\n"
+    assert not leftovers(path)  # of a process that lives
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert path.read_text() == "old"
+    assert len(leftovers(path)) == 1
+    write_text(path, "new")
+    assert os.listdir(tmp_path) == [path.name]
+
+
+def test_two_writes_of_one_process_do_not_meet(tmp_path):
+    path = tmp_path / "file"
+    with replacing(path) as first:
+        first.write_text("first")
+        write_text(path, "second")
+        assert path.read_text() == "second"
+    assert path.read_text() == "first"
+
+
+def test_a_folder_replaces_the_one_before(tmp_path):
+    folder = tmp_path / "folder"
+    for text in ("one", "two"):
+        with replacing_folder(folder) as new:
+            (new / text).touch()
+    assert os.listdir(folder) == ["two"]
+    with pytest.raises(ValueError), replacing_folder(folder) as new:
+        (new / "three").touch()
+        raise ValueError
+    assert os.listdir(folder) == ["two"] and os.listdir(tmp_path) == ["folder"]
