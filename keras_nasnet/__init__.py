@@ -3,10 +3,11 @@
 The names below load when they are first used: importing the package imports nothing else.
 """
 
-import importlib
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from keras_nasnet.common.faces import lazy_face
+from keras_nasnet.common.version import __version__ as __version__
 from keras_nasnet.models import registration
 
 if TYPE_CHECKING:
@@ -30,31 +31,6 @@ if TYPE_CHECKING:
     from keras_nasnet.zoo.applications import preprocess_input as preprocess_input
     from keras_nasnet.zoo.loading import load as load
 
-__version__ = "0.1.0"
-
-_MODULES = {
-    "Block": "genotype.spec",
-    "Cell": "layers.cell",
-    "CellSpec": "genotype.spec",
-    "Genotype": "genotype.spec",
-    "NASNET_A": "genotype.named",
-    "NASNET_B": "genotype.named",
-    "NASNET_C": "genotype.named",
-    "NASNet": "models.classifier",
-    "NASNetBackbone": "models.backbone",
-    "NASNetLarge": "zoo.applications",
-    "NASNetMobile": "zoo.applications",
-    "decode_predictions": "zoo.applications",
-    "extract_features": "training.features",
-    "finetune": "training.finetune",
-    "load": "zoo.loading",
-    "mult_adds": "models.complexity",
-    "preprocess_input": "zoo.applications",
-    "variant": "models.variants",
-    "variants": "models.variants",
-}
-__all__ = sorted(_MODULES)
-
 # In a checkout that is not installed, search/ and zoo/ stand beside this folder.
 _folder = os.path.dirname(os.path.abspath(__file__))
 if not os.path.isdir(os.path.join(_folder, "zoo")):
@@ -63,12 +39,27 @@ if not os.path.isdir(os.path.join(_folder, "zoo")):
 
 registration.register()
 
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return getattr(importlib.import_module(f"keras_nasnet.{_MODULES[name]}"), name)
-    raise AttributeError(f"module 'keras_nasnet' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__, __all__ = lazy_face(
+    __name__,
+    {
+        "Block": "genotype.spec",
+        "Cell": "layers.cell",
+        "CellSpec": "genotype.spec",
+        "Genotype": "genotype.spec",
+        "NASNET_A": "genotype.named",
+        "NASNET_B": "genotype.named",
+        "NASNET_C": "genotype.named",
+        "NASNet": "models.classifier",
+        "NASNetBackbone": "models.backbone",
+        "NASNetLarge": "zoo.applications",
+        "NASNetMobile": "zoo.applications",
+        "decode_predictions": "zoo.applications",
+        "extract_features": "training.features",
+        "finetune": "training.finetune",
+        "load": "zoo.loading",
+        "mult_adds": "models.complexity",
+        "preprocess_input": "zoo.applications",
+        "variant": "models.variants",
+        "variants": "models.variants",
+    },
+)

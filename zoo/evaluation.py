@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from keras_nasnet import __version__
 from keras_nasnet.accelerate.random_values import without_random_values
 from keras_nasnet.common.images import Preprocessing
+from keras_nasnet.common.version import __version__
 from keras_nasnet.data.labelled_images import LabelledImages, open_images, read_batches
 from keras_nasnet.zoo import loading
 from keras_nasnet.zoo.class_names import model_labels

@@ -8,7 +8,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import click
 
-from keras_nasnet import __version__
 from keras_nasnet.cli.classify import classify_command
 from keras_nasnet.cli.detect import detect_group
 from keras_nasnet.cli.evaluate import evaluate_command
@@ -20,6 +19,7 @@ from keras_nasnet.cli.train import train_command
 from keras_nasnet.cli.zoo import zoo_group
 from keras_nasnet.cli.zoo_convert import convert_command
 from keras_nasnet.cli.zoo_publish import publish_command
+from keras_nasnet.common.version import __version__
 
 warnings.filterwarnings("ignore", module="PIL")  # of damaged and of large images the commands say it themselves
 

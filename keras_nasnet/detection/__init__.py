@@ -3,8 +3,10 @@
 Nothing else in the package imports this, and importing it imports nothing else.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from keras_nasnet.common.faces import lazy_face
+from keras_nasnet.detection.garden.requirement import require
 
 if TYPE_CHECKING:
     from keras_nasnet.detection.garden.evaluation import evaluate as evaluate
@@ -15,26 +17,16 @@ if TYPE_CHECKING:
     from keras_nasnet.detection.garden.training import train as train
     from keras_nasnet.detection.publishing import prepare as prepare
 
-_MODULES = {
-    "FasterRCNN": "garden.model",
-    "evaluate": "garden.evaluation",
-    "export": "garden.exporting",
-    "network": "garden.pretrained",
-    "prepare": "publishing",
-    "train": "garden.training",
-    "write_checkpoint": "garden.pretrained",
-}
-__all__ = sorted(_MODULES)
-
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        from keras_nasnet.detection.garden.requirement import require
-
-        require()
-        return getattr(importlib.import_module(f"keras_nasnet.detection.{_MODULES[name]}"), name)
-    raise AttributeError(f"module 'keras_nasnet.detection' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__, __all__ = lazy_face(
+    __name__,
+    {
+        "FasterRCNN": "garden.model",
+        "evaluate": "garden.evaluation",
+        "export": "garden.exporting",
+        "network": "garden.pretrained",
+        "prepare": "publishing",
+        "train": "garden.training",
+        "write_checkpoint": "garden.pretrained",
+    },
+    before=require,
+)

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from keras_nasnet import __version__
 from keras_nasnet.common import cache
 from keras_nasnet.common.images import Preprocessing, read_image
 from keras_nasnet.common.reading import read_ahead
+from keras_nasnet.common.version import __version__
 from keras_nasnet.inference.engines import registry as engines
 from keras_nasnet.inference.engines.registry import Engine
 
