@@ -40,7 +40,7 @@ def test_a_name_imports_only_where_that_is_allowed():
     from decimal import Decimal
 
     assert registry(importable=True).get("decimal:Decimal") is Decimal
-    with pytest.raises(ValueError, match="choose from half, list$"):
+    with pytest.raises(ValueError, match=r"choose from half, list$"):
         registry().get("decimal:Decimal")
     with pytest.raises(ValueError, match=r"colour is 'no_such_module:Thing': No module named"):
         registry(importable=True).get("no_such_module:Thing")
