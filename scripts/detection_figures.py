@@ -19,7 +19,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from PIL import Image, ImageOps
 
-from keras_nasnet.cli.train import said_in_one_line
+from keras_nasnet.cli.errors import reporting_errors
 from keras_nasnet.common.hardware import hardware
 from keras_nasnet.detection import FasterRCNN
 from keras_nasnet.detection.data.annotations import read_splits
@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="what the run was trained on: draws a sheet of predictions")
     parser.add_argument("--sheet", type=int, default=6, help="pictures on the sheet (default: %(default)s)")
     options = parser.parse_args()
-    with said_in_one_line():
+    with reporting_errors():
         params = run_folder.read_params(options.run)
         rows = read_history(options.run / "history.csv")
         seconds = sum(float(row["seconds"] or 0) for row in rows)

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from keras_nasnet.cli.refused import Refused
+from keras_nasnet.cli.errors import InputError
 from keras_nasnet.zoo import loading
 from keras_nasnet.zoo.catalog import entries
 from keras_nasnet.zoo.publishing import prepare
@@ -40,7 +40,7 @@ def main(models: tuple[str, ...], org: str, out: Path, upload: bool) -> None:
             hub.check_target(f"{org}/{name}", None)
             loading.check(model)
     except ValueError as error:
-        raise Refused(error) from None
+        raise InputError(error) from None
     failed = 0
     for name, model in tqdm(names.items(), unit="model", disable=None):
         try:

@@ -10,7 +10,7 @@ images at the end. It stands in where ImageNet weights cannot be had.
 import argparse
 from pathlib import Path
 
-from keras_nasnet.cli.train import said_in_one_line
+from keras_nasnet.cli.errors import reporting_errors
 from keras_nasnet.training import Recipe, train
 from keras_nasnet.zoo.formats import weights_file
 
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("runs/backbone"), help="of the run (default: %(default)s)")
     parser.add_argument("--data-dir", help="where tensorflow-datasets keeps its data")
     options = parser.parse_args()
-    with said_in_one_line():
+    with reporting_errors():
         result = train(RECIPE, options.folder, data_dir=options.data_dir, resume=True)
         out = options.folder / f"{NAME}.safetensors"
         weights_file.save(result.network, out, dtype="float16")

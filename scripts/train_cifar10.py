@@ -18,7 +18,7 @@ from pathlib import Path
 import click
 import keras
 
-from keras_nasnet.cli.train import said_in_one_line
+from keras_nasnet.cli.errors import reporting_errors
 from keras_nasnet.common.hardware import hardware
 from keras_nasnet.data import datasets
 from keras_nasnet.training import RECIPES, get_recipe, open_dataset, train
@@ -70,7 +70,7 @@ def main(
     curve: bool,
     write_npz: Path | None,
 ) -> None:
-    with said_in_one_line():
+    with reporting_errors():
         if write_npz:
             datasets.write_npz(open_dataset("cifar10", image_size=None, data_dir=data_dir), write_npz)
             return

@@ -26,7 +26,7 @@ from PIL import Image
 
 import keras_nasnet.training
 from keras_nasnet import NASNet
-from keras_nasnet.cli.train import said_in_one_line
+from keras_nasnet.cli.errors import reporting_errors
 from keras_nasnet.common.images import Preprocessing
 from keras_nasnet.data.arrays import ArraySplit, into_memory
 from keras_nasnet.models.weights import copy_weights, save_model
@@ -241,7 +241,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=default_out, help="weights file")
     arguments = parser.parse_args()
     if not arguments.evaluate:
-        with said_in_one_line():
+        with reporting_errors():
             train(arguments.folder, arguments.data_dir, arguments.out)
     evaluate(arguments.out, arguments.data_dir)
 

@@ -20,7 +20,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import click
 
-from keras_nasnet.cli.train import said_in_one_line
+from keras_nasnet.cli.errors import reporting_errors
 from keras_nasnet.training.recipe import STRATEGIES, get_recipe
 
 
@@ -43,7 +43,7 @@ def main(
     workers: str | None,
     worker: int,
 ) -> None:
-    with said_in_one_line():
+    with reporting_errors():
         if workers is not None:
             os.environ["TF_CONFIG"] = tf_config(workers, worker)
         chosen = get_recipe(recipe).with_settings(*assignments)

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from keras_nasnet.cli.refused import Refused
+from keras_nasnet.cli.errors import InputError
 from keras_nasnet.common.images import SUFFIXES, find_images
 from keras_nasnet.inference.engines import registry as engines
 from keras_nasnet.zoo import loading as zoo
@@ -68,7 +68,7 @@ def classify_command(
         _check_top(top, predictor.classes)
         broken = show(predictor, images, min(5, predictor.classes) if top is None else top, as_json)
     except ValueError as error:
-        raise Refused(error) from None
+        raise InputError(error) from None
     if broken:
         sys.exit(2)
 
@@ -122,10 +122,10 @@ def _images(paths: Sequence[Path]) -> list[Path]:
     images = []
     for path in paths:
         if not path.exists():
-            raise Refused(f"{path}: no such file or folder")
+            raise InputError(f"{path}: no such file or folder")
         found = find_images([path])
         if not found:
-            raise Refused(f"{path}: no images in this folder ({', '.join(SUFFIXES)})")
+            raise InputError(f"{path}: no images in this folder ({', '.join(SUFFIXES)})")
         images += found
     return images
 
@@ -133,4 +133,4 @@ def _images(paths: Sequence[Path]) -> list[Path]:
 def _check_top(top: int | None, classes: int | None) -> None:
     if top is not None and (top < 1 or (classes is not None and top > classes)):
         until = "up" if classes is None else f"to {classes}, the number of classes"
-        raise Refused(f"--top is {top}: it must be from 1 {until}")
+        raise InputError(f"--top is {top}: it must be from 1 {until}")

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from keras_nasnet.cli.detect_predict import predict_command
-from keras_nasnet.cli.train import said_in_one_line
+from keras_nasnet.cli.errors import reporting_errors
 
 
 @click.group("detect")
@@ -58,7 +58,7 @@ def train_command(
     What the folder does not name as validation is split: a fifth is held out. The run's folder
     gets checkpoints, curves and the official COCO evaluation. All GPUs of the machine are used.
     """
-    with said_in_one_line():
+    with reporting_errors():
         from keras_nasnet import detection
 
         result = detection.train(
@@ -95,7 +95,7 @@ def eval_command(model: str, data: Path | None, out: Path | None, batch: int, st
     By the official COCO evaluator: AP is the mean over IoU thresholds from 0.5 to 0.95, APs, APm and APl are
     those of boxes below 32 x 32 pixels of the original image, up to 96 x 96, and above.
     """
-    with said_in_one_line():
+    with reporting_errors():
         from keras_nasnet import detection
         from keras_nasnet.detection import report
 
@@ -108,7 +108,7 @@ def eval_command(model: str, data: Path | None, out: Path | None, batch: int, st
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write.")
 def export_command(model: str, out: Path) -> None:
     """Export the detector of RUN as a SavedModel that runs without this package."""
-    with said_in_one_line():
+    with reporting_errors():
         from keras_nasnet import detection
 
         click.echo(f"SavedModel {detection.export(model, out)}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from keras_nasnet.cli.refused import Refused
+from keras_nasnet.cli.errors import InputError
 
 if TYPE_CHECKING:
     from keras_nasnet.detection.detections import Detections
@@ -48,7 +48,7 @@ def predict_command(
         results = predict_files(model, paths, threshold, draw_folder, top)
         broken = show(model.class_names, results, threshold, as_json, count)
     except (ValueError, TypeError) as error:
-        raise Refused(error) from None
+        raise InputError(error) from None
     except OSError as error:
         raise click.ClickException(str(error)) from None
     if broken:

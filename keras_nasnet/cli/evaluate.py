@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from keras_nasnet.cli.refused import Refused
+from keras_nasnet.cli.errors import InputError
 
 
 @click.command("evaluate")
@@ -49,7 +49,7 @@ def evaluate_command(
                 click.echo(MARKDOWN_HEADER)
             click.echo(result.to_json() if as_json else result.to_markdown_row())
     except ValueError as error:
-        raise Refused(error) from None
+        raise InputError(error) from None
     except KeyboardInterrupt:
         click.echo("Error: interrupted", err=True)
         sys.exit(130)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from keras_nasnet.cli.refused import Refused
+from keras_nasnet.cli.errors import InputError
 from keras_nasnet.inference import exporting
 from keras_nasnet.inference.formats import FORMATS
 from keras_nasnet.zoo import loading
@@ -60,7 +60,7 @@ def export_command(
             compared=say,
         )
     except (ValueError, ImportError) as error:
-        raise Refused(error) from None
+        raise InputError(error) from None
     except OSError as error:
         raise click.ClickException(f"{path} cannot be written ({error.strerror or error})") from None
     click.echo(f"wrote {path}")

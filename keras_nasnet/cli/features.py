@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from keras_nasnet.cli.train import said_in_one_line
+from keras_nasnet.cli.errors import reporting_errors
 
 
 @click.command("features")
@@ -23,7 +23,7 @@ def features_command(images: tuple[Path, ...], model: str, out: Path, image_size
     The labels are the names of the class folders, where there are some. Images that cannot
     be read are named and left out.
     """
-    with said_in_one_line():
+    with reporting_errors():
         from keras_nasnet.training.features import check_format, extract_features, list_images
         from keras_nasnet.zoo import loading as zoo
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from keras_nasnet.cli.train import said_in_one_line
+from keras_nasnet.cli.errors import reporting_errors
 
 
 @click.command("finetune")
@@ -37,7 +37,7 @@ def finetune_command(
     held out. Images that cannot be read are named and left out. The new network is
     model.keras in the run's folder, which `classify --model` takes.
     """
-    with said_in_one_line():
+    with reporting_errors():
         from keras_nasnet.training.finetune import finetune
 
         result = finetune(folder, model, epochs, out, settings=settings, resume=resume, seed=seed)

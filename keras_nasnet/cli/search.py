@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from keras_nasnet.cli.train import said_in_one_line
+from keras_nasnet.cli.errors import reporting_errors
 from keras_nasnet.search.controller import CONTROLLERS
 from keras_nasnet.search.executors.contract import ENGINES
 from keras_nasnet.search.run.presets import PRESETS
@@ -55,7 +55,7 @@ def run_command(
     Without options: minutes on two cores, on scikit-learn's digits. Ctrl-C stops it; --resume goes on,
     also with other workers or another engine.
     """
-    with said_in_one_line():
+    with reporting_errors():
         options: dict[str, Any] = {
             "data": data,
             "data_dir": data_dir,
@@ -107,7 +107,7 @@ def run_command(
 @click.option("--json", "as_json", is_flag=True, help="All of it, for programs.")
 def status_command(folder: Path, as_json: bool) -> None:
     """Show how far a search is, also while it runs."""
-    with said_in_one_line():
+    with reporting_errors():
         from keras_nasnet.search.view.progress import counts, summary
         from keras_nasnet.search.view.status import status
 
@@ -133,7 +133,7 @@ def status_command(folder: Path, as_json: bool) -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="The page.  [default: FOLDER/report.html]")
 def report_command(folder: Path, out: Path | None) -> None:
     """Draw a search as one HTML page, also while it runs."""
-    with said_in_one_line():
+    with reporting_errors():
         from keras_nasnet.search.view.report import write_report
 
         with _store(folder):
@@ -146,7 +146,7 @@ def report_command(folder: Path, out: Path | None) -> None:
 @click.option("--trial", type=click.IntRange(1), metavar="N", help="Whose child, instead of the best.")
 def export_command(folder: Path, file: Path, trial: int | None) -> None:
     """Write the best child as genotype FILE.json, or all trials as FILE.csv or FILE.parquet."""
-    with said_in_one_line():
+    with reporting_errors():
         from keras_nasnet.search.view.export import FORMATS, export_best, export_trials
 
         suffixes = (".json", *FORMATS)

@@ -1,14 +1,10 @@
 """`keras-nasnet train`: runs a recipe."""
 
-import contextlib
-import errno
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
-from keras_nasnet.cli.refused import Refused
+from keras_nasnet.cli.errors import reporting_errors
 from keras_nasnet.training.recipe import RECIPES, STRATEGIES, get_recipe
 
 
@@ -38,7 +34,7 @@ def train_command(
     """Train a network as RECIPE says: a name, or a TOML file.
 
     Recipes:"""
-    with said_in_one_line():
+    with reporting_errors():
         chosen = get_recipe(recipe).with_settings(*assignments)
         if only_print:
             click.echo(chosen.to_toml(), nl=False)
@@ -60,20 +56,3 @@ def train_command(
 
 
 train_command.epilog = f"Recipes: {', '.join(RECIPES)}."
-
-
-@contextlib.contextmanager
-def said_in_one_line() -> Iterator[None]:
-    """Turns what can go wrong in a run into one line: exit code 2 for bad input, 1 else, 130 and 143 after signals."""
-    try:
-        yield
-    except (ValueError, TypeError) as error:
-        raise Refused(error) from None
-    except OSError as error:
-        text = "the disk is full" if error.errno == errno.ENOSPC else str(error)
-        raise click.ClickException(f"{text}: the last checkpoint is as it was") from None
-    except RuntimeError as error:
-        if type(error).__name__ not in ("Diverged", "Interrupted", "WorkerLost"):
-            raise
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(getattr(error, "exit_code", 1))

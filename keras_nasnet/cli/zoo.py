@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from keras_nasnet.cli.refused import Refused
+from keras_nasnet.cli.errors import InputError
 from keras_nasnet.zoo.catalog import entries
 from keras_nasnet.zoo.sources import fetch
 
@@ -35,7 +35,7 @@ def list_command(pattern: str, task: str | None, as_json: bool) -> None:
     MB is the size of the file, or where it is not there yet of the weights as 32-bit
     floats. A top-1 accuracy with a star is published and was not measured by us.
     """
-    with _said_in_one_line():
+    with _reporting_errors():
         found = [entries.entry(name) for name in entries.find(pattern, task)]
         if not found:
             raise ValueError(f"no entry matches {pattern!r}: `keras-nasnet zoo list` prints all")
@@ -52,7 +52,7 @@ def list_command(pattern: str, task: str | None, as_json: bool) -> None:
 @_JSON
 def info_command(name: str, as_json: bool) -> None:
     """Print all that the catalog says about an entry."""
-    with _said_in_one_line():
+    with _reporting_errors():
         data = entries.entry(name)
         data |= {"cached": str(found) if (found := fetch.on_this_machine(data)) else None}
     if as_json:
@@ -82,7 +82,7 @@ def backbone_command(source: str, out: Path) -> None:
     backbone is taken. backbone.yaml in the folder names the checkpoint and the network, for
     `python -m keras_nasnet.detection --config_file`. Needs the extra [detection].
     """
-    with _said_in_one_line():
+    with _reporting_errors():
         from keras_nasnet import detection
 
         prefix, _ = detection.write_checkpoint(source, out)
@@ -116,7 +116,7 @@ def verify_command(names: tuple[str, ...], as_json: bool) -> None:
 def clear_command(names: tuple[str, ...], everything: bool, as_json: bool) -> None:
     """Delete what entries have in the cache."""
     if bool(names) == everything:
-        raise Refused("name the entries whose files shall be deleted, or give --all")
+        raise InputError("name the entries whose files shall be deleted, or give --all")
     _each(
         tuple(entries.names()) if everything else names,
         lambda name: {"name": name, "bytes_freed": fetch.clear(name)},
@@ -146,11 +146,11 @@ def _each(names: tuple[str, ...], act: Any, as_json: bool) -> None:
 
 
 @contextlib.contextmanager
-def _said_in_one_line() -> Iterator[None]:
+def _reporting_errors() -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise Refused(error) from None
+        raise InputError(error) from None
 
 
 def _row(data: dict[str, Any]) -> dict[str, Any]:

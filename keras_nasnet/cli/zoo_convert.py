@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from keras_nasnet.accelerate.random_values import without_random_values
-from keras_nasnet.cli.refused import Refused
+from keras_nasnet.cli.errors import InputError
 from keras_nasnet.zoo import loading
 from keras_nasnet.zoo.formats import registry as formats
 
@@ -44,7 +44,7 @@ def convert_command(model: str, out: Path, to: str | None, network: str | None, 
         loaded = loading.load(model) if network is None else _load_weights(model, network, include_top=not no_top)
         formats.save_weights(loaded, out, to)
     except ValueError as error:
-        raise Refused(error) from None
+        raise InputError(error) from None
     except OSError as error:
         raise click.ClickException(f"{out} cannot be written ({error.strerror or error})") from None
     own = loaded.get_config()["pool_padding"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from keras_nasnet.cli.refused import Refused
+from keras_nasnet.cli.errors import InputError
 from keras_nasnet.zoo import loading, publishing
 from keras_nasnet.zoo.sources import hub
 
@@ -60,4 +60,4 @@ def publish_command(
                 click.echo(f"{file.stat().st_size:>12,} bytes  {file.relative_to(place)}")
             click.echo(f"\n{(place / 'README.md').read_text(encoding='utf-8')}")
     except ValueError as error:
-        raise Refused(error) from None
+        raise InputError(error) from None

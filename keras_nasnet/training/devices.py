@@ -13,14 +13,11 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_nasnet.common.errors import WorkerLost
 from keras_nasnet.training.recipe import STRATEGIES
 
 START_SECONDS = 300.0  # the longest wait for other workers to come up
 _SAY_SECONDS = 5.0  # a wait of more than this is worth a line
-
-
-class WorkerLost(RuntimeError):
-    """Another worker of a multi-worker run does not answer any more."""
 
 
 class Devices:

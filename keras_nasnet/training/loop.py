@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,13 +11,15 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_nasnet.common.errors import Diverged, WorkerLost
+from keras_nasnet.common.signals import StopSignal
 from keras_nasnet.data.datasets import Dataset
 from keras_nasnet.data.split import Split
 from keras_nasnet.models.weights import for_inference, save_model
 from keras_nasnet.training import metrics, report
 from keras_nasnet.training.augmentation import ColorDistortion, Cutout, PadCropFlip, RandomFlip
 from keras_nasnet.training.checkpoint import FILE, Checkpoint
-from keras_nasnet.training.devices import Devices, WorkerLost
+from keras_nasnet.training.devices import Devices
 from keras_nasnet.training.evaluation import Evaluation, averaged_weights, evaluate
 from keras_nasnet.training.history import History, Progress
 from keras_nasnet.training.network import make_network, train_all, train_only_head
@@ -28,18 +29,6 @@ from keras_nasnet.training.recipe import Recipe
 from keras_nasnet.training.steps.contract import Step, make_step
 
 FETCH_STEPS = 32  # losses are looked at this often at least: waiting for each would stall a GPU
-
-
-class Interrupted(RuntimeError):
-    """The run was asked to stop; its checkpoint is written."""
-
-    def __init__(self, message: str, number: int):
-        super().__init__(message)
-        self.exit_code = 128 + number  # as a shell reports a signal
-
-
-class Diverged(RuntimeError):
-    """The loss is no finite number any more."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +90,6 @@ class Run:
         self.seconds = 0.0  # that the present epoch took before it was interrupted
         self.rows: list[dict[str, Any]] = []
         self.best: dict[str, Any] | None = None
-        self.stop_signal: int | None = None
         self._pending: list[tuple[int, dict[str, Any]]] = []
         self._head_phase: bool | None = None  # whether `trainer` trains the classifier alone
         self.trainer: Step
@@ -117,7 +105,7 @@ class Run:
             WorkerLost: if another worker is gone.
             OSError: if a file cannot be written.
         """
-        with _signals(self), self._lost_workers(), self.devices.scope():
+        with StopSignal() as self._stop, self._lost_workers(), self.devices.scope():
             keras.utils.set_random_seed(self.recipe.seed)
             self.network = make_network(self.recipe, self.dataset.class_names)
             self.objective = Objective(
@@ -159,7 +147,7 @@ class Run:
                 self._pending.append((self.step, sums))
                 due = len(self._pending) >= FETCH_STEPS or time.monotonic() - self._fetched_at > 1
                 # All workers look, and stop, after the same step: else one would wait for the others in vain.
-                due, stop = self.devices.agree(due, self.stop_signal is not None)
+                due, stop = self.devices.agree(due, self._stop.came is not None)
                 if due:
                     self._fetch(progress)
                 if stop and self.step % self.steps:
@@ -173,7 +161,7 @@ class Run:
             self._fetch(progress)
             self.seconds += time.monotonic() - begun
             self._end_epoch(epoch, history, progress)
-            if self.devices.agree(self.stop_signal is not None)[0]:
+            if self.devices.agree(self._stop.came is not None)[0]:
                 self._interrupt(progress)
 
     def _begin_phase(self, epoch: int) -> None:
@@ -313,11 +301,9 @@ class Run:
     def _interrupt(self, progress: "Progress | _Nothing") -> None:
         self._fetch(progress)
         self._save()
-        number = signal.Signals(self.stop_signal or signal.SIGTERM)  # another worker's may be the one
-        raise Interrupted(
-            f"stopped by {number.name} after step {self.step} of {self.recipe.epochs * self.steps}, checkpoint "
-            f"written: the same command with --resume goes on (folder {self.folder})",
-            number,
+        raise self._stop.interrupted(
+            f"after step {self.step} of {self.recipe.epochs * self.steps}, checkpoint "
+            f"written: the same command with --resume goes on (folder {self.folder})"
         )
 
     def _history(self) -> Any:
@@ -392,27 +378,6 @@ def make_augmentation(recipe: Recipe, network: Any) -> list[keras.layers.Layer]:
     if recipe.cutout:
         layers.append(Cutout(recipe.cutout, fill=network.preprocessing.mean, seed=seed + 2))
     return layers
-
-
-@contextlib.contextmanager
-def _signals(run: Run) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the run after the present step; a second Ctrl-C at once."""
-
-    def stop(number: int, frame: Any) -> None:
-        if run.stop_signal is not None:
-            raise KeyboardInterrupt
-        run.stop_signal = number
-
-    try:
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not the main thread: its signals are not ours
-        yield
-        return
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class _Nothing:

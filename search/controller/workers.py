@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from keras_nasnet.common.errors import WorkerLost
 from keras_nasnet.search.controller import Controller
 from keras_nasnet.search.trial import Observation, Proposal
-from keras_nasnet.training.devices import Devices, WorkerLost
+from keras_nasnet.training.devices import Devices
 
 _PIECE = 4096  # bytes
 

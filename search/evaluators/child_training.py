@@ -11,11 +11,12 @@ from typing import Any
 
 import keras
 
+from keras_nasnet.common.errors import Diverged
 from keras_nasnet.data.split import Batch, Dataset
 from keras_nasnet.models.classifier import NASNet
 from keras_nasnet.training.devices import Devices
 from keras_nasnet.training.evaluation import Evaluation, evaluate
-from keras_nasnet.training.loop import FETCH_STEPS, Diverged, make_augmentation
+from keras_nasnet.training.loop import FETCH_STEPS, make_augmentation
 from keras_nasnet.training.objective import Objective
 from keras_nasnet.training.optimizer import make_optimizer
 from keras_nasnet.training.recipe import Recipe

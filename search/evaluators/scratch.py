@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from keras_nasnet.common.errors import Diverged
 from keras_nasnet.common.hardware import hardware
 from keras_nasnet.data.arrays import ArraySplit, into_memory
 from keras_nasnet.data.split import Dataset, held_out_indices
@@ -19,7 +20,6 @@ from keras_nasnet.search.evaluators.data import PAPER_HELD_OUT, check_search_dat
 from keras_nasnet.search.trial import Error, Fidelity, Result
 from keras_nasnet.training.checkpoint import Checkpoint
 from keras_nasnet.training.devices import Devices
-from keras_nasnet.training.loop import Diverged
 from keras_nasnet.training.recipe import Recipe
 
 CHILD_FILE = "child.safetensors"

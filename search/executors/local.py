@@ -13,16 +13,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
+from keras_nasnet.common.errors import WorkerLost
 from keras_nasnet.search.executors.contract import Job, Report, Task
 from keras_nasnet.search.executors.placement import Place, places
 from keras_nasnet.search.executors.worker import from_dict
 from keras_nasnet.search.trial import Error, Result
 
 MAX_FALSE_STARTS = 3  # worker processes in a row that end before they are ready
-
-
-class WorkerLost(RuntimeError):
-    """No worker can be started."""
 
 
 class LocalEngine:

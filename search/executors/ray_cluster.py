@@ -7,8 +7,9 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
+from keras_nasnet.common.errors import WorkerLost
 from keras_nasnet.search.executors.contract import Job, Report, Task
-from keras_nasnet.search.executors.local import MAX_FALSE_STARTS, WorkerLost
+from keras_nasnet.search.executors.local import MAX_FALSE_STARTS
 from keras_nasnet.search.executors.ray_connection import connect, in_one_line, ray
 from keras_nasnet.search.executors.ray_worker import RayWorker
 from keras_nasnet.search.executors.worker import NO_EVALUATOR

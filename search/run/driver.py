@@ -9,18 +9,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from keras_nasnet.common.errors import Interrupted
 from keras_nasnet.search.run.plan import Plan
 from keras_nasnet.search.store.store import FILE, Store
 
 LOCK = "driver.lock"  # in the folder of a run: held by the process that runs it
-
-
-class Interrupted(RuntimeError):
-    """The search was asked to stop; all that it knows is in the store."""
-
-    def __init__(self, message: str, number: int):
-        super().__init__(message)
-        self.exit_code = 128 + number  # as a shell reports a signal
 
 
 class StopSignal:

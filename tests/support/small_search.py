@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from keras_nasnet.cli.train import said_in_one_line
+from keras_nasnet.cli.errors import reporting_errors
 from keras_nasnet.search.executors.contract import Report, make_engine
 from keras_nasnet.search.executors.worker import run_task
 from keras_nasnet.search.run.plan import Arm, Plan
@@ -97,7 +97,7 @@ def start(folder, plan, engine="local", file=None, group=False):
 @click.argument("plan")
 @click.argument("engine")
 def main(folder, plan, engine):
-    with said_in_one_line():
+    with reporting_errors():
         search(
             folder,
             Plan.from_dict(json.loads(Path(plan).read_text())),

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_nasnet.training.devices import WorkerLost, meet, worker_place
+from keras_nasnet.common.errors import WorkerLost
+from keras_nasnet.training.devices import meet, worker_place
 from tests.support import SUPPORT, distributed_run
 from tests.support.together import finish, free_ports, start, tf_configs
 

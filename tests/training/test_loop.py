@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import keras_nasnet
+from keras_nasnet.common.errors import Interrupted
 from keras_nasnet.data.arrays import ArraySplit
 from keras_nasnet.training.history import read_history
-from keras_nasnet.training.loop import Interrupted, balanced_weights
+from keras_nasnet.training.loop import balanced_weights
 from keras_nasnet.training.network import make_network
 from keras_nasnet.training.trainer import train
 from tests.support.toy import arrays, dataset, recipe

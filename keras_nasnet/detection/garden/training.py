@@ -17,6 +17,7 @@ from official.common import distribute_utils
 from official.core import task_factory, train_lib
 from official.modeling import performance
 
+from keras_nasnet.common.errors import Diverged, Interrupted
 from keras_nasnet.detection import report
 from keras_nasnet.detection.data.annotations import DetectionDataset, read_splits
 from keras_nasnet.detection.data.records import Records, write_records
@@ -26,7 +27,6 @@ from keras_nasnet.detection.garden.evaluation import quiet
 from keras_nasnet.detection.garden.pretrained import write_checkpoint
 from keras_nasnet.detection.garden.recipe import small_data_experiment
 from keras_nasnet.training.history import History, duration
-from keras_nasnet.training.loop import Diverged, Interrupted
 from keras_nasnet.zoo import loading
 
 MODELS = {"mobile": "nasnet_a_4_1056_imagenet", "large": "nasnet_a_6_4032_imagenet"}

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from keras_nasnet.common.errors import WorkerLost
 from keras_nasnet.search.executors.contract import Job, Task, make_engine
-from keras_nasnet.search.executors.local import LocalEngine, WorkerLost
+from keras_nasnet.search.executors.local import LocalEngine
 from keras_nasnet.search.executors.placement import available_cores, places
 from keras_nasnet.search.executors.worker import DISK_FULL, NO_EVALUATOR, from_dict, run_task, to_dict
 from keras_nasnet.search.space.nasbench201 import NASBench201

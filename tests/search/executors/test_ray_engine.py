@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from keras_nasnet.common.errors import WorkerLost
 from keras_nasnet.search.executors.contract import Job, Task, make_engine
-from keras_nasnet.search.executors.local import WorkerLost
 from keras_nasnet.search.executors.worker import NO_EVALUATOR
 from keras_nasnet.search.space.nasbench201 import NASBench201
 from keras_nasnet.search.store.store import FILE, Store
