@@ -3,18 +3,93 @@
 import json
 import os
 import tempfile
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from keras_nasnet.training.recipe import Recipe, get_recipe
+from keras_nasnet.common.errors import one_line
+from keras_nasnet.common.registry import Registry
 from keras_nasnet.zoo import loading, model_folder
 from keras_nasnet.zoo.card import Origin, write_card
 from keras_nasnet.zoo.sources import hub
 
+if TYPE_CHECKING:
+    from keras_nasnet.models.classifier import NASNet
+
 LICENCE = "Apache-2.0"  # of the package, and of all weights in its catalog
 
 StrPath = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a model is published, and what is chosen for it; `publish` says what the fields mean."""
+
+    repo: str
+    revision: str | None
+    folder: Path
+    licence: str | None = None
+    results: StrPath | None = None
+    backbone: bool = False
+
+
+class Publisher:
+    """Publishes whatever `load` takes. A subclass knows more of one kind of folder; it has a row in `PUBLISHERS`."""
+
+    def check(self, source: StrPath) -> None:
+        """Checks cheaply, without importing Keras, that there is such a source.
+
+        Raises:
+            ValueError: if there is not.
+        """
+        loading.check(source)
+
+    def prepare(self, source: StrPath, target: Target) -> None:
+        """Writes the folder that is uploaded.
+
+        Raises:
+            ValueError: if there is no such model, or the folder cannot be written.
+        """
+        model = self.network(source, target.backbone)
+        origin = self.origin(source, target.licence)
+        if target.results is not None:
+            origin = replace(origin, metrics=_evaluated(Path(target.results), os.fspath(source)))
+        card = write_card(model, target.repo, target.revision, origin)
+        model_folder.write(model, target.folder, origin.metrics, card)
+
+    def network(self, source: StrPath, backbone: bool) -> "NASNet":
+        """Returns the network with its weights; with `backbone` without its classifier."""
+        model = loading.load(source)
+        return _without_classifier(model) if backbone else model
+
+    def origin(self, source: StrPath, licence: str | None) -> Origin:
+        """Returns what is known of the network beside what it is.
+
+        Args:
+            source: that is published.
+            licence: of the weights; None: the catalog's, or Apache-2.0.
+        """
+        text = os.fspath(source)
+        if text in loading.names():
+            data = loading.entry(text)
+            return Origin(
+                data["description"],
+                licence or data["licence"],
+                data.get("dataset", ""),
+                data["metrics"],
+                data["published"],
+            )
+        return Origin("A NASNet", licence or LICENCE, metrics=read_metrics(source))
+
+
+# Kinds of folders that are published in a way of their own, each by the file that only such a folder has.
+PUBLISHERS: Registry[type[Publisher]] = Registry(
+    "publisher",
+    {
+        "params.yaml": "keras_nasnet.detection.publisher:DetectorPublisher",
+        "recipe.toml": "keras_nasnet.training.publishing:RunPublisher",
+    },
+)
 
 
 def publish(
@@ -72,29 +147,21 @@ def prepare(
         ValueError: if there is no such model, or the folder cannot be written.
     """
     hub.check_target(to, revision)
-    if is_detector(source):
-        # Late: the Model Garden is an extra.
-        from keras_nasnet import detection
-
-        if not backbone:
-            detection.prepare(source, to, Path(folder), revision, licence or LICENCE)
-            return Path(folder)
-        model, origin = detection.network(source), Origin("The backbone of a detector", licence or LICENCE)
-    else:
-        model = _without_classifier(loading.load(source)) if backbone else loading.load(source)
-        origin = _origin(source, licence)
-    if results is not None:
-        origin = replace(origin, metrics=_evaluated(Path(results), os.fspath(source)))
-    model_folder.write(model, Path(folder), origin.metrics, write_card(model, to, revision, origin))
-    return Path(folder)
+    target = Target(to, revision, Path(folder), licence, results, backbone)
+    publisher_of(source).prepare(source, target)
+    return target.folder
 
 
-def is_detector(source: StrPath) -> bool:
-    """Whether a source is the folder of a detector."""
-    return Path(source, "params.yaml").is_file()
+def publisher_of(source: StrPath) -> Publisher:
+    """Returns what publishes this source: that of its kind of folder, or the one for all that `load` takes."""
+    if os.fspath(source) not in loading.names():
+        for marker in PUBLISHERS:
+            if Path(source, marker).is_file():
+                return PUBLISHERS.get(marker)()
+    return Publisher()
 
 
-def _without_classifier(model: Any) -> Any:
+def _without_classifier(model: "NASNet") -> "NASNet":
     from keras_nasnet.models.classifier import NASNet
     from keras_nasnet.models.weights import copy_weights
 
@@ -104,32 +171,13 @@ def _without_classifier(model: Any) -> Any:
     return body
 
 
-def _origin(source: StrPath, licence: str | None) -> Origin:
-    text, path = os.fspath(source), Path(source)
-    if text in loading.names():
-        data = loading.entry(text)
-        return Origin(
-            data["description"],
-            licence or data["licence"],
-            data.get("dataset", ""),
-            data["metrics"],
-            data["published"],
-        )
-    licence, metrics = licence or LICENCE, _metrics(path / "metrics.json")
-    if not (path / "recipe.toml").is_file():
-        return Origin("A NASNet", licence, metrics=metrics)
-    recipe = get_recipe(path / "recipe.toml")
-    description = f"A NASNet trained with the recipe {recipe.name}"
-    return Origin(description, licence, recipe.dataset, metrics, recipe=_without_places(recipe).to_toml())
+def read_metrics(folder: StrPath) -> list[dict[str, Any]]:
+    """Returns the results in a model's folder; none where it has no metrics.json.
 
-
-def _without_places(recipe: Recipe) -> Recipe:
-    """Where folders and files lie on the publisher's machine is nobody else's business."""
-    variant = recipe.variant if hub.is_address(recipe.variant) else Path(recipe.variant).name
-    return replace(recipe, dataset=Path(recipe.dataset).name, variant=variant)
-
-
-def _metrics(path: Path) -> list[dict[str, Any]]:
+    Raises:
+        ValueError: if that is not a file of results.
+    """
+    path = Path(folder) / "metrics.json"
     if not path.is_file():
         return []
     try:
@@ -137,7 +185,7 @@ def _metrics(path: Path) -> list[dict[str, Any]]:
         if not all(result.keys() >= {"name", "value", "data"} for result in results):
             raise ValueError("a result has no name, value or data")
     except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise ValueError(f"{path}: not a file of results ({' '.join(str(error).split())})") from None
+        raise ValueError(f"{path}: not a file of results ({one_line(error)})") from None
     return results
 
 
@@ -159,8 +207,7 @@ def _evaluated(path: Path, source: str) -> list[dict[str, Any]]:
             names = [name for name in ("top1", "top5", "ece") if result[name] is not None]
             metrics += [{"name": name, "value": round(result[name], 6)} | shared for name in names]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        text = " ".join(str(error).split())
-        raise ValueError(f"{path}: not what `keras-nasnet evaluate --json` prints ({text})") from None
+        raise ValueError(f"{path}: not what `keras-nasnet evaluate --json` prints ({one_line(error)})") from None
     if not metrics:
         raise ValueError(f"{path}: has no result of {source}")
     return metrics

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from keras_nasnet.cli.errors import InputError
-from keras_nasnet.zoo import loading, publishing
+from keras_nasnet.zoo import publishing
 from keras_nasnet.zoo.sources import hub
 
 
@@ -46,8 +46,7 @@ def publish_command(
     """
     try:
         # All that can be wrong without Keras is said before it is imported, which takes seconds.
-        if not publishing.is_detector(model):
-            loading.check(model)
+        publishing.publisher_of(model).check(model)
         hub.check_target(to, revision)
         options: dict[str, Any] = {"revision": revision, "licence": licence, "results": results, "backbone": backbone}
         if not dry_run:
