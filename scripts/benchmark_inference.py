@@ -181,7 +181,7 @@ def peak_memory(side: str, model: Path) -> float:
 
 def report(rounds: int, first_rounds: int) -> None:
     """Prints the tables."""
-    from keras_nasnet.inference.engines import registry as engines
+    from keras_nasnet.inference.engines.registry import candidates
 
     click.echo("| work | keras | openvino | ours | keras / ours | bar | openvino / ours | bar |")
     click.echo("|---|---|---|---|---|---|---|---|")
@@ -210,7 +210,7 @@ def report(rounds: int, first_rounds: int) -> None:
     cells = [f"{memory[side]:.2f} GB" for side in ("keras", "ours")]
     ratio = memory["ours"] / memory["keras"]
     click.echo(f"| peak memory, Large, batch 1 | {' | '.join(cells)} | {ratio:.2f}x | at most {MEMORY_BAR}x |")
-    engine = engines.candidates()[0]
+    engine = candidates()[0]
     click.echo(
         f"\nMedians of {rounds} rounds and of {first_rounds} new processes; a ratio is the median over the rounds, in "
         f"each of which the sides took turns. ours: {engine.title} {engine.version}. {benchmark.conditions()}"

@@ -19,11 +19,11 @@ import numpy as np
 from PIL import Image
 
 import keras_nasnet
+from keras_nasnet.accelerate.quiet import quiet
 from keras_nasnet.inference.engines.registry import ENGINES
 from keras_nasnet.inference.exporting import WEIGHTS, export
-from keras_nasnet.inference.formats import FORMATS, Runner
-from keras_nasnet.inference.keras_export import quiet
-from keras_nasnet.inference.predictor import Predictor
+from keras_nasnet.inference.formats.registry import FORMATS
+from keras_nasnet.models.predictor import Predictor, Runner
 from keras_nasnet.training import open_dataset
 
 MODEL = "nasnet_a_cifar10"
@@ -42,7 +42,7 @@ def accuracy(runner: Runner | Predictor, images: np.ndarray, labels: np.ndarray)
 
 
 @click.command(help=__doc__.splitlines()[0])
-@click.option("--to", type=click.Choice([form.name for form in FORMATS.values() if form.int8]), multiple=True)
+@click.option("--to", type=click.Choice([name for name in FORMATS if FORMATS.get(name).int8]), multiple=True)
 @click.option("--data-dir", help="Where tensorflow-datasets keeps its data.")
 @click.option("--calibrated", default=300, show_default=True, help="Training images of the calibration.")
 def main(to: tuple[str, ...], data_dir: str | None, calibrated: int) -> None:
@@ -62,7 +62,7 @@ def main(to: tuple[str, ...], data_dir: str | None, calibrated: int) -> None:
         pixels = next(iter(data.train.eval_batches(calibrated)))[0]
         for number, image in enumerate(pixels):
             Image.fromarray(np.asarray(image).astype(np.uint8)).save(folder / f"{number:05}.png")
-        for form in FORMATS.values():
+        for form in map(FORMATS.get, FORMATS):
             if not form.int8 or (to and form.name not in to):
                 continue
             try:
@@ -78,7 +78,7 @@ def main(to: tuple[str, ...], data_dir: str | None, calibrated: int) -> None:
                     continue
                 path = export(model, form.name, Path(temporary, f"{kind}{form.suffix}"), int8=int8)
                 with quiet():
-                    score = accuracy(form.load().read(path), images, labels)
+                    score = accuracy(form.read(path), images, labels)
                 if kind is None:
                     exact = score
                 lost = max(lost, exact - score)
@@ -87,7 +87,7 @@ def main(to: tuple[str, ...], data_dir: str | None, calibrated: int) -> None:
                 for file in Path(temporary).glob(f"{kind}.*"):
                     file.unlink()
             print("|", " | ".join([form.name, *scores, *sizes]), "|", flush=True)
-    if not to and ENGINES["openvino"].is_installed:
+    if not to and ENGINES.get("openvino").is_installed:
         score = accuracy(model.predictor("openvino", "bfloat16"), images, labels)
         print(f"\nBy OpenVINO in bfloat16: {score:.2f} %.")
     print(f"\nAt most {lost:.2f} points are lost; the bar is {MOST_LOST}.")

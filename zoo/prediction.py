@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from keras_nasnet.common.checksum import expected
-from keras_nasnet.inference.predictor import Predictor, open_predictor
+from keras_nasnet.inference.opening import open_predictor
+from keras_nasnet.models.predictor import Predictor
 from keras_nasnet.zoo import model_folder
 from keras_nasnet.zoo.catalog.entries import entry, names
 from keras_nasnet.zoo.loading import RUN_FILE, check, load
@@ -18,7 +19,7 @@ def load_predictor(
     name_or_path: str | os.PathLike[str],
     engine: str | None = None,
     precision: str = "float32",
-    told: Callable[[str], None] | None = None,
+    report: Callable[[str], None] | None = None,
 ) -> Predictor:
     """Returns the predictor of a network; compiles the network the first time that this machine sees it.
 
@@ -26,7 +27,7 @@ def load_predictor(
         name_or_path: as `load` takes it.
         engine: "openvino", "onnxruntime", "litert" or "tensorflow"; default: the first of these that is installed.
         precision: "float32", or "bfloat16" (OpenVINO).
-        told: that the network is being compiled, which may take a minute.
+        report: takes a line that says that the network is being compiled, which may take a minute.
 
     Raises:
         ValueError: as `load` does, or if the engine is not installed, or the network has no classifier.
@@ -34,7 +35,7 @@ def load_predictor(
     check(name_or_path)
     text = os.fspath(name_or_path)
     name = text if text in names() else Path(text).stem
-    return open_predictor(name, identity(text), lambda: load(text), engine, precision, told)
+    return open_predictor(name, identity(text), lambda: load(text), engine, precision, report)
 
 
 def identity(text: str) -> str:

@@ -12,7 +12,8 @@ import click
 
 from keras_nasnet.cli.errors import InputError
 from keras_nasnet.common.images import SUFFIXES, find_images
-from keras_nasnet.inference.engines import registry as engines
+from keras_nasnet.inference.engines.engine import PRECISIONS
+from keras_nasnet.inference.engines.registry import ENGINES, candidates
 from keras_nasnet.zoo import loading as zoo
 
 BAR_WIDTH = 24
@@ -29,12 +30,10 @@ PROGRESS_FROM = 100  # more images than these show their progress
     help="A catalog name, hf://ORG/NAME, a folder or a .keras file.",
 )
 @click.option("--top", type=int, help="How many classes to show for each image.  [default: 5, or all if fewer]")
-@click.option(
-    "--engine", help=f"What computes: {', '.join(engines.ENGINES)}.  [default: the first of these that is installed]"
-)
+@click.option("--engine", help=f"What computes: {', '.join(ENGINES)}.  [default: the first of these that is installed]")
 @click.option(
     "--precision",
-    type=click.Choice(engines.PRECISIONS),
+    type=click.Choice(PRECISIONS),
     default="float32",
     show_default=True,
     help="bfloat16 is faster where the processor knows it, and a little less exact. OpenVINO only.",
@@ -53,7 +52,7 @@ def classify_command(
     images = _images(paths)
     try:
         zoo.check(name)
-        engines.candidates(engine, precision)
+        candidates(engine, precision)
         if name in zoo.names():
             classes = zoo.entry(name).get("class_names")
             if classes is None:
@@ -63,8 +62,8 @@ def classify_command(
             _check_top(top, None)
         from keras_nasnet.zoo.prediction import load_predictor
 
-        told = (lambda text: click.echo(text, err=True)) if sys.stderr.isatty() else None
-        predictor = load_predictor(name, engine, precision, told)
+        report = (lambda text: click.echo(text, err=True)) if sys.stderr.isatty() else None
+        predictor = load_predictor(name, engine, precision, report)
         _check_top(top, predictor.classes)
         broken = show(predictor, images, min(5, predictor.classes) if top is None else top, as_json)
     except ValueError as error:

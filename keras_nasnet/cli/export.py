@@ -7,11 +7,11 @@ import click
 
 from keras_nasnet.cli.errors import InputError
 from keras_nasnet.inference import exporting
-from keras_nasnet.inference.formats import FORMATS
+from keras_nasnet.inference.formats.registry import FORMATS
 from keras_nasnet.zoo import loading
 
 if TYPE_CHECKING:
-    from keras_nasnet.inference.exporting import Comparison
+    from keras_nasnet.inference.comparison import Comparison
 
 
 @click.command("export")
@@ -38,10 +38,10 @@ def export_command(
     MODEL is what `classify --model` takes. The file carries the constants of the preprocessing and the names of
     the classes.
     """
-    form = FORMATS[to]
+    form = FORMATS.get(to)
     path = out or Path(f"{Path(model).stem if form.suffix else f'{Path(model).stem}_saved_model'}{form.suffix}")
 
-    def say(found: "Comparison") -> None:
+    def report(found: "Comparison") -> None:
         same = f", same class in {found.agreement:.0%}" if int8 else ""
         click.echo(f"compared on {found.images} images: differs by {found.difference:.1e}{same}")
 
@@ -57,7 +57,7 @@ def export_command(
             dynamic_batch=dynamic_batch,
             dynamic_size=dynamic_size,
             int8=int8,
-            compared=say,
+            compared=report,
         )
     except (ValueError, ImportError) as error:
         raise InputError(error) from None

@@ -1,4 +1,4 @@
-"""Classifies images from files, a batch at a time."""
+"""Classification of image files, a batch at a time."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from keras_nasnet.inference.predictor import Predictor
+from keras_nasnet.models.predictor import Predictor
 
 if TYPE_CHECKING:
     from keras_nasnet.models.classifier import NASNet
@@ -15,6 +15,17 @@ Path = str | os.PathLike[str]
 
 
 class Prediction(NamedTuple):
+    """A class of an image.
+
+    Args:
+        label: name of the class, or its number where the network has no names.
+        probability: from 0 to 1.
+
+    Example:
+        >>> Prediction("cat", 0.75).label
+        'cat'
+    """
+
     label: str
     probability: float
 
@@ -23,20 +34,27 @@ Results = Iterator[tuple[Path, list[Prediction] | ValueError]]
 
 
 def classify(model: "NASNet | Predictor", paths: Iterable[Path], top: int = 5, engine: str | None = None) -> Results:
-    """Yields each path with its `top` most probable classes, or with what is wrong with the file.
+    """Yields each path with its `top` most probable classes, or with the error that its file causes.
 
-    Holds a few batches of images at a time. The label of a model without class names is the
-    number of the class.
+    Holds a few batches of images at a time. Labels of a model without class names are the numbers of the classes.
 
     Args:
         model: a NASNet with a classifier, or its predictor.
         paths: of image files.
-        top: how many classes.
-        engine: of a NASNet, as `NASNet.predict_images` takes it.
+        top: number of classes to return for each image.
+        engine: for a NASNet: as `NASNet.predict_images` takes it.
 
     Raises:
         ValueError: if the model has no classifier, `top` is not between 1 and its classes, or the engine is
             not installed.
+
+    Example:
+        >>> keras.utils.save_img("grey.png", np.full((32, 32, 3), 128, np.uint8))
+        >>> model = keras_nasnet.NASNet(num_blocks=1, penultimate_filters=96, stem="cifar", classes=3)
+        >>> for path, found in classify(model, ["grey.png", "none.png"], top=2, engine="tensorflow"):
+        ...     print(path, found if isinstance(found, ValueError) else len(found))
+        grey.png 2
+        none.png none.png: no such file
     """
     predictor = model if isinstance(model, Predictor) else model.predictor(engine)
     if not 1 <= top <= predictor.classes:

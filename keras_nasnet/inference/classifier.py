@@ -1,4 +1,4 @@
-"""A classifier as exports take it: float32, images of channels last, one output of probabilities."""
+"""Classifiers as exports take them: float32, channels last, one output of probabilities."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 import keras
 
 from keras_nasnet.inference.folding import FoldedNASNet, check_is_whole, fold
-from keras_nasnet.inference.formats import INPUT, OUTPUT
+from keras_nasnet.inference.formats.format import INPUT, OUTPUT
 from keras_nasnet.models.classifier import NASNet
 
-PREDICTIONS = "predictions"  # the layer of every classifier of ours
+PREDICTIONS = "predictions"  # name of the layer that classifies
 
 
 def check(model: Any) -> None:
-    """Raises TypeError for what is no network of ours, ValueError for one without a classifier."""
+    """Raises TypeError for another model than a NASNet, ValueError for one without a classifier or preprocessing."""
     if not isinstance(model, NASNet | FoldedNASNet):
         raise TypeError(f"model is a {type(model).__name__}: only a NASNet, folded or not, can be exported")
     check_is_whole(model)
@@ -24,7 +24,7 @@ def check(model: Any) -> None:
 
 
 def metadata(model: Any) -> dict[str, Any]:
-    """What an export says about its network, as JSON can hold it."""
+    """Returns what an export carries about its network, as JSON can hold it."""
     return {
         "name": model.name,
         "preprocessing": model.preprocessing.to_dict(),

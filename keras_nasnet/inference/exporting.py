@@ -1,4 +1,4 @@
-"""Exports: a network as a file of another runtime, which is loaded again and compared before it is there."""
+"""Exports: a network as a file of another runtime, loaded again and compared before it appears."""
 
 import dataclasses
 import itertools
@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_nasnet.accelerate.quiet import quiet
 from keras_nasnet.common.images import Preprocessing
 from keras_nasnet.inference.comparison import Comparison, compare
-from keras_nasnet.inference.formats import FORMATS, Signature, files, find
+from keras_nasnet.inference.formats.format import Signature
+from keras_nasnet.inference.formats.registry import FORMATS
 from keras_nasnet.inference.real_images import ImageFolder, photographs
 
 if TYPE_CHECKING:
     from keras_nasnet.inference.folding import FoldedNASNet
     from keras_nasnet.models.classifier import NASNet
 
-WEIGHTS = "weights"  # of `int8`: no folder, but weights alone
+WEIGHTS = "weights"  # for `int8`, in place of a folder
 _ANY = (224, 224)  # of the images on which a network of any size is compared
 _COMPARED = 64  # images of a calibration on which an int8 export is compared
 
@@ -44,7 +46,7 @@ def export(
 
     Args:
         model: a NASNet with a classifier.
-        to: "onnx", "openvino", "litert", "saved_model" or "keras".
+        to: "onnx", "openvino", "litert", "saved_model", "keras", or another name of `FORMATS`.
         path: to be written: a file that ends in .onnx, .xml (its weights beside it, as .bin), .tflite or .keras;
             a folder for a SavedModel.
         fold: whether batch normalization is folded into the convolutions, see `folding.fold`.
@@ -52,7 +54,7 @@ def export(
         dynamic_size: whether images may be of any size from 32x32 up, else of the network's own.
         int8: the folder of images on which the ranges of 8-bit activations are measured, some hundred such as
             the network will see; or "weights", for 8-bit weights alone. Default: float32.
-        compared: told how the export compares with the network.
+        compared: called with how the export compares with the network.
 
     Returns:
         The path.
@@ -63,16 +65,20 @@ def export(
             own, the format knows no such int8, Keras runs on another backend than TensorFlow, or the export
             differs from the network.
         ImportError: if the runtime is not installed; names the extra.
+
+    Example:
+        >>> network = {"num_blocks": 1, "penultimate_filters": 96, "stem": "cifar", "classes": 3}
+        >>> export(keras_nasnet.NASNet(**network), "keras", "small.keras").name
+        'small.keras'
     """
-    form = find(to)
+    form = FORMATS.get(to)
     path = Path(path)
     check(to, path, int8, dynamic_batch=dynamic_batch, dynamic_size=dynamic_size)
     import keras
 
     from keras_nasnet.inference import classifier
-    from keras_nasnet.inference.keras_export import quiet
 
-    if to != "keras" and keras.backend.backend() != "tensorflow":
+    if form.converts and keras.backend.backend() != "tensorflow":
         raise ValueError(
             f"{to} is exported on Keras' TensorFlow backend, not on {keras.backend.backend()}: "
             "set KERAS_BACKEND=tensorflow"
@@ -80,7 +86,7 @@ def export(
     classifier.check(model)
     assert model.preprocessing is not None
     size = _size(model)
-    if size is None and not dynamic_size and to != "keras":
+    if size is None and not dynamic_size and form.converts:
         raise ValueError(f"{model.name} takes images of any size: export it so (--dynamic-size)")
     height, width = size or _ANY
     example = dataclasses.replace(model.preprocessing, height=height, width=width)
@@ -98,18 +104,17 @@ def export(
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as temporary:
         written = Path(temporary, path.name)
-        if to != "keras":  # whose file is the network itself
+        if form.converts:
             network = classifier.with_probabilities(network, signature.shape)
         own = classifier.with_probabilities(exact, (None, *signature.shape[1:]))
         with quiet():
-            form.load().write(network, written, signature)
-            runner = form.load().read(written)
+            form.write(network, written, signature)
+            runner = form.read(written)
             comparison = compare(own, runner, _batches(example, signature), exact=kind is None)
-            if to == "saved_model":
-                runner.check_serving(photographs(), example)
+            form.verify(runner, example)
         if compared is not None:
             compared(comparison)
-        for source, target in zip(files(form, written), files(form, path), strict=True):
+        for source, target in zip(form.files(written), form.files(path), strict=True):
             os.replace(source, target)
     return path
 
@@ -126,18 +131,18 @@ def check(to: str, path: str | os.PathLike[str], int8: str | os.PathLike[str] | 
     Raises:
         ValueError, ImportError: as `export` does.
     """
-    form, path = find(to), Path(path)
+    form, path = FORMATS.get(to), Path(path)
     if path.suffix != form.suffix and form.suffix:
         raise ValueError(f"{path}: the name of an {to} export ends in {form.suffix}")
-    for file in files(form, path):
+    for file in form.files(path):
         if os.path.lexists(file):
             raise ValueError(f"{file} is there already: delete it or choose another name")
-    if to == "keras" and (options.get("dynamic_size") or not options.get("dynamic_batch", True)):
+    if not form.converts and (options.get("dynamic_size") or not options.get("dynamic_batch", True)):
         raise ValueError("a Keras file takes the network's own sizes and any number of images: leave both as they are")
     if int8 is not None:
         kind = "weights" if int8 == WEIGHTS else "full"
         if kind not in form.int8:
-            able = [other.name for other in FORMATS.values() if kind in other.int8]
+            able = [other for other in FORMATS if kind in FORMATS.get(other).int8]
             raise ValueError(f"{to} knows no int8 of this kind ({kind}): {' and '.join(able)} do")
         if kind == "full" and not Path(int8).is_dir():
             raise ValueError(f"{int8}: no such folder of images to calibrate on")

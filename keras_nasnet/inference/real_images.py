@@ -10,7 +10,7 @@ from PIL import Image
 
 from keras_nasnet.common.images import Preprocessing, find_images, read_image
 
-MOST = 300  # images of a calibration: more change its ranges little
+MAX_CALIBRATION_IMAGES = 300  # more change the ranges little
 
 
 class ImageFolder:
@@ -30,7 +30,7 @@ class ImageFolder:
         found = find_images([folder])
         if not found:
             raise ValueError(f"{folder}: no images in this folder to calibrate on")
-        count = min(len(found), MOST)
+        count = min(len(found), MAX_CALIBRATION_IMAGES)
         self.paths = [found[place * len(found) // count] for place in range(count)]
         self.preprocessing = preprocessing
 

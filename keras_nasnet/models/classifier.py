@@ -1,9 +1,10 @@
 """NASNet: the image classifier, from any genotype at any size."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
+import numpy as np
 
 from keras_nasnet.common.images import Preprocessing
 from keras_nasnet.genotype import Genotype
@@ -11,9 +12,8 @@ from keras_nasnet.layers.batch_norm import BatchNormalization
 from keras_nasnet.layers.convolution import Projection, kernel_initializer
 from keras_nasnet.layers.relu import ReLU
 from keras_nasnet.models.body import Body
-
-if TYPE_CHECKING:
-    from keras_nasnet.inference.predictor import Predictor
+from keras_nasnet.models.fingerprint import fingerprint
+from keras_nasnet.models.predictor import OPENERS, Predictor
 
 
 @keras.saving.register_keras_serializable("keras_nasnet")
@@ -165,7 +165,7 @@ class NASNet(keras.Model):
 
     def predict_images(
         self, images: Any, engine: str | None = None, batch: int | None = None, precision: str = "float32"
-    ) -> Any:
+    ) -> np.ndarray:
         """Returns the probabilities of the classes, float32 (n, classes), by the fastest engine that is installed.
 
         The network is compiled the first time that this machine sees its weights, which takes seconds. They are
@@ -174,8 +174,8 @@ class NASNet(keras.Model):
         Args:
             images: one image or any number of them: paths, PIL images, or arrays (height, width, 3) of
                 pixels 0..255; or one array (n, height, width, 3).
-            engine: "openvino", "onnxruntime", "litert", or "tensorflow" for the Keras model itself; default:
-                the first of these that is installed.
+            engine: "openvino", "onnxruntime", "litert", or "tensorflow" for the Keras model itself; or one that was
+                added to `keras_nasnet.inference.ENGINES`. Default: the first of these that is installed.
             batch: images of a batch; by default 64 up to 200 pixels, else 8.
             precision: "float32", or "bfloat16", which is faster where the processor has instructions for it and
                 moves probabilities a little; OpenVINO alone knows it.
@@ -186,19 +186,18 @@ class NASNet(keras.Model):
         """
         return self.predictor(engine, precision).predict_images(images, batch)
 
-    def predictor(self, engine: str | None = None, precision: str = "float32") -> "Predictor":
-        """Returns what `predict_images` uses: it needs Keras no more, and keeps the weights that the model has now.
+    def predictor(self, engine: str | None = None, precision: str = "float32") -> Predictor:
+        """Returns what `predict_images` uses: it keeps the weights that the model has now, and needs Keras no more.
 
         Args:
             engine: as in `predict_images`.
             precision: likewise.
         """
-        from keras_nasnet.inference import model_predictor
-
-        identity = (model_predictor.identity(self), engine, precision)
+        identity = fingerprint(self)
+        wanted = (identity, engine, precision)
         known: tuple[Any, Predictor] | None = getattr(self, "_last_predictor", None)
-        if known is None or known[0] != identity:
-            known = identity, model_predictor.predictor(self, engine, precision)
+        if known is None or known[0] != wanted:
+            known = wanted, OPENERS.get("engines")(self.name, identity, lambda: self, engine, precision)
             self._last_predictor = known
         return known[1]
 

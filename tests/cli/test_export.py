@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from keras_nasnet.cli.main import main
-from keras_nasnet.inference.formats import FORMATS
+from keras_nasnet.inference.formats.registry import FORMATS
 from tests.support import ROOT
 
 
@@ -28,7 +28,7 @@ def test_writes_and_says_how_it_compares(tmp_path):
     assert compared.startswith("compared on 4 images: differs by ")
     assert wrote == "wrote nasnet_a_cifar10_saved_model"
     assert [file.name for file in tmp_path.iterdir()] == ["nasnet_a_cifar10_saved_model"]
-    runner = FORMATS["saved_model"].load().read(tmp_path / "nasnet_a_cifar10_saved_model")
+    runner = FORMATS.get("saved_model").read(tmp_path / "nasnet_a_cifar10_saved_model")
     assert runner.metadata["class_names"][3] == "cat"
     assert runner.run(np.zeros((1, 32, 32, 3), np.float32)).shape == (1, 10)
 

@@ -143,7 +143,7 @@ def test_where_nothing_can_be_written_it_is_made_each_time(tmp_path, monkeypatch
 PROCESS = """
 import sys, time
 from pathlib import Path
-from keras_nasnet.inference import cache
+from keras_nasnet.common import cache
 
 def make(folder):
     with open(sys.argv[1], "a") as file:

@@ -19,9 +19,12 @@ from PIL import Image
 from keras_nasnet import NASNet
 from keras_nasnet.cli.main import main
 from keras_nasnet.common.images import Preprocessing
-from keras_nasnet.inference import comparison, predictor
+from keras_nasnet.inference import comparison
 from keras_nasnet.inference.classification import classify
-from keras_nasnet.inference.engines import registry as engines
+from keras_nasnet.inference.engines.compiled import CompiledEngine
+from keras_nasnet.inference.engines.engine import Engine
+from keras_nasnet.inference.engines.registry import ENGINES, candidates, installed_engines
+from keras_nasnet.models.predictor import Predictor
 from keras_nasnet.zoo.prediction import load_predictor
 from tests.support import ROOT
 from tests.support.toy import NETWORK
@@ -35,7 +38,7 @@ def needs(*names):
         pytest.param(
             name,
             marks=[
-                pytest.mark.skipif(not engines.ENGINES[name].is_installed, reason=f"{name} is not installed"),
+                pytest.mark.skipif(not ENGINES.get(name).is_installed, reason=f"{name} is not installed"),
                 pytest.mark.skipif(
                     name == "onnxruntime" and importlib.util.find_spec("tf2onnx") is None, reason="no tf2onnx"
                 ),
@@ -49,7 +52,7 @@ def needs(*names):
     ]
 
 
-ALL, COMPILED = needs(*engines.ENGINES), needs("openvino", "onnxruntime", "litert")
+ALL, COMPILED = needs(*ENGINES), needs("openvino", "onnxruntime", "litert")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -99,18 +102,18 @@ def photographs(tmp_path_factory):
 
 
 def test_the_fastest_that_is_installed_is_taken(monkeypatch):
-    assert list(engines.ENGINES) == ["openvino", "onnxruntime", "litert", "tensorflow"]
+    assert list(ENGINES) == ["openvino", "onnxruntime", "litert", "tensorflow"]
     there = {"openvino", "litert", "tensorflow"}
-    monkeypatch.setattr(engines.Engine, "is_installed", property(lambda engine: engine.name in there))
-    assert engines.candidates()[0].name == "openvino"
+    monkeypatch.setattr(Engine, "is_installed", property(lambda engine: engine.name in there))
+    assert candidates()[0].name == "openvino"
     there.remove("openvino")
-    assert engines.candidates()[0].name == "litert"
-    assert engines.installed() == ["litert", "tensorflow"]
-    assert [engine.name for engine in engines.candidates("tensorflow")] == ["tensorflow"]
+    assert candidates()[0].name == "litert"
+    assert installed_engines() == ["litert", "tensorflow"]
+    assert [engine.name for engine in candidates("tensorflow")] == ["tensorflow"]
     with pytest.raises(ValueError, match=r"^OpenVINO is not installed: pip install 'keras-nasnet\[openvino\]'$"):
-        engines.candidates("openvino")
+        candidates("openvino")
     with pytest.raises(ValueError, match="'tensorrt': choose from openvino, onnxruntime, litert, tensorflow"):
-        engines.candidates("tensorrt")
+        candidates("tensorrt")
 
 
 # === Probabilities ===
@@ -216,7 +219,7 @@ def test_what_is_refused(model, photographs, tmp_path):
     with pytest.raises(ValueError, match="engine is 'magic': choose from"):
         model.predict_images(photographs, engine="magic")
     features = NASNet(**NETWORK, stem="cifar", include_top=False)
-    for engine in engines.installed():
+    for engine in installed_engines():
         with pytest.raises(ValueError, match="no classifier"):
             features.predict_images(photographs, engine)
 
@@ -262,7 +265,7 @@ def test_the_next_images_are_read_while_one_batch_is_computed():
                 later.set()
             return np.zeros((32, 32, 3), np.uint8)
 
-    rows = list(predictor.Predictor(Runner(), "none").predict_each(map(Image, range(6)), batch=2))
+    rows = list(Predictor(Runner(), "none").predict_each(map(Image, range(6)), batch=2))
     assert (len(rows), Runner.overlapped) == (6, [True])
 
 
@@ -284,7 +287,7 @@ def test_broken_files_keep_their_place(model, photographs, tmp_path):
 
 
 def test_classify_takes_an_engine(model, photographs):
-    for engine in engines.installed()[-1:]:
+    for engine in installed_engines()[-1:]:
         found = list(classify(model, photographs, top=3, engine=engine))
         assert [path for path, _ in found] == photographs
         assert all(len(predictions) == 3 for _, predictions in found)
@@ -296,13 +299,13 @@ def test_classify_takes_an_engine(model, photographs):
 def loaded_once(monkeypatch):
     """Counts the compilations."""
     compiled = []
-    original = predictor._compile
+    original = CompiledEngine.make
 
     def counting(engine, *arguments):
         compiled.append(engine.name)
         original(engine, *arguments)
 
-    monkeypatch.setattr(predictor, "_compile", counting)
+    monkeypatch.setattr(CompiledEngine, "make", counting)
     return compiled
 
 
@@ -324,9 +327,9 @@ def test_a_damaged_network_is_compiled_anew(keras_home, file, photographs, engin
 @pytest.mark.parametrize("engine", needs("openvino"))
 def test_who_waits_for_a_compilation_is_told_once(file, photographs, engine, monkeypatch, tmp_path):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    told = []
+    told: list[str] = []
     for _ in range(2):
-        load_predictor(file, engine, told=told.append)
+        load_predictor(file, engine, report=told.append)
     assert told == ["compiling small for OpenVINO, once on this machine"]
 
 
@@ -364,8 +367,8 @@ def test_an_engine_that_fails_is_refused_if_asked_for_and_else_passed_over(photo
     def fails(*arguments):
         raise RuntimeError("an operation\nthat it does not know")
 
-    monkeypatch.setattr(predictor, "_write", fails)
-    for engine in [name for name in engines.installed() if name != "tensorflow"]:
+    monkeypatch.setattr(CompiledEngine, "_make", fails)
+    for engine in [name for name in installed_engines() if name != "tensorflow"]:
         with pytest.raises(ValueError, match="cannot compute nasnet: an operation that it does not know") as raised:
             model.predictor(engine)
         assert "\n" not in str(raised.value)
@@ -383,7 +386,7 @@ def test_the_blocker_blocks(photographs):
 
 
 def test_an_engine_that_is_missing_is_refused_before_keras(photographs, monkeypatch):
-    monkeypatch.setattr(engines.Engine, "is_installed", property(lambda engine: engine.name == "tensorflow"))
+    monkeypatch.setattr(Engine, "is_installed", property(lambda engine: engine.name == "tensorflow"))
     result = CliRunner().invoke(main, ["classify", str(photographs[0]), "--engine", "litert"])
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == "Error: LiteRT is not installed: pip install 'keras-nasnet[litert]'\n"

@@ -14,7 +14,8 @@ from keras_nasnet.common.images import Preprocessing
 from keras_nasnet.inference import comparison
 from keras_nasnet.inference.exporting import export
 from keras_nasnet.inference.folding import fold
-from keras_nasnet.inference.formats import FORMATS, saved_model
+from keras_nasnet.inference.formats import saved_model
+from keras_nasnet.inference.formats.registry import FORMATS
 from keras_nasnet.inference.real_images import ImageFolder, photographs
 from tests.support.exported import NAMES, SMALL, needs, network, path_of, tree, unsure
 from tests.support.imagenet_samples import originals
@@ -52,7 +53,7 @@ def test_an_export_is_the_network_and_knows_its_images(to, model, tmp_path):
     needs(to)
     path = export(model, to, path_of(tmp_path, to))
     assert tree(tmp_path) == ({path.name, "exported.bin"} if to == "openvino" else {path.name})
-    runner = FORMATS[to].load().read(path)
+    runner = FORMATS.get(to).read(path)
     images = model.preprocess(photographs())
     expected = probabilities(model, images)
     for count in (1, 4):
@@ -71,7 +72,7 @@ def test_images_of_any_size_one_at_a_time(to, tmp_path):
     any_size = NASNet.from_config(model.get_config() | {"input_shape": [None, None, 3]})
     any_size.set_weights(model.get_weights())
     path = export(model, to, path_of(tmp_path, to), dynamic_size=True, dynamic_batch=False)
-    runner = FORMATS[to].load().read(path)
+    runner = FORMATS.get(to).read(path)
     for height, width in ((32, 32), (57, 40)):
         images = np.random.default_rng(0).uniform(-1, 1, (2, height, width, 3)).astype(np.float32)
         expected = keras.ops.convert_to_numpy(any_size(images))
@@ -96,14 +97,14 @@ def test_logits_low_precision_and_a_second_classifier_become_probabilities(optio
     size = plain.input_shape[1]
     images = np.random.default_rng(0).uniform(-2, 2, (2, size, size, 3)).astype(np.float32)
     expected = probabilities(plain, images)
-    found = FORMATS["saved_model"].load().read(path).run(images)
+    found = FORMATS.get("saved_model").read(path).run(images)
     assert np.abs(found - expected).max() <= 1e-4 * expected.max()
 
 
 def test_a_folded_network_is_exported_as_it_is(model, tmp_path):
     path = export(fold(model), "keras", tmp_path / "exported.keras")
     images = model.preprocess(photographs())
-    assert np.abs(FORMATS["keras"].load().read(path).run(images) - probabilities(model, images)).max() < 1e-5
+    assert np.abs(FORMATS.get("keras").read(path).run(images) - probabilities(model, images)).max() < 1e-5
     with pytest.raises(ValueError, match="is folded and keeps its size"):
         export(fold(model), "saved_model", tmp_path / "exported", dynamic_size=True)
 
@@ -124,7 +125,7 @@ def imagenet():
 def test_imagenet_photographs_are_the_same_to_all(to, folded, imagenet, tmp_path):
     needs(to)
     model, batches = imagenet
-    runner = FORMATS[to].load().read(export(model, to, path_of(tmp_path, to), fold=folded))
+    runner = FORMATS.get(to).read(export(model, to, path_of(tmp_path, to), fold=folded))
     assert comparison.compare(model, runner, batches).images == sum(map(len, batches))  # to 1e-4, or it raises
 
 
@@ -136,14 +137,14 @@ def test_imagenet_photographs_are_the_same_to_networks_of_full_size(variant, to,
     files = originals()
     data = zoo.info(variant)
     model = unsure(NASNet(**data["builder"], preprocessing=data["preprocessing"], class_names=data["class_names"]))
-    runner = FORMATS[to].load().read(export(model, to, path_of(tmp_path, to)))
+    runner = FORMATS.get(to).read(export(model, to, path_of(tmp_path, to)))
     assert comparison.compare(model, runner, [model.preprocess([file]) for file in files]).images == len(files)
 
 
 # === 8 bits ===
 
 
-@pytest.mark.parametrize(("to", "kind"), [(form.name, kind) for form in FORMATS.values() for kind in form.int8])
+@pytest.mark.parametrize(("to", "kind"), [(name, kind) for name in FORMATS for kind in FORMATS.get(name).int8])
 def test_int8_is_smaller_and_nearly_the_network(to, kind, folder, tmp_path):
     needs(to)
     found = []
@@ -155,13 +156,13 @@ def test_int8_is_smaller_and_nearly_the_network(to, kind, folder, tmp_path):
     [comparison] = found
     assert comparison.images == (12 if kind == "full" else 4)
     assert 1e-5 < comparison.difference < 0.3  # which float32 would not be
-    runner = FORMATS[to].load().read(path)
+    runner = FORMATS.get(to).read(path)
     assert runner.metadata["int8"] == kind
     assert runner.run(model.preprocess(photographs())).shape == (4, len(NAMES))
 
 
 def test_a_calibration_reads_at_most_300_images_of_the_whole_folder(monkeypatch, folder):
-    monkeypatch.setattr("keras_nasnet.inference.real_images.MOST", 5)
+    monkeypatch.setattr("keras_nasnet.inference.real_images.MAX_CALIBRATION_IMAGES", 5)
     images = ImageFolder(folder, SMALL["preprocessing"])
     assert len(images) == 5 and [path.name[0] for path in images.paths] == ["0", "0", "1", "2", "3"]
     assert [image.shape for image in images] == [(1, 32, 32, 3)] * 5
@@ -196,7 +197,7 @@ def test_a_serving_signature_that_differs_is_not_kept(model, tmp_path, monkeypat
 @pytest.mark.parametrize(
     ("to", "name", "options", "words"),
     [
-        ("pickle", "exported", {}, "to is 'pickle': choose from onnx, openvino, litert, saved_model, keras"),
+        ("pickle", "exported", {}, "export format is 'pickle': choose from onnx, openvino, litert, saved_model, keras"),
         ("litert", "exported.onnx", {}, "the name of an litert export ends in .tflite"),
         ("saved_model", "there", {}, "is there already"),
         ("saved_model", "exported", {"int8": "weights"}, "saved_model knows no int8 of this kind"),
@@ -235,7 +236,7 @@ def test_networks_that_cannot_be_exported_are_refused(tmp_path):
     ],
 )
 def test_without_the_runtime_a_line_names_the_extra(to, missing, int8, model, tmp_path, monkeypatch):
-    form = FORMATS[to]
+    form = FORMATS.get(to)
     for module in form.reads + form.writes + form.quantises:
         monkeypatch.setitem(sys.modules, module, type(sys)(module))  # as if it were installed
         sys.modules[module].__spec__ = sys.__spec__

@@ -9,7 +9,7 @@ import pytest
 
 from keras_nasnet import NASNet
 from keras_nasnet.common.images import Preprocessing
-from keras_nasnet.inference.formats import FORMATS
+from keras_nasnet.inference.formats.registry import FORMATS
 from keras_nasnet.inference.real_images import photographs
 from tests.support.random_weights import randomized
 from tests.support.toy import GENOTYPE
@@ -31,7 +31,7 @@ SMALL = {
 def needs(to: str) -> None:
     """Skips a test where the runtime of a format is not installed."""
     try:
-        FORMATS[to].require(writing=True, int8=True)
+        FORMATS.get(to).require(writing=True, int8=True)
     except ImportError as error:
         pytest.skip(str(error))
 
@@ -58,7 +58,7 @@ def unsure(model: NASNet, seed: int = 0) -> NASNet:
 
 
 def path_of(folder: Path, to: str) -> Path:
-    return folder / f"exported{FORMATS[to].suffix}"
+    return folder / f"exported{FORMATS.get(to).suffix}"
 
 
 def tree(folder: Path) -> set[str]:

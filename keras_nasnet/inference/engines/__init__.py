@@ -1,1 +1,1 @@
-"""The runtimes that compute a network: one module and one row for each."""
+"""Engines that compute a network's probabilities: one module each, and a row in `registry`."""

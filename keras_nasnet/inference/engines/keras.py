@@ -1,22 +1,35 @@
-"""Keras as an engine: the model itself."""
+"""The Keras model itself, on TensorFlow, or on JAX or PyTorch where Keras is configured so."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
-from keras_nasnet.inference import classifier
-from keras_nasnet.models.classifier import NASNet
+from keras_nasnet.inference.engines.engine import Engine, Network, Report
+
+if TYPE_CHECKING:
+    from keras_nasnet.models.classifier import NASNet
+
+
+class KerasEngine(Engine):
+    """See the module."""
+
+    name, title = "tensorflow", "TensorFlow"
+    module = distribution = "keras"
+
+    def open(self, network: Network, precision: str, report: Report | None = None) -> "KerasRunner":
+        return KerasRunner(network.load())
 
 
 class KerasRunner:
-    """See `keras_nasnet.inference.formats.Runner`.
+    """See `Runner`.
 
     Args:
         model: a NASNet with a classifier.
     """
 
-    def __init__(self, model: NASNet):
+    def __init__(self, model: "NASNet"):
+        from keras_nasnet.inference import classifier
+
         classifier.check(model)
         config = model.get_config()
         self.metadata: dict[str, Any] = classifier.metadata(model) | {"classes": config["classes"]}
@@ -25,8 +38,13 @@ class KerasRunner:
         self._channels_first = config["data_format"] == "channels_first"
 
     def run(self, images: np.ndarray) -> np.ndarray:
+        import keras
+
         # Called, not predicted: a new batch size costs no compilation.
         outputs = self._model(images.transpose(0, 3, 1, 2) if self._channels_first else images, training=False)
         if isinstance(outputs, dict):  # with an auxiliary head
             outputs = outputs["predictions"]
         return keras.ops.convert_to_numpy(keras.ops.softmax(outputs) if self._gives_logits else outputs)
+
+
+ENGINE = KerasEngine()

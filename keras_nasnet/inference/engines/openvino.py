@@ -2,18 +2,47 @@
 
 import hashlib
 import os
+import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from keras_nasnet.inference.engines.compiled import CompiledEngine
+from keras_nasnet.inference.engines.engine import PRECISIONS
+from keras_nasnet.inference.formats.format import Signature
+from keras_nasnet.inference.formats.openvino import FORMAT
+
+if TYPE_CHECKING:
+    import keras
 
 ONE, MANY = "one.blob", "many.blob"
 _HINTS = {ONE: "LATENCY", MANY: "THROUGHPUT"}
 _PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 
 
+class OpenVINOEngine(CompiledEngine):
+    """See the module."""
+
+    name, title = "openvino", "OpenVINO"
+    module = distribution = extra = "openvino"
+    precisions = PRECISIONS
+
+    def compile(self, model: "keras.Model", signature: Signature, folder: Path, precision: str) -> None:
+        with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+            file = Path(temporary, f"network{FORMAT.suffix}")
+            FORMAT.write(model, file, signature)
+            compile_file(file, folder, precision)
+
+    def open_folder(self, folder: Path, metadata: dict[str, Any], precision: str) -> "BlobRunner":
+        return BlobRunner(folder, metadata, precision)
+
+    def depends_on(self) -> dict[str, str]:
+        return {"processor": processor()}
+
+
 def processor() -> str:
-    """What the compiled network belongs to besides OpenVINO's version: the instructions that this machine has."""
+    """Returns a checksum of the instructions that this machine's processor has."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
         known = next(line for line in text.splitlines() if line.startswith(("flags", "Features")))
@@ -25,7 +54,7 @@ def processor() -> str:
 
 
 def images_at_once(height: int | None, width: int | None) -> int:
-    """How many images one core computes at a time, where there are many: as many as its cache likes (measured)."""
+    """Returns how many images one core computes at a time, where there are many: what its cache holds (measured)."""
     if height is None or width is None:
         return 1  # they may differ in size
     fitting = min(8, 2 * 224 * 224 // (height * width))
@@ -62,8 +91,8 @@ def _options(blob: str, precision: str) -> dict[str, Any]:
     return options
 
 
-class Compiled:
-    """A compiled network, see `keras_nasnet.inference.formats.Runner`; for one thread at a time.
+class BlobRunner:
+    """A compiled network, see `Runner`; for one thread at a time.
 
     Args:
         folder: that `compile_file` filled on a machine like this one.
@@ -114,3 +143,6 @@ class Compiled:
 def _keep(request: Any, results_and_place: tuple[list[np.ndarray], int]) -> None:
     results, place = results_and_place
     results[place] = request.get_output_tensor().data.copy()
+
+
+ENGINE = OpenVINOEngine()

@@ -12,43 +12,49 @@ from typing import Any
 
 import numpy as np
 
-from keras_nasnet.inference.formats import Signature, in_batches
-from keras_nasnet.inference.keras_export import quiet
+from keras_nasnet.accelerate.quiet import quiet
+from keras_nasnet.common.files import StrPath
+from keras_nasnet.inference.formats.format import Format, Signature, in_batches
 
 METADATA = "metadata.json"
 LABELS = "labels.txt"
 
 
-def write(model: Any, path: Path, signature: Signature) -> None:
-    """Writes a model of one input, images, and one output, probabilities."""
-    import tensorflow as tf
+class LiteRTFormat(Format):
+    """See the module."""
 
-    from keras_nasnet.inference.keras_export import keras_export
+    name, suffix = "litert", ".tflite"
+    reads = ("ai_edge_litert",)
+    int8 = ("weights", "full")
 
-    # LiteRT's own operations: a file that needs TensorFlow's runs nowhere but in TensorFlow.
-    options: dict[str, Any] = {"target_spec": {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}}
-    if signature.int8:
-        options["optimizations"] = [tf.lite.Optimize.DEFAULT]
-    if signature.int8 == "full":
-        images = signature.calibration
-        assert images is not None
-        options["representative_dataset"] = lambda: ([image] for image in images)
-    keras_export(model, path, "litert", signature, **options)
-    with zipfile.ZipFile(path, "a") as file:
-        file.writestr(zipfile.ZipInfo(METADATA), json.dumps(signature.metadata))
-        if signature.metadata["class_names"]:
-            file.writestr(zipfile.ZipInfo(LABELS), "".join(f"{name}\n" for name in signature.metadata["class_names"]))
+    def write(self, model: Any, path: Path, signature: Signature) -> None:
+        import tensorflow as tf
+
+        from keras_nasnet.inference.formats.keras_export import keras_export
+
+        # LiteRT's own operations: a file that needs TensorFlow's runs nowhere but in TensorFlow.
+        options: dict[str, Any] = {"target_spec": {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}}
+        if signature.int8:
+            options["optimizations"] = [tf.lite.Optimize.DEFAULT]
+        if signature.int8 == "full":
+            images = signature.calibration
+            assert images is not None
+            options["representative_dataset"] = lambda: ([image] for image in images)
+        keras_export(model, path, "litert", signature, **options)
+        with zipfile.ZipFile(path, "a") as file:
+            file.writestr(zipfile.ZipInfo(METADATA), json.dumps(signature.metadata))
+            if signature.metadata["class_names"]:
+                labels = "".join(f"{name}\n" for name in signature.metadata["class_names"])
+                file.writestr(zipfile.ZipInfo(LABELS), labels)
+
+    def read(self, path: StrPath) -> "LiteRTRunner":
+        return LiteRTRunner(path)
 
 
-def read(path: str | os.PathLike[str]) -> "Interpreted":
-    """Opens a file in LiteRT, on all cores of the CPU."""
-    return Interpreted(path)
+class LiteRTRunner:
+    """A file in LiteRT, on all cores of the CPU; see `Runner`."""
 
-
-class Interpreted:
-    """See `Runner`."""
-
-    def __init__(self, path: str | os.PathLike[str]):
+    def __init__(self, path: StrPath):
         from ai_edge_litert.interpreter import Interpreter
 
         try:
@@ -75,3 +81,6 @@ class Interpreted:
         self.interpreter.set_tensor(self.input["index"], images)
         self.interpreter.invoke()
         return self.interpreter.get_tensor(self.output["index"])
+
+
+FORMAT = LiteRTFormat()

@@ -3,53 +3,57 @@
 import json
 import logging
 import os
-import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from keras_nasnet.inference.formats import INPUT, OUTPUT, Signature, in_batches
+from keras_nasnet.common.files import StrPath, replacing
+from keras_nasnet.inference.formats.format import INPUT, OUTPUT, Format, Signature, in_batches
 
 KEY = "keras_nasnet"  # of the metadata, which are JSON
 OPSET = 17
 
 
-def write(model: Any, path: Path, signature: Signature) -> None:
-    """Writes a model of one input, images, and one output, probabilities."""
-    import onnx
+class OnnxFormat(Format):
+    """See the module."""
 
-    from keras_nasnet.inference.keras_export import keras_export
+    name, suffix = "onnx", ".onnx"
+    reads, writes = ("onnxruntime",), ("onnx", "tf2onnx")
+    int8 = ("full",)
 
-    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # Keras asks for np.object, for tf2onnx of before
-        keras_export(model, path, "onnx", signature, opset_version=OPSET)
-    if signature.int8:
-        _quantise(path, signature)
-    graph = onnx.load(path)
-    _rename(graph.graph, graph.graph.output[0].name, OUTPUT)
-    dimensions = (("batch", "height", "width", None), ("batch", None))
-    for value, names in zip((graph.graph.input[0], graph.graph.output[0]), dimensions, strict=True):
-        for dimension, name in zip(value.type.tensor_type.shape.dim, names, strict=True):
-            if name and not dimension.dim_value:
-                dimension.dim_param = name
-    entry = graph.metadata_props.add()
-    entry.key, entry.value = KEY, json.dumps(signature.metadata)
-    onnx.checker.check_model(graph, full_check=True)
-    onnx.save(graph, path)
+    def write(self, model: Any, path: Path, signature: Signature) -> None:
+        import onnx
+
+        from keras_nasnet.inference.formats.keras_export import keras_export
+
+        logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # Keras asks for np.object, for tf2onnx of before
+            keras_export(model, path, "onnx", signature, opset_version=OPSET)
+        if signature.int8:
+            _quantise(path, signature)
+        graph = onnx.load(path)
+        _rename(graph.graph, graph.graph.output[0].name, OUTPUT)
+        dimensions = (("batch", "height", "width", None), ("batch", None))
+        for value, names in zip((graph.graph.input[0], graph.graph.output[0]), dimensions, strict=True):
+            for dimension, name in zip(value.type.tensor_type.shape.dim, names, strict=True):
+                if name and not dimension.dim_value:
+                    dimension.dim_param = name
+        entry = graph.metadata_props.add()
+        entry.key, entry.value = KEY, json.dumps(signature.metadata)
+        onnx.checker.check_model(graph, full_check=True)
+        onnx.save(graph, path)
+
+    def read(self, path: StrPath) -> "OnnxRunner":
+        return OnnxRunner(path)
 
 
-def read(path: str | os.PathLike[str]) -> "Session":
-    """Opens a file in ONNX Runtime, on the CPU."""
-    return Session(path)
+class OnnxRunner:
+    """A file in ONNX Runtime, on the CPU; see `Runner`."""
 
-
-class Session:
-    """See `Runner`."""
-
-    def __init__(self, path: str | os.PathLike[str]):
+    def __init__(self, path: StrPath):
         import onnxruntime
 
         self.session = onnxruntime.InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])
@@ -88,8 +92,7 @@ def _quantise(path: Path, signature: Signature) -> None:
             return None if image is None else {INPUT: image}
 
     logging.getLogger().addFilter(_is_no_hint)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        quantised = Path(folder, "int8.onnx")
+    with replacing(path) as quantised:
         try:
             quantization.quantize_static(
                 path,
@@ -102,8 +105,10 @@ def _quantise(path: Path, signature: Signature) -> None:
             )
         finally:
             logging.getLogger().removeFilter(_is_no_hint)
-        os.replace(quantised, path)
 
 
 def _is_no_hint(record: logging.LogRecord) -> bool:
     return "pre-processing before quantization" not in record.getMessage()
+
+
+FORMAT = OnnxFormat()

@@ -2,45 +2,52 @@
 
 import json
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from keras_nasnet.inference.formats import INPUT, OUTPUT, Signature, in_batches
+from keras_nasnet.common.files import StrPath
+from keras_nasnet.inference.formats.format import INPUT, OUTPUT, Format, Signature, in_batches
 
 KEY = "keras_nasnet"  # of the metadata in the model's rt_info, which are JSON
 
 
-def write(model: Any, path: Path, signature: Signature) -> None:
-    """Writes a model of one input, images, and one output, probabilities; its weights beside it as .bin."""
-    import openvino
+class OpenVINOFormat(Format):
+    """See the module."""
 
-    from keras_nasnet.inference.keras_export import keras_export
+    name, suffix = "openvino", ".xml"
+    reads = ("openvino",)
+    int8, quantises = ("weights", "full"), ("nncf",)
 
-    whole = path.with_name("float.xml")
-    keras_export(model, whole, "openvino", signature)
-    graph = openvino.Core().read_model(whole)
-    if signature.int8:
-        graph = _quantise(graph, signature)
-    graph.inputs[0].set_names({INPUT})
-    graph.outputs[0].set_names({OUTPUT})
-    graph.set_rt_info(json.dumps(signature.metadata), KEY)
-    openvino.save_model(graph, path, compress_to_fp16=False)
-    for file in (whole, whole.with_suffix(".bin")):
-        file.unlink()
+    def write(self, model: Any, path: Path, signature: Signature) -> None:
+        import openvino
+
+        from keras_nasnet.inference.formats.keras_export import keras_export
+
+        whole = path.with_name("float.xml")
+        keras_export(model, whole, "openvino", signature)
+        graph = openvino.Core().read_model(whole)
+        if signature.int8:
+            graph = _quantise(graph, signature)
+        graph.inputs[0].set_names({INPUT})
+        graph.outputs[0].set_names({OUTPUT})
+        graph.set_rt_info(json.dumps(signature.metadata), KEY)
+        openvino.save_model(graph, path, compress_to_fp16=False)
+        for file in self.files(whole):
+            file.unlink()
+
+    def read(self, path: StrPath) -> "OpenVINORunner":
+        return OpenVINORunner(path)
+
+    def files(self, path: Path) -> list[Path]:
+        return [path.with_suffix(".bin"), path]  # the weights, then the graph
 
 
-def read(path: str | os.PathLike[str]) -> "Compiled":
-    """Compiles a file for the CPU, in float32: bfloat16, which OpenVINO likes where there is AMX, is no float32."""
-    return Compiled(path)
+class OpenVINORunner:
+    """A file in OpenVINO, on the CPU, in float32 also where the processor has bfloat16; see `Runner`."""
 
-
-class Compiled:
-    """See `Runner`."""
-
-    def __init__(self, path: str | os.PathLike[str]):
+    def __init__(self, path: StrPath):
         import openvino
 
         core = openvino.Core()
@@ -50,6 +57,7 @@ class Compiled:
         self.metadata: dict[str, Any] = json.loads(graph.get_rt_info(KEY).astype(str))
         batch = graph.inputs[0].partial_shape[0]
         self.batch = None if batch.is_dynamic else batch.get_length()
+        # In so many words: by default OpenVINO takes bfloat16 where there is AMX.
         self.compiled = core.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
     def run(self, images: np.ndarray) -> np.ndarray:
@@ -65,3 +73,6 @@ def _quantise(graph: Any, signature: Signature) -> Any:
     if images is None:
         return nncf.compress_weights(graph, mode=nncf.CompressWeightsMode.INT8_SYM)
     return nncf.quantize(graph, nncf.Dataset(images), subset_size=len(images), preset=nncf.QuantizationPreset.MIXED)
+
+
+FORMAT = OpenVINOFormat()

@@ -10,57 +10,68 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from keras_nasnet.common.files import StrPath
 from keras_nasnet.common.images import Preprocessing
-from keras_nasnet.inference.formats import INPUT, OUTPUT, Signature, in_batches
+from keras_nasnet.inference.formats.format import INPUT, OUTPUT, Format, Signature, in_batches
+from keras_nasnet.inference.real_images import photographs
+from keras_nasnet.models.predictor import Runner
 
 SERVING = "serving_default"
 SERVED_TOLERANCE = 0.05  # relative
 METADATA = Path("assets.extra", "metadata.json")  # the folder that TensorFlow leaves to what is not the graph's
 
 
-def write(model: Any, path: Path, signature: Signature) -> None:
-    """Writes two signatures.
+class SavedModelFormat(Format):
+    """See the module."""
 
-    "serving_default" takes `image_bytes`, encoded images, a string tensor (n,), and returns the most probable
-    classes of each, the first one first: `labels`, a string tensor (n, 5), and `probabilities` (n, 5); of fewer
-    classes than five, all. "images" takes `images`, preprocessed, float32, and returns all `probabilities`.
-    """
-    import keras
-    import tensorflow as tf
+    name, suffix = "saved_model", ""
+    reads = ("tensorflow",)
 
-    from keras_nasnet.inference.serving import serve
+    def write(self, model: Any, path: Path, signature: Signature) -> None:
+        """Writes a folder of two signatures.
 
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    classes = model.output_shape[-1]
-    names = signature.metadata["class_names"] or [str(number) for number in range(classes)]
-    preprocessing = Preprocessing.from_dict(signature.metadata["preprocessing"])
+        "serving_default" takes `image_bytes`, encoded images, a string tensor (n,), and returns the most probable
+        classes of each, the first one first: `labels`, a string tensor (n, 5), and `probabilities` (n, 5); of fewer
+        classes than five, all. "images" takes `images`, preprocessed, float32, and returns all `probabilities`.
+        """
+        import keras
+        import tensorflow as tf
 
-    def probabilities(images: Any) -> Any:
-        return model(images, training=False)
+        from keras_nasnet.inference.serving import serve
 
-    def serving_default(image_bytes: Any) -> dict[str, Any]:
-        return serve(probabilities, preprocessing, names, image_bytes)
+        archive = keras.export.ExportArchive()
+        archive.track(model)
+        classes = model.output_shape[-1]
+        names = signature.metadata["class_names"] or [str(number) for number in range(classes)]
+        preprocessing = Preprocessing.from_dict(signature.metadata["preprocessing"])
 
-    def images_to_probabilities(images: Any) -> dict[str, Any]:
-        return {OUTPUT: probabilities(images)}
+        def probabilities(images: Any) -> Any:
+            return model(images, training=False)
 
-    archive.add_endpoint(SERVING, serving_default, [tf.TensorSpec((signature.batch,), tf.string, "image_bytes")])
-    archive.add_endpoint(INPUT, images_to_probabilities, [tf.TensorSpec(signature.shape, tf.float32, INPUT)])
-    archive.write_out(os.fspath(path), verbose=False)
-    (path / METADATA).parent.mkdir()
-    (path / METADATA).write_text(json.dumps(signature.metadata), encoding="utf-8")
+        def serving_default(image_bytes: Any) -> dict[str, Any]:
+            return serve(probabilities, preprocessing, names, image_bytes)
+
+        def images_to_probabilities(images: Any) -> dict[str, Any]:
+            return {OUTPUT: probabilities(images)}
+
+        archive.add_endpoint(SERVING, serving_default, [tf.TensorSpec((signature.batch,), tf.string, "image_bytes")])
+        archive.add_endpoint(INPUT, images_to_probabilities, [tf.TensorSpec(signature.shape, tf.float32, INPUT)])
+        archive.write_out(os.fspath(path), verbose=False)
+        (path / METADATA).parent.mkdir()
+        (path / METADATA).write_text(json.dumps(signature.metadata), encoding="utf-8")
+
+    def read(self, path: StrPath) -> "SavedModelRunner":
+        return SavedModelRunner(path)
+
+    def verify(self, runner: Runner, preprocessing: Preprocessing) -> None:
+        assert isinstance(runner, SavedModelRunner)
+        runner.check_serving(photographs(), preprocessing)
 
 
-def read(path: str | os.PathLike[str]) -> "Loaded":
-    """Loads a folder into TensorFlow."""
-    return Loaded(path)
+class SavedModelRunner:
+    """A folder in TensorFlow; see `Runner`."""
 
-
-class Loaded:
-    """See `Runner`."""
-
-    def __init__(self, path: str | os.PathLike[str]):
+    def __init__(self, path: StrPath):
         import tensorflow as tf
 
         try:
@@ -79,7 +90,7 @@ class Loaded:
         return np.concatenate([function(**{INPUT: tf.constant(part)})[OUTPUT].numpy() for part in parts])
 
     def check_serving(self, images: Sequence[Image.Image], preprocessing: Preprocessing) -> None:
-        """Checks what is served of encoded images.
+        """Checks the answers to encoded images.
 
         Args:
             images: real ones.
@@ -98,3 +109,6 @@ class Loaded:
             expected = np.sort(self.run(preprocessing(image))[0])[::-1][: len(served)]
             if not np.abs(served - expected).max() <= SERVED_TOLERANCE * expected[0]:
                 raise ValueError("what is served of encoded images is not what the network gives: nothing is kept")
+
+
+FORMAT = SavedModelFormat()
