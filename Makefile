@@ -2,15 +2,17 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
-# What must hold on every backend; training on JAX and PyTorch has a test of its own in `make test`.
-CORE_TESTS := $(filter-out tests/test_benchmark.py,$(wildcard tests/test_*.py)) \
-    tests/training/test_optimizer.py tests/training/test_augmentation.py tests/inference/test_folding_operations.py
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-# Tests of what needs a runtime, and skip without.
-RUNTIME_TESTS := tests/inference tests/cli/test_export.py
+# A worker that dies ends the run; two workers take the next test as soon as they are free.
+PYTEST := $(BIN)/python -X faulthandler -m pytest -n 2 --dist worksteal --max-worker-restart 0 -m 'not slow'
+# What must hold on every backend; training on JAX and PyTorch has a test of its own in `make test`.
+CORE_TESTS := tests/genotype tests/layers tests/models tests/accelerate tests/zoo/test_applications.py \
+    tests/training/test_optimizer.py tests/training/test_augmentation.py tests/inference/test_folding_operations.py
+# Tests of what needs a runtime or the Model Garden, and skip without.
+EXTRA_TESTS := tests/inference tests/cli/test_export.py tests/detection
 
-.PHONY: demo test test-inference test-detection test-slow test-backends test-jax lint types clean
+.PHONY: demo test test-all test-slow test-backends test-jax test-torch coverage lint types wheel clean
 .DELETE_ON_ERROR:
 
 $(VENV)/installed: pyproject.toml setup.py
@@ -19,49 +21,57 @@ $(VENV)/installed: pyproject.toml setup.py
 	$(BIN)/pip install --quiet -e '.[dev]'
 	touch $@
 
-$(VENV)/runtimes-installed: $(VENV)/installed
-	$(BIN)/pip install --quiet -e '.[litert,onnx,openvino]'
-	touch $@
-
-# The Model Garden is a gigabyte more, and nothing else may need it.
-$(VENV)/detection-installed: $(VENV)/installed
-	$(BIN)/pip install --quiet -e '.[detection]'
-	touch $@
-
 $(VENV)/torch-installed: $(VENV)/installed
 	$(BIN)/pip install --quiet torch==2.13.0
+	touch $@
+
+# Runtimes and the Model Garden, a gigabyte and more, which nothing else may need.
+$(VENV)/all-installed: $(VENV)/installed
+	$(BIN)/pip install --quiet -e '.[all,dev]'
+	touch $@
+
+# The package as a wheel lays it out, for tools that read the tree: search/ and zoo/ lie below keras_nasnet/ there.
+build/layout: $(VENV)/installed $(shell find keras_nasnet search zoo -name '*.py')
+	rm -rf $@
+	$(BIN)/python setup.py --quiet build_py --build-lib $@ 2> build.log || { cat build.log; exit 1; }
+	rm -f build.log
 	touch $@
 
 demo: $(VENV)/installed  ## classify photographs with the net that the package ships
 	$(BIN)/python scripts/demo.py
 
 test: $(VENV)/installed  ## all tests but the slow ones and those that need more than the package
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' --ignore tests/detection \
-	    $(RUNTIME_TESTS:%=--ignore %)
+	$(PYTEST) $(EXTRA_TESTS:%=--ignore %)
 
-test-inference: $(VENV)/runtimes-installed
-	$(BIN)/python -m pytest -n 2 --dist load -m 'not slow' $(RUNTIME_TESTS)
+test-all: $(VENV)/all-installed  ## all tests but the slow ones, with all extras in one environment
+	$(PYTEST)
 
-test-detection: $(VENV)/detection-installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' tests/detection
+test-slow: $(VENV)/all-installed  ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow --timeout 3600
 
-test-slow: $(VENV)/detection-installed $(VENV)/runtimes-installed  ## the tests that take minutes
-	$(BIN)/python -m pytest -m slow
+test-jax: $(VENV)/installed  ## the core's tests on JAX
+	KERAS_BACKEND=jax $(PYTEST) $(CORE_TESTS)
 
-test-backends: $(VENV)/torch-installed  ## the core's tests on each backend
-	for backend in tensorflow jax torch; do \
-	    KERAS_BACKEND=$$backend $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' $(CORE_TESTS) \
-	    || exit 1; done
+test-torch: $(VENV)/torch-installed  ## the core's tests on PyTorch
+	KERAS_BACKEND=torch $(PYTEST) $(CORE_TESTS)
 
-test-jax: $(VENV)/installed
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' $(CORE_TESTS)
+test-backends: test-jax test-torch  ## the core's tests on each backend
+	KERAS_BACKEND=tensorflow $(PYTEST) $(CORE_TESTS)
 
-lint: $(VENV)/installed
+coverage: $(VENV)/all-installed  ## lines and branches that the tests reach, with all extras
+	$(PYTEST) --cov --cov-report=term
+
+lint: build/layout  ## style, and which module may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	cd build/layout && ../../$(BIN)/lint-imports --no-cache --config ../../pyproject.toml
 
-types: $(VENV)/installed
-	$(BIN)/mypy
+types: build/layout  ## types of the package as it is imported, and of the scripts
+	$(BIN)/mypy -p keras_nasnet
+	$(BIN)/mypy scripts
+
+wheel: $(VENV)/installed  ## the wheel and the source distribution, in dist/
+	$(BIN)/python -m build
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info
