@@ -44,7 +44,8 @@ def test_a_wheel_has_one_top_level_name_and_the_shipped_weights(tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"keras_nasnet"}
-    assert {"keras_nasnet/layers/cell.py", "keras_nasnet/zoo/loading.py", "keras_nasnet/search/__init__.py"} <= set(names)
+    expected = {"keras_nasnet/layers/cell.py", "keras_nasnet/zoo/loading.py", "keras_nasnet/search/__init__.py"}
+    assert expected | {"keras_nasnet/py.typed"} <= set(names)
     assert "keras_nasnet/zoo/weights/nasnet_a_cifar10.safetensors" in names
     assert "keras_nasnet/zoo/catalog/nasnet_a_cifar10.toml" in names
 
