@@ -23,8 +23,7 @@ def first_step_of_child() -> float:
     from keras_nasnet.search.evaluators.child import make_child
     from keras_nasnet.search.trial import Fidelity
     from keras_nasnet.training.devices import Devices
-    from keras_nasnet.training.loop import make_augmentation
-    from keras_nasnet.training.objective import Objective
+    from keras_nasnet.training.objective import Objective, make_augmentation
     from keras_nasnet.training.optimizer import make_optimizer
     from keras_nasnet.training.recipe import Recipe
     from keras_nasnet.training.steps.contract import make_step

@@ -31,6 +31,7 @@ import numpy as np
 import keras_nasnet
 from keras_nasnet.data.arrays import ArraySplit
 from keras_nasnet.training import Dataset, get_recipe, open_dataset
+from keras_nasnet.training.augmentation import AUGMENTATIONS
 
 # Chosen on splits of the training images of ants and bees, as the recipe's own settings were.
 SCRATCH = ("head_epochs=0", "body_learning_rate=1", "freeze_batch_norm=false", "learning_rate=0.02")
@@ -53,7 +54,7 @@ def main() -> None:
     folder = open_dataset(
         arguments.folder,
         image_size=(size, size),
-        crop="inception" if recipe.augmentation == "inception" else "none",
+        crop=AUGMENTATIONS.get(recipe.augmentation).crop,
     )
     nothing = ArraySplit(np.empty((0, size, size, 3), np.uint8), np.empty(0, np.int32), len(folder.class_names))
     data = replace(folder, validation=nothing, test=folder.validation)

@@ -12,12 +12,11 @@ import numpy as np
 
 from keras_nasnet.common.images import Preprocessing
 from keras_nasnet.data.arrays import ArraySplit, into_memory
+from keras_nasnet.data.crop import RandomCrop
 from keras_nasnet.data.digits import NAME as DIGITS
 from keras_nasnet.data.digits import open_digits
 from keras_nasnet.data.folder import open_folder
 from keras_nasnet.data.split import IN_MEMORY_BYTES, Dataset, Split, assemble
-
-CROPS = ("none", "inception")
 
 
 def open_dataset(
@@ -25,7 +24,7 @@ def open_dataset(
     *,
     image_size: tuple[int, int] | None,
     held_out: int = 0,
-    crop: str = "none",
+    crop: RandomCrop | None = None,
     seed: int = 0,
     data_dir: str | None = None,
     in_memory: bool | None = None,
@@ -42,9 +41,9 @@ def open_dataset(
         held_out: how many training images become the validation split, kept out of training.
             Where the set has a validation split of its own, that becomes `test` then if there
             is no other. With 0 a folder without a validation split holds out a fifth.
-        crop: "none": the largest central crop of the wanted shape, resized. "inception": while training a
-            random crop of 5 to 100 % of the area with aspect 3/4 to 4/3, anew in each epoch (so the
-            images are never held in memory); evaluation takes the central 87.5 %.
+        crop: taken of each training image anew in each epoch, so that images are never held in memory;
+            evaluation takes the central part that it says. None: the largest central crop of the wanted
+            shape, resized, always.
         seed: of the choice of what is held out in folders and files.
         data_dir: where tensorflow-datasets keeps its data; default: its own choice.
         in_memory: True holds the decoded images in memory; None does where they take less than 1 GiB.
@@ -52,15 +51,16 @@ def open_dataset(
 
     Raises:
         ValueError: if there is no such dataset, or it cannot be trained on; says why in one line.
+        TypeError: if `crop` is something else.
     """
-    if crop not in CROPS:
-        raise ValueError(f"crop is {crop!r}: choose from {', '.join(CROPS)}")
+    if crop is not None and not isinstance(crop, RandomCrop):
+        raise TypeError(f"crop is {crop!r}: it must be a RandomCrop or None")
     if held_out < 0:
         raise ValueError(f"held_out is {held_out}: it must be 0 or more images")
     path = Path(name_or_folder).expanduser()
     if path.suffix == ".npz" or name_or_folder == DIGITS:
-        if crop != "none":
-            raise ValueError(f"{path}: crop {crop!r} needs a folder or tensorflow-datasets, these are arrays")
+        if crop is not None:
+            raise ValueError(f"{path}: a random crop needs a folder or tensorflow-datasets, these are arrays")
         if name_or_folder == DIGITS:
             dataset = open_digits(image_size, held_out, seed)
         else:
@@ -72,7 +72,7 @@ def open_dataset(
     from keras_nasnet.data.tfds import open_tfds
 
     dataset = open_tfds(name_or_folder, image_size, held_out, crop, data_dir, with_test)
-    if crop != "none" or in_memory is False:
+    if crop is not None or in_memory is False:
         return dataset
     if in_memory is None and _decoded_bytes(dataset) > IN_MEMORY_BYTES:
         return dataset

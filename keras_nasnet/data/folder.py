@@ -11,8 +11,8 @@ from PIL import Image
 
 from keras_nasnet.common.images import SUFFIXES, Preprocessing, read_image
 from keras_nasnet.common.reading import read_ahead
-from keras_nasnet.data import crop as inception
 from keras_nasnet.data.arrays import ArraySplit
+from keras_nasnet.data.crop import RandomCrop
 from keras_nasnet.data.split import (
     IN_MEMORY_BYTES,
     Batch,
@@ -27,7 +27,12 @@ VALIDATION_NAMES = ("val", "validation", "valid")
 
 
 def open_folder(
-    folder: Path, image_size: tuple[int, int] | None, held_out: int, crop: str, seed: int, in_memory: bool | None
+    folder: Path,
+    image_size: tuple[int, int] | None,
+    held_out: int,
+    crop: RandomCrop | None,
+    seed: int,
+    in_memory: bool | None,
 ) -> Dataset:
     """Opens a folder of class folders; `open_dataset` says what the arguments mean.
 
@@ -55,7 +60,7 @@ def open_folder(
         _check_counts(place, class_names, labels, must_split and part == "train")
         listed[part] = FolderSplit(paths, labels, len(class_names), image_size, crop)
 
-    if crop != "none":
+    if crop is not None:
         in_memory = False  # else the crop would be the same in every epoch
     elif in_memory is None:
         in_memory = sum(split.decoded_bytes for split in listed.values()) <= IN_MEMORY_BYTES
@@ -78,17 +83,24 @@ class FolderSplit:
         labels: int32 (n,).
         classes: number of classes.
         image_size: (height, width) of the images it yields.
-        crop: "none" or "inception".
+        crop: of training images; None takes the central crop always.
     """
 
-    def __init__(self, paths: Sequence[Path], labels: np.ndarray, classes: int, image_size: tuple[int, int], crop: str):
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        labels: np.ndarray,
+        classes: int,
+        image_size: tuple[int, int],
+        crop: RandomCrop | None,
+    ):
         self.paths = list(paths)
         self.labels = labels
         self.classes = classes
         self.crop = crop
         self.size = len(self.paths)
         self.image_shape = (*image_size, 3)
-        self._central = Preprocessing(*image_size, crop_fraction=inception.EVALUATION if crop == "inception" else 1.0)
+        self._central = Preprocessing(*image_size, crop_fraction=1.0 if crop is None else crop.evaluation)
 
     @property
     def decoded_bytes(self) -> int:
@@ -132,9 +144,9 @@ class FolderSplit:
 
         def read(position: int) -> np.ndarray:
             path = self.paths[order[position]]
-            if self.crop == "inception":
-                return self._random_crop(path, np.random.default_rng((seed, epoch, position)))
-            return self._central.fit(path)
+            if self.crop is None:
+                return self._central.fit(path)
+            return self._random_crop(path, self.crop, np.random.default_rng((seed, epoch, position)))
 
         return self._batches(ranges, order, read)
 
@@ -142,10 +154,10 @@ class FolderSplit:
         ranges = eval_positions(self.size, batch, shard)
         return self._batches(ranges, np.arange(self.size), lambda position: self._central.fit(self.paths[position]))
 
-    def _random_crop(self, path: Path, generator: np.random.Generator) -> np.ndarray:
+    def _random_crop(self, path: Path, crop: RandomCrop, generator: np.random.Generator) -> np.ndarray:
         image = read_image(path)
         height, width, _ = self.image_shape
-        box = inception.random_box(*image.size, generator)
+        box = crop.box(*image.size, generator)
         return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC, box=box))
 
     def _batches(

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from keras_nasnet.data.arrays import ArraySplit
-from keras_nasnet.data.crop import AREA, ASPECT, ATTEMPTS, COVERED, EVALUATION
+from keras_nasnet.data.crop import RandomCrop
 from keras_nasnet.data.split import Batch, Dataset, Split, shard_range, train_positions
 
 SHUFFLE_BUFFER = 16384  # examples, still encoded
@@ -20,7 +20,12 @@ _CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hor
 
 
 def open_tfds(
-    name: str, image_size: tuple[int, int] | None, held_out: int, crop: str, data_dir: str | None, with_test: bool
+    name: str,
+    image_size: tuple[int, int] | None,
+    held_out: int,
+    crop: RandomCrop | None,
+    data_dir: str | None,
+    with_test: bool,
 ) -> Dataset:
     """Opens a prepared image classification set; `open_dataset` says what the arguments mean.
 
@@ -209,7 +214,7 @@ class TfdsSplit(EncodedSplit):
         image_key: name of the feature that holds the image.
         label_key: name of the feature that holds the class.
         image_size: (height, width) of the images it yields.
-        crop: "none" or "inception".
+        crop: of training images; None takes the central crop always.
     """
 
     def __init__(
@@ -219,7 +224,7 @@ class TfdsSplit(EncodedSplit):
         image_key: str,
         label_key: str,
         image_size: tuple[int, int],
-        crop: str,
+        crop: RandomCrop | None,
     ):
         super().__init__(builder, instruction, image_key, label_key)
         self.crop = crop
@@ -241,11 +246,11 @@ class TfdsSplit(EncodedSplit):
 
         def decode(position: Any, example: Any) -> tuple[Any, Any]:
             encoded = example[self.image_key]
-            if self.crop == "inception":
-                # Two numbers are a whole seed; the position makes each example's own.
-                image = self._random_crop(encoded, tf.stack([tf.cast(buffer_seed, tf.int64), position]))
-            else:
+            if self.crop is None:
                 image = self._central_crop(encoded, 1.0)
+            else:
+                # Two numbers are a whole seed; the position makes each example's own.
+                image = self._random_crop(encoded, self.crop, tf.stack([tf.cast(buffer_seed, tf.int64), position]))
             return image, tf.cast(example[self.label_key], tf.int32)
 
         return self._batches(examples, decode, high - low)
@@ -257,7 +262,7 @@ class TfdsSplit(EncodedSplit):
         examples = self._read(decoders=self._skip_decoding()).enumerate()
         if shard[1] > 1:
             examples = examples.filter(lambda position, _: low <= position % batch < high)
-        fraction = EVALUATION if self.crop == "inception" else 1.0
+        fraction = 1.0 if self.crop is None else self.crop.evaluation
 
         def decode(position: Any, example: Any) -> tuple[Any, Any]:
             image = self._central_crop(example[self.image_key], fraction)
@@ -294,7 +299,7 @@ class TfdsSplit(EncodedSplit):
         wanted = target * tf.reduce_min(size / target) * fraction
         return self._resize(pixels, (size - wanted) / 2, wanted)
 
-    def _random_crop(self, encoded: Any, seed: Any) -> Any:
+    def _random_crop(self, encoded: Any, crop: RandomCrop, seed: Any) -> Any:
         """Decodes and resizes a random part of an image; of a JPEG, only that part is decoded."""
         import tensorflow as tf
 
@@ -304,10 +309,10 @@ class TfdsSplit(EncodedSplit):
             shape,
             bounding_boxes=tf.constant([[[0.0, 0.0, 1.0, 1.0]]]),
             seed=seed,
-            min_object_covered=COVERED,
-            aspect_ratio_range=ASPECT,
-            area_range=AREA,
-            max_attempts=ATTEMPTS,
+            min_object_covered=crop.covered,
+            aspect_ratio_range=crop.aspect,
+            area_range=crop.area,
+            max_attempts=crop.attempts,
             use_image_if_no_bounding_boxes=True,
         )
         box = tf.concat([begin[:2], size[:2]], 0)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from keras_nasnet.data.datasets import open_dataset
 from keras_nasnet.data.split import Dataset
+from keras_nasnet.training.augmentation import AUGMENTATIONS
 from keras_nasnet.training.recipe import Recipe, get_recipe
 from keras_nasnet.zoo import loading as zoo
 
@@ -98,7 +99,7 @@ def prepare(
             Path(folder),
             image_size=chosen.image_size,
             held_out=chosen.held_out,
-            crop="inception" if chosen.augmentation == "inception" else "none",
+            crop=AUGMENTATIONS.get(chosen.augmentation).crop,
             seed=chosen.seed,
         )
         dataset = replace(dataset, name=os.fspath(folder))

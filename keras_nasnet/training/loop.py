@@ -17,13 +17,12 @@ from keras_nasnet.data.datasets import Dataset
 from keras_nasnet.data.split import Split
 from keras_nasnet.models.weights import for_inference, save_model
 from keras_nasnet.training import metrics, report
-from keras_nasnet.training.augmentation import ColorDistortion, Cutout, PadCropFlip, RandomFlip
 from keras_nasnet.training.checkpoint import FILE, Checkpoint
 from keras_nasnet.training.devices import Devices
 from keras_nasnet.training.evaluation import Evaluation, averaged_weights, evaluate
 from keras_nasnet.training.history import History, Progress
 from keras_nasnet.training.network import make_network, train_all, train_only_head
-from keras_nasnet.training.objective import Objective
+from keras_nasnet.training.objective import Objective, make_augmentation
 from keras_nasnet.training.optimizer import make_optimizer
 from keras_nasnet.training.recipe import Recipe
 from keras_nasnet.training.steps.contract import Step, make_step
@@ -364,20 +363,6 @@ class Run:
 def balanced_weights(counts: np.ndarray) -> list[float]:
     """Returns a weight for each class, in inverse proportion to its examples; their mean over the examples is 1."""
     return [float(counts.sum() / (len(counts) * max(1, count))) for count in counts]
-
-
-def make_augmentation(recipe: Recipe, network: Any) -> list[keras.layers.Layer]:
-    """Returns the layers that augment batches of pixels; Inception's crop is done where images are read."""
-    seed = recipe.seed
-    layers: list[keras.layers.Layer] = {
-        "none": lambda: [],
-        "flip": lambda: [RandomFlip(seed=seed)],
-        "pad_crop_flip": lambda: [PadCropFlip(seed=seed)],
-        "inception": lambda: [RandomFlip(seed=seed), ColorDistortion(seed=seed + 1)],
-    }[recipe.augmentation]()
-    if recipe.cutout:
-        layers.append(Cutout(recipe.cutout, fill=network.preprocessing.mean, seed=seed + 2))
-    return layers
 
 
 class _Nothing:

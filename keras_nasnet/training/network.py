@@ -8,11 +8,11 @@ from typing import Any
 import keras
 
 from keras_nasnet.common.images import Preprocessing
-from keras_nasnet.data import crop
 from keras_nasnet.layers.batch_norm import BatchNormalization
 from keras_nasnet.models.classifier import NASNet
 from keras_nasnet.models.variants import VARIANTS
 from keras_nasnet.models.weights import copy_weights
+from keras_nasnet.training.augmentation import AUGMENTATIONS
 from keras_nasnet.training.recipe import Recipe
 
 
@@ -30,7 +30,7 @@ def make_network(recipe: Recipe, class_names: Sequence[str]) -> NASNet:
         pretrained = _load(recipe.variant)
         config = pretrained.get_config()
         preprocessing = replace(pretrained.preprocessing, height=recipe.image_size[0], width=recipe.image_size[1])
-    crop_fraction = crop.EVALUATION if recipe.augmentation == "inception" else 1.0
+    crop_fraction = AUGMENTATIONS.get(recipe.augmentation).crop_fraction
     options: dict[str, Any] = {
         "include_top": True,
         "pooling": None,

@@ -7,6 +7,8 @@ import keras
 from keras import ops
 
 from keras_nasnet.layers.drop_path import share_progress
+from keras_nasnet.training.augmentation import AUGMENTATIONS
+from keras_nasnet.training.augmentation_layers import Cutout
 from keras_nasnet.training.recipe import Recipe
 
 
@@ -76,6 +78,19 @@ class Objective(keras.layers.Layer):
             "examples": ops.sum(weights),
             "predicted": predicted,
         }
+
+
+def make_augmentation(recipe: Recipe, network: Any) -> list[keras.layers.Layer]:
+    """Return the layers that augment batches of pixels in training; a crop is done where images are read.
+
+    Args:
+        recipe: gives augmentation, cutout and seed.
+        network: a `NASNet`, whose mean colour fills what is cut out; None where the recipe has no cutout.
+    """
+    layers = [*AUGMENTATIONS.get(recipe.augmentation).layers(recipe.seed)]
+    if recipe.cutout:
+        layers.append(Cutout(recipe.cutout, fill=network.preprocessing.mean, seed=recipe.seed + 2))
+    return layers
 
 
 def scale(images: Any, network: Any) -> Any:

@@ -10,10 +10,10 @@ from typing import Any
 import tomli_w
 
 from keras_nasnet.genotype import get as get_genotype
+from keras_nasnet.training.augmentation import AUGMENTATIONS
 
 OPTIMIZERS = ("sgd", "rmsprop")
 SCHEDULES = ("cosine", "exponential", "one_cycle", "constant")
-AUGMENTATIONS = ("none", "flip", "pad_crop_flip", "inception")
 STRATEGIES = ("default", "mirrored", "multiworker", "central")  # no recipe names one: see `distribution.Devices`
 DTYPES = ("float32", "mixed_bfloat16", "mixed_float16")
 
@@ -30,8 +30,8 @@ class Recipe:
         dataset: a name that tensorflow-datasets knows, a folder of class folders, or a .npz file.
         image_size: height and width in pixels of what the network sees.
         held_out: training images that are kept apart for validation.
-        augmentation: "none", "flip", "pad_crop_flip" (CIFAR) or "inception" (ImageNet: random
-            area, aspect, colours, flip).
+        augmentation: a name in `AUGMENTATIONS`: "none", "flip", "pad_crop_flip" (CIFAR) or "inception" (ImageNet:
+            random area, aspect, colours, flip); or "module:attribute" of an `Augmentation` of your own.
         cutout: side in pixels of the square that is blanked; 0 for none.
         batch: examples of one step, over all devices and machines.
         epochs: passes over the training images.
@@ -105,6 +105,9 @@ class Recipe:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: choose from {', '.join(choices)}")
+        # By name only: a recipe can be read where its augmentation cannot be imported.
+        if self.augmentation not in AUGMENTATIONS and not all(self.augmentation.partition(":")):
+            raise ValueError(AUGMENTATIONS.unknown(self.augmentation))
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
@@ -251,7 +254,7 @@ def _is_number(value: Any) -> bool:
 
 _INFINITY = float("inf")
 _BELOW_ONE = 1 - 1e-9
-_CHOICES = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "augmentation": AUGMENTATIONS, "dtype": DTYPES}
+_CHOICES = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "dtype": DTYPES}
 _RANGES: dict[str, tuple[float, float]] = {
     "held_out": (0, _INFINITY),
     "cutout": (0, _INFINITY),

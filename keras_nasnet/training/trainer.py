@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_nasnet.data.datasets import Dataset, open_dataset
+from keras_nasnet.training.augmentation import AUGMENTATIONS
 from keras_nasnet.training.checkpoint import FILE
 from keras_nasnet.training.recipe import Recipe, get_recipe
 
@@ -64,6 +65,7 @@ def train(
     recipe = get_recipe(recipe)
     if data is not None:
         recipe = replace(recipe, dataset=data.name if isinstance(data, Dataset) else os.fspath(data))
+    augmentation = AUGMENTATIONS.get(recipe.augmentation)
     folder = Path(folder)
     check_folder(folder, recipe, resume)
 
@@ -77,7 +79,7 @@ def train(
             recipe.dataset,
             image_size=recipe.image_size,
             held_out=recipe.held_out,
-            crop="inception" if recipe.augmentation == "inception" else "none",
+            crop=augmentation.crop,
             seed=recipe.seed,
             data_dir=data_dir,
         )

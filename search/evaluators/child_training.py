@@ -16,8 +16,8 @@ from keras_nasnet.data.split import Batch, Dataset
 from keras_nasnet.models.classifier import NASNet
 from keras_nasnet.training.devices import Devices
 from keras_nasnet.training.evaluation import Evaluation, evaluate
-from keras_nasnet.training.loop import FETCH_STEPS, make_augmentation
-from keras_nasnet.training.objective import Objective
+from keras_nasnet.training.loop import FETCH_STEPS
+from keras_nasnet.training.objective import Objective, make_augmentation
 from keras_nasnet.training.optimizer import make_optimizer
 from keras_nasnet.training.recipe import Recipe
 from keras_nasnet.training.steps.contract import make_step

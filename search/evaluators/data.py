@@ -7,6 +7,7 @@ from typing import Any
 from keras_nasnet.data.arrays import into_memory
 from keras_nasnet.data.datasets import open_dataset
 from keras_nasnet.data.split import Dataset
+from keras_nasnet.training.augmentation import AUGMENTATIONS
 
 PAPER_HELD_OUT = 5000  # of CIFAR-10's 50,000 training images
 _TFDS = "tfds:"
@@ -53,3 +54,9 @@ def check_search_data(dataset: Dataset) -> None:
         raise ValueError(f"{dataset.name}: a search must not see test images: open the dataset with with_test=False")
     if not dataset.validation.size:
         raise ValueError(f"{dataset.name}: no image is held out to judge children on: set held_out to 1 or more")
+
+
+def check_augmentation(name: str) -> None:
+    """Raises ValueError where a search cannot use an augmentation: it has its images in memory."""
+    if not AUGMENTATIONS.get(name).in_memory:
+        raise ValueError(f"augmentation {name!r} reads each image anew from its file: choose another")

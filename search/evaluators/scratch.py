@@ -16,7 +16,7 @@ from keras_nasnet.models.classifier import NASNet
 from keras_nasnet.models.complexity import mult_adds
 from keras_nasnet.search.evaluators.child import make_child
 from keras_nasnet.search.evaluators.child_training import train_child
-from keras_nasnet.search.evaluators.data import PAPER_HELD_OUT, check_search_data, open_search_data
+from keras_nasnet.search.evaluators.data import PAPER_HELD_OUT, check_augmentation, check_search_data, open_search_data
 from keras_nasnet.search.trial import Error, Fidelity, Result
 from keras_nasnet.training.checkpoint import Checkpoint
 from keras_nasnet.training.devices import Devices
@@ -42,7 +42,7 @@ class Scratch:
         learning_rate: the highest of the schedule.
         weight_decay: factor of the L2 penalty on kernels.
         clip_norm: gradients are scaled to at most this global norm; 0 for no clipping.
-        augmentation: one of `training.recipe.AUGMENTATIONS` but "inception".
+        augmentation: a name in `training.AUGMENTATIONS`, of one that does not crop images as they are read.
         strategy: the devices that share a batch, one of `training.recipe.STRATEGIES`.
         dtype: one of `training.recipe.DTYPES`.
         seed: of the choice of the held-out and of the fewer images.
@@ -72,8 +72,7 @@ class Scratch:
         data_dir: str | None = None,
         keep_weights: bool = False,
     ):
-        if augmentation == "inception":
-            raise ValueError("augmentation 'inception' reads each image anew from its file: choose another")
+        check_augmentation(augmentation)
         self.devices = Devices(strategy)  # before anything computes: some strategies insist
         self.dataset = data if isinstance(data, Dataset) else open_search_data(data, held_out, seed, data_dir)
         check_search_data(self.dataset)

@@ -18,13 +18,13 @@ from keras_nasnet.genotype import Genotype
 from keras_nasnet.genotype import get as get_genotype
 from keras_nasnet.models.complexity import mult_adds
 from keras_nasnet.search.evaluators.child import make_child
-from keras_nasnet.search.evaluators.data import PAPER_HELD_OUT, check_search_data, open_search_data
+from keras_nasnet.search.evaluators.data import PAPER_HELD_OUT, check_augmentation, check_search_data, open_search_data
 from keras_nasnet.search.supernet.checkpoint import FILE, SupernetState, load_state, save_state
 from keras_nasnet.search.supernet.parts import initial
 from keras_nasnet.search.supernet.steps import Descent, make_steps
 from keras_nasnet.search.supernet.supernet import Node, Supernet, slots
 from keras_nasnet.search.trial import Error, Fidelity, Result
-from keras_nasnet.training.loop import make_augmentation
+from keras_nasnet.training.objective import make_augmentation
 from keras_nasnet.training.recipe import Recipe
 
 SCHEDULES = ("cosine", "constant")
@@ -60,7 +60,7 @@ class Shared:
         clip_norm: gradients are scaled to at most this global norm; 0 for no clipping.
         steps: training steps for each child.
         eval_batches: held-out batches on which a child is judged; at most as many as there are whole ones.
-        augmentation: one of `training.recipe.AUGMENTATIONS` but "inception".
+        augmentation: a name in `training.AUGMENTATIONS`, of one that does not crop images as they are read.
         seed: of the choice of the held-out images, of the first weights and of the order of batches.
         data_dir: where tensorflow-datasets keeps its data; default: its own choice.
 
@@ -88,8 +88,7 @@ class Shared:
         seed: int = 0,
         data_dir: str | None = None,
     ):
-        if augmentation == "inception":
-            raise ValueError("augmentation 'inception' reads each image anew from its file: choose another")
+        check_augmentation(augmentation)
         if schedule not in SCHEDULES:
             raise ValueError(f"schedule is {schedule!r}: choose from {', '.join(SCHEDULES)}")
         for name, value in (("steps", steps), ("eval_batches", eval_batches)):

@@ -10,6 +10,7 @@ import pytest
 
 from keras_nasnet.common.images import Preprocessing
 from keras_nasnet.data.arrays import ArraySplit, into_memory
+from keras_nasnet.data.crop import RandomCrop
 from keras_nasnet.data.datasets import open_dataset, write_npz
 from keras_nasnet.data.split import Dataset
 from tests.support import ROOT
@@ -88,7 +89,9 @@ def test_a_file_is_written_whole_or_not_at_all(npz, monkeypatch):
 
 def test_files_that_cannot_be_used(npz, tmp_path):
     assert refusal(tmp_path / "missing.npz") == f"{tmp_path / 'missing.npz'}: no such file"
-    assert refusal(npz, crop="inception").startswith(f"{npz}: crop 'inception' needs")
+    assert refusal(npz, crop=RandomCrop()).startswith(f"{npz}: a random crop needs")
+    with pytest.raises(TypeError, match="crop is 'inception': it must be a RandomCrop or None"):
+        open_dataset(npz, image_size=None, crop="inception")
     assert refusal(npz, held_out=30).startswith(f"{npz}: held_out is 30: it must be from 0 to 29")
     content = npz.read_bytes()
     for damaged in (content[:-100], content[:1000], b"", b"text", content.replace(b"\x93NUMPY", b"\x93NOMPY")):
@@ -134,11 +137,12 @@ def test_on_jax_nothing_imports_tensorflow(npz, tmp_path):
     code = f"""
 import sys
 import numpy as np
-from keras_nasnet.training.augmentation import Cutout, PadCropFlip
+from keras_nasnet.training.augmentation_layers import Cutout, PadCropFlip
+from keras_nasnet.data.crop import RandomCrop
 from keras_nasnet.data.datasets import open_dataset, write_npz
 
 sets = [open_dataset({str(npz)!r}, image_size=None, held_out=5)]
-for options in ({{}}, {{"in_memory": False}}, {{"crop": "inception"}}):
+for options in ({{}}, {{"in_memory": False}}, {{"crop": RandomCrop()}}):
     sets.append(open_dataset({str(tmp_path / "photos")!r}, image_size=(8, 8), **options))
 for dataset in sets:
     for images, labels in dataset.train.train_batches(4, 0, 0):

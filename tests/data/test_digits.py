@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from keras_nasnet.data.crop import RandomCrop
 from keras_nasnet.data.datasets import open_dataset
 
 
@@ -27,4 +28,4 @@ def test_the_test_images_are_the_same_whatever_is_held_out():
 def test_they_come_at_any_size():
     assert open_dataset("digits", image_size=(32, 32), held_out=10).train.image_shape == (32, 32, 3)
     with pytest.raises(ValueError, match="these are arrays"):
-        open_dataset("digits", image_size=None, crop="inception")
+        open_dataset("digits", image_size=None, crop=RandomCrop())

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from keras_nasnet.data.arrays import ArraySplit
+from keras_nasnet.data.crop import RandomCrop
 from keras_nasnet.data.datasets import open_dataset
 from keras_nasnet.data.split import assemble, eval_positions, held_out_indices, shard_range, train_positions
 
@@ -82,9 +83,9 @@ def split(request):
 @pytest.fixture(scope="module", params=["folder", "tfds"])
 def cropping(request):
     if request.param == "folder":
-        return open_dataset(request.getfixturevalue("folder"), image_size=(8, 8), crop="inception").train
+        return open_dataset(request.getfixturevalue("folder"), image_size=(8, 8), crop=RandomCrop()).train
     data_dir = str(request.getfixturevalue("data_dir"))
-    return open_dataset("numbered", image_size=(8, 8), data_dir=data_dir, crop="inception").train
+    return open_dataset("numbered", image_size=(8, 8), data_dir=data_dir, crop=RandomCrop()).train
 
 
 def numbers(batches):

@@ -10,6 +10,7 @@ from PIL import Image
 
 from keras_nasnet.common.images import Preprocessing
 from keras_nasnet.data import datasets
+from keras_nasnet.data.crop import RandomCrop
 from keras_nasnet.data.datasets import open_dataset
 
 tfds = pytest.importorskip("tensorflow_datasets")
@@ -76,7 +77,7 @@ def nearest(image, others):
 # === Images ===
 
 
-@pytest.mark.parametrize(("crop", "fraction"), [("none", 1.0), ("inception", 0.875)])
+@pytest.mark.parametrize(("crop", "fraction"), [(None, 1.0), (RandomCrop(), 0.875)])
 @pytest.mark.parametrize("size", [(32, 32), (24, 40), (96, 96)])
 def test_images_are_as_pillow_gives_them(data_dir, crop, fraction, size):
     dataset = open_dataset("pets", image_size=size, data_dir=data_dir, crop=crop, in_memory=False)
@@ -92,7 +93,7 @@ def test_images_are_as_pillow_gives_them(data_dir, crop, fraction, size):
 
 
 def test_random_crops_come_from_the_image(data_dir):
-    train = open_dataset("pets", image_size=(16, 16), data_dir=data_dir, crop="inception").train
+    train = open_dataset("pets", image_size=(16, 16), data_dir=data_dir, crop=RandomCrop()).train
     images = np.concatenate([images for images, _ in train.train_batches(4, 0, 0)])
     whole = all_of(open_dataset("pets", image_size=(16, 16), data_dir=data_dir).train)[0]
     assert {image.tobytes() for image in images}.isdisjoint({image.tobytes() for image in whole})

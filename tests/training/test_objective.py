@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_nasnet.training.augmentation import RandomFlip
+from keras_nasnet.training.augmentation_layers import RandomFlip
 from keras_nasnet.training.network import make_network
 from keras_nasnet.training.objective import Objective, cross_entropy, scale
 from tests.support.toy import arrays, recipe

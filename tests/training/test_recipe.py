@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_nasnet.genotype import NASNET_C
-from keras_nasnet.training.recipe import AUGMENTATIONS, DTYPES, RECIPES, SCHEDULES, Recipe, get_recipe, settings
+from keras_nasnet.training.augmentation import AUGMENTATIONS
+from keras_nasnet.training.recipe import DTYPES, RECIPES, SCHEDULES, Recipe, get_recipe, settings
 
 rates = st.floats(0, 0.99)
 recipes = st.builds(
@@ -18,7 +19,7 @@ recipes = st.builds(
     network=st.dictionaries(st.sampled_from(["num_blocks", "penultimate_filters"]), st.integers(1, 9)),
     dataset=st.text(min_size=1, max_size=8),
     image_size=st.tuples(st.integers(32, 400), st.integers(32, 400)),
-    augmentation=st.sampled_from(AUGMENTATIONS),
+    augmentation=st.sampled_from(AUGMENTATIONS.names()),
     schedule=st.sampled_from(SCHEDULES),
     dtype=st.sampled_from(DTYPES),
     batch=st.integers(1, 5000),
@@ -108,6 +109,7 @@ def test_settings_take_toml_and_plain_text():
         ("image_size=7", "at least 8x8"),
         ("image_size=[32]", "height and width"),
         ("schedule=linear", "choose from cosine"),
+        ("augmentation=mirror", "choose from none, flip, pad_crop_flip, inception, or give 'module:attribute'"),
         ("label_smoothing=1", "label_smoothing is 1.0"),
         ("head_epochs=700", "at most epochs, 600"),
         ("network=3", "no setting 'network'"),
