@@ -7,6 +7,7 @@ that a list of names costs nothing and a package may name what stands above it.
 
 import importlib
 import importlib.metadata
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Generic, TypeVar, cast
 
@@ -81,9 +82,17 @@ class Registry(Generic[Item]):
                 return self._loaded(name, self._rows[name])
             if name in (installed := self._installed()):
                 return self._loaded(name, installed[name])
-            if self.importable and all(name.partition(":")):
+            if self._is_path(name):
                 return self._loaded(name, name)
         raise ValueError(self.unknown(name))
+
+    def check(self, name: Any) -> None:
+        """Raises ValueError if `get` would not know where to look for this name. Imports nothing."""
+        if name not in self and not self._is_path(name):
+            raise ValueError(self.unknown(name))
+
+    def _is_path(self, name: Any) -> bool:
+        return self.importable and isinstance(name, str) and re.fullmatch(r"[\w.]+:\w+", name) is not None
 
     def unknown(self, name: Any) -> str:
         """Returns the message for a name that is not there."""

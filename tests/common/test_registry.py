@@ -29,11 +29,13 @@ def test_own_rows_are_added_once():
         colours.register("half", dict)
 
 
-@pytest.mark.parametrize("name", ["red", "", None, 3, ":", "decimal:", ":Decimal", ["half"]])
+@pytest.mark.parametrize("name", ["red", "", None, 3, ":", "decimal:", ":Decimal", "../decimal:Decimal", ["half"]])
 def test_what_is_not_there_is_refused_in_one_line(name):
     for importable in (False, True):
-        with pytest.raises(ValueError, match=r"colour is .*: choose from half, list"):
-            registry(importable=importable).get(name)
+        colours = registry(importable=importable)
+        for look in (colours.get, colours.check):
+            with pytest.raises(ValueError, match=r"colour is .*: choose from half, list"):
+                look(name)
 
 
 def test_a_name_imports_only_where_that_is_allowed():
@@ -44,6 +46,13 @@ def test_a_name_imports_only_where_that_is_allowed():
         registry().get("decimal:Decimal")
     with pytest.raises(ValueError, match=r"colour is 'no_such_module:Thing': No module named"):
         registry(importable=True).get("no_such_module:Thing")
+
+
+def test_a_check_imports_nothing():
+    registry(importable=True).check("no_such_module:Thing")
+    Registry("colour", {"red": "no_such_module:Red"}).check("red")
+    with pytest.raises(ValueError, match="colour is 'decimal:Decimal'"):
+        registry().check("decimal:Decimal")
 
 
 def test_installed_packages_add_rows(tmp_path, monkeypatch):
