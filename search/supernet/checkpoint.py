@@ -1,7 +1,6 @@
-"""Checkpoint of a supernet: its weights, their momenta, and the last children that trained them, in one file."""
+"""The checkpoint of a supernet: its weights, their momenta, and the last children that trained them, in one file."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,9 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
+
+from keras_nasnet.common.errors import one_line
+from keras_nasnet.common.files import write_bytes
 
 FILE = "supernet.safetensors"
 KEPT_TRIALS = 100  # a trial is tried again soon after it was lost, or never
@@ -41,7 +43,7 @@ class SupernetState:
         trial: str,
         record: Mapping[str, Any],
     ) -> "SupernetState":
-        """Returns the state after a trial that took so many steps and made these weights and momenta."""
+        """Return the state after a trial that took so many steps and made these weights and momenta."""
         trials = dict([(trial, record), *self.trials.items()][:KEPT_TRIALS])
         return SupernetState(
             self.settings, self.step + steps, {**self.weights, **weights}, {**self.momenta, **momenta}, trials
@@ -49,29 +51,18 @@ class SupernetState:
 
 
 def save_state(path: Path, state: SupernetState) -> None:
-    """Replaces the file, at once or not at all.
+    """Write the file, which appears when it is whole.
 
     Raises:
         OSError: if it cannot be written (a full disk); the file is then as it was.
     """
     tensors = {f"weights {slot}": vector for slot, vector in state.weights.items()}
     tensors |= {f"momenta {slot}": vector for slot, vector in state.momenta.items()}
-    data = save(tensors, {"supernet": _header(state)})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.tmp")  # one name: what a kill leaves is overwritten
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_bytes(path, save(tensors, {"supernet": _header(state)}), sync=True)
 
 
 def load_state(path: Path, settings: Mapping[str, Any], known: SupernetState | None = None) -> SupernetState:
-    """Returns what `save_state` wrote; a state without weights where there is no file.
+    """Return what `save_state` wrote; a state without weights where there is no file.
 
     Args:
         path: of the file.
@@ -97,7 +88,7 @@ def load_state(path: Path, settings: Mapping[str, Any], known: SupernetState | N
         state = SupernetState(data["settings"], data["step"], trials=data["trials"], **parts)
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{path}: not a checkpoint of shared weights ({' '.join(str(error).split())}): delete it to begin anew"
+            f"{path}: not a checkpoint of shared weights ({one_line(error)}): delete it to begin anew"
         ) from None
     for name in {**settings, **state.settings}:
         old, new = state.settings.get(name), settings.get(name)

@@ -1,19 +1,18 @@
 """Steps along a supernet's paths with JAX: a program forward, one backward and one to update for each part."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from keras_nasnet.data.split import Batch
 from keras_nasnet.search.supernet.parts import Part, decayed
-from keras_nasnet.search.supernet.steps import Descent, Vectors, backward, forward
-from keras_nasnet.search.supernet.supernet import Node, slots
+from keras_nasnet.search.supernet.steps import Batches, Descent, Nodes, Steps, Trained, Vectors, backward, forward
+from keras_nasnet.search.supernet.supernet import slots
 
 
-class JaxSteps:
+class JaxSteps(Steps):
     """See `Steps`. Nothing depends on a whole path, whose shapes are new with each child."""
 
     def __init__(self, descent: Descent):
@@ -25,13 +24,8 @@ class JaxSteps:
         self._update = jax.jit(self._updated, donate_argnums=(0, 1))
 
     def train(
-        self,
-        path: Sequence[Node],
-        weights: Vectors,
-        momenta: Vectors,
-        batches: Iterable[Batch],
-        rates: Sequence[float],
-    ) -> tuple[Vectors, Vectors, np.ndarray]:
+        self, path: Nodes, weights: Vectors, momenta: Vectors, batches: Batches, rates: Sequence[float]
+    ) -> Trained:
         layouts = slots(path)
         vectors, momentum = ({slot: jnp.array(x[slot]) for slot in layouts} for x in (weights, momenta))
         kernels = {slot: jnp.asarray(decayed(layout)) for slot, layout in layouts.items()}
@@ -43,9 +37,9 @@ class JaxSteps:
             losses.append(results[-1][0][0])
             self._descend(path, vectors, momentum, kernels, gradients[::-1], rate)
         new = [{slot: np.asarray(vector) for slot, vector in x.items()} for x in (vectors, momentum)]
-        return new[0], new[1], np.array(losses, np.float32)
+        return Trained(new[0], new[1], np.array(losses, np.float32))
 
-    def right(self, path: Sequence[Node], weights: Vectors, batches: Iterable[Batch]) -> int:
+    def right(self, path: Nodes, weights: Vectors, batches: Batches) -> int:
         vectors = {slot: jnp.asarray(weights[slot]) for slot in slots(path)}
         counts = [
             forward(path, self._output, vectors, jnp.asarray(images), jnp.asarray(labels))[-1][0][1]
@@ -71,7 +65,7 @@ class JaxSteps:
         return (self._outputs[part](vectors, tensors, data),)
 
     def _descend(
-        self, path: Sequence[Node], vectors: Any, momentum: Any, kernels: Any, gradients: Sequence[Any], rate: float
+        self, path: Nodes, vectors: Any, momentum: Any, kernels: Any, gradients: Sequence[Any], rate: float
     ) -> None:
         """Replaces all vectors: the norm of all gradients must be known before the first is changed."""
         square: Any = 0.0

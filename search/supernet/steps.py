@@ -1,16 +1,19 @@
-"""Training and judging of a supernet's paths, on whatever backend runs."""
+"""Training and judging of a supernet's paths: what each backend implements, and what the backends have in common."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import keras
 import numpy as np
 
+from keras_nasnet.common.registry import Registry
 from keras_nasnet.data.split import Batch
 from keras_nasnet.search.supernet.supernet import Node
 
+Nodes = Sequence[Node]  # a path
 Vectors = Mapping[str, np.ndarray]  # by slot, float32
+Batches = Iterable[Batch]
 Call = Callable[..., Any]
 
 
@@ -29,18 +32,21 @@ class Descent:
     clip_norm: float = 5.0
 
 
+class Trained(NamedTuple):
+    """What a chunk of steps came to: new weights and momenta, and the loss before each step, float32 (steps,)."""
+
+    weights: Vectors
+    momenta: Vectors
+    losses: np.ndarray
+
+
 class Steps(Protocol):
     """Steps along paths. What is compiled for a part is kept for all paths that have it."""
 
     def train(
-        self,
-        path: Sequence[Node],
-        weights: Vectors,
-        momenta: Vectors,
-        batches: Iterable[Batch],
-        rates: Sequence[float],
-    ) -> tuple[Vectors, Vectors, np.ndarray]:
-        """Takes a step a batch; returns new weights and momenta, and the loss before each step, float32 (steps,).
+        self, path: Nodes, weights: Vectors, momenta: Vectors, batches: Batches, rates: Sequence[float]
+    ) -> Trained:
+        """Take a step a batch.
 
         Args:
             path: of a child.
@@ -51,31 +57,36 @@ class Steps(Protocol):
         """
         ...
 
-    def right(self, path: Sequence[Node], weights: Vectors, batches: Iterable[Batch]) -> int:
-        """Returns how many examples are classified right, normalized by the statistics of their batch."""
+    def right(self, path: Nodes, weights: Vectors, batches: Batches) -> int:
+        """Return how many examples are classified right, normalized by the statistics of their batch."""
         ...
 
 
+# By Keras' backend; each is made with a `Descent`.
+BACKENDS: Registry[Callable[[Descent], Steps]] = Registry(
+    "backend",
+    {
+        "tensorflow": "keras_nasnet.search.supernet.tensorflow:TensorFlowSteps",
+        "jax": "keras_nasnet.search.supernet.jax:JaxSteps",
+    },
+)
+
+
 def make_steps(descent: Descent) -> Steps:
-    """Returns the backend's steps.
+    """Return the backend's steps.
 
     Raises:
         ValueError: if the backend has none.
     """
     backend = keras.backend.backend()
-    if backend == "tensorflow":
-        from keras_nasnet.search.supernet.tensorflow import TensorFlowSteps
-
-        return TensorFlowSteps(descent)
-    if backend == "jax":
-        from keras_nasnet.search.supernet.jax import JaxSteps
-
-        return JaxSteps(descent)
-    raise ValueError(f"the Keras backend is {backend}: shared weights need tensorflow or jax (set KERAS_BACKEND)")
+    if backend not in BACKENDS:
+        choice = " or ".join(BACKENDS)
+        raise ValueError(f"the Keras backend is {backend}: shared weights need {choice} (set KERAS_BACKEND)")
+    return BACKENDS.get(backend)(descent)
 
 
-def forward(path: Sequence[Node], call: Call, weights: Mapping[str, Any], images: Any, labels: Any) -> list[Any]:
-    """Returns what `call(part, vectors, tensors, data)` returns for each node; tensors are the firsts of those."""
+def forward(path: Nodes, call: Call, weights: Mapping[str, Any], images: Any, labels: Any) -> list[Any]:
+    """Return what `call(part, vectors, tensors, data)` returns for each node; tensors are the firsts of those."""
     data = {"images": images, "labels": labels, None: None}
     results: list[Any] = []
     for node in path:
@@ -84,8 +95,8 @@ def forward(path: Sequence[Node], call: Call, weights: Mapping[str, Any], images
     return results
 
 
-def backward(path: Sequence[Node], call: Call, results: Sequence[Any], upstream: Any) -> list[Any]:
-    """Returns the gradients by each node's vectors, from the last node to the first.
+def backward(path: Nodes, call: Call, results: Sequence[Any], upstream: Any) -> list[Any]:
+    """Return the gradients by each node's vectors, from the last node to the first.
 
     Args:
         path: that went forward.

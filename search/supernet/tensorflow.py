@@ -5,22 +5,21 @@ Calls of those graphs make a graph of a child that is traced four times as fast 
 it pays where a child is trained for many steps (`scripts/benchmark_shared.py`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from keras_nasnet.data.split import Batch
 from keras_nasnet.search.supernet.parts import Part, decayed, size
-from keras_nasnet.search.supernet.steps import Descent, Vectors, backward, forward
-from keras_nasnet.search.supernet.supernet import Node, slots
+from keras_nasnet.search.supernet.steps import Batches, Descent, Nodes, Steps, Trained, Vectors, backward, forward
+from keras_nasnet.search.supernet.supernet import slots
 
 JOINED_FROM = 8  # steps of a chunk: a graph costs 1.7 s, and saves a quarter of a second a step
 
 
-class TensorFlowSteps:
+class TensorFlowSteps(Steps):
     """See `Steps`. A path's weights are one vector: one update a step, and not one for each slot."""
 
     def __init__(self, descent: Descent):
@@ -32,13 +31,8 @@ class TensorFlowSteps:
         self._update = update.get_concrete_function()
 
     def train(
-        self,
-        path: Sequence[Node],
-        weights: Vectors,
-        momenta: Vectors,
-        batches: Iterable[Batch],
-        rates: Sequence[float],
-    ) -> tuple[Vectors, Vectors, np.ndarray]:
+        self, path: Nodes, weights: Vectors, momenta: Vectors, batches: Batches, rates: Sequence[float]
+    ) -> Trained:
         layouts = slots(path)
         lengths = [size(layout) for layout in layouts.values()]
         flat, momentum = (tf.constant(np.concatenate([x[slot] for slot in layouts])) for x in (weights, momenta))
@@ -53,9 +47,9 @@ class TensorFlowSteps:
             losses.append(loss)
         ends = np.cumsum(lengths)[:-1]
         new = [dict(zip(layouts, np.split(x.numpy(), ends), strict=True)) for x in (flat, momentum)]
-        return new[0], new[1], np.array([loss.numpy() for loss in losses], np.float32)
+        return Trained(new[0], new[1], np.array([loss.numpy() for loss in losses], np.float32))
 
-    def right(self, path: Sequence[Node], weights: Vectors, batches: Iterable[Batch]) -> int:
+    def right(self, path: Nodes, weights: Vectors, batches: Batches) -> int:
         tensors = {slot: tf.constant(weights[slot]) for slot in slots(path)}
         counts = [
             forward(path, self._forward, tensors, tf.constant(images), tf.constant(labels))[-1][0][1]
@@ -63,9 +57,7 @@ class TensorFlowSteps:
         ]
         return round(sum(float(count) for count in counts))
 
-    def _gradient(
-        self, path: Sequence[Node], lengths: Sequence[int], flat: Any, images: Any, labels: Any
-    ) -> tuple[Any, Any]:
+    def _gradient(self, path: Nodes, lengths: Sequence[int], flat: Any, images: Any, labels: Any) -> tuple[Any, Any]:
         vectors = dict(zip(slots(path), tf.split(flat, lengths), strict=True))
         results = forward(path, self._forward, vectors, images, labels)
         gradients = backward(path, self._backward, results, self._of_the_loss)
