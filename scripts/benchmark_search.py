@@ -63,8 +63,8 @@ def measure_first_steps(rounds: int) -> dict[str, list[float]]:
 
 def measure_controller(rounds: int) -> tuple[list[float], list[float]]:
     """Seconds for 20 samples, and for one PPO epoch over them; the first of both, which trace, are left out."""
-    from keras_nasnet.search.controller import make_controller
-    from keras_nasnet.search.space.cells import get_space
+    from keras_nasnet.search.controller.registry import make_controller
+    from keras_nasnet.search.space.registry import get_space
     from keras_nasnet.search.trial import Observation
 
     controller = make_controller("ppo", get_space("nasnet"), benchmark.SEED, epochs=1)
@@ -84,8 +84,8 @@ def measure_controller(rounds: int) -> tuple[list[float], list[float]]:
 def measure_children(config: dict[str, Any], fidelity: dict[str, Any], children: int) -> tuple[float, float]:
     """Seconds and CPU seconds that an evaluator takes for a random child; a first child is left out."""
     from keras_nasnet.genotype import Genotype
-    from keras_nasnet.search.evaluators import make_evaluator
-    from keras_nasnet.search.space.cells import get_space
+    from keras_nasnet.search.evaluators.registry import make_evaluator
+    from keras_nasnet.search.space.registry import get_space
     from keras_nasnet.search.trial import Fidelity
 
     space, random = get_space("nasnet"), np.random.default_rng(benchmark.SEED)

@@ -42,7 +42,7 @@ def measure(num_blocks: int, children: int, warm: int, ways: Sequence[str]) -> d
         warm: children that come before: the parts of nearly all sizes are compiled then.
         ways: some of `WAYS`.
     """
-    from keras_nasnet.search.space.cells import get_space
+    from keras_nasnet.search.space.registry import get_space
     from keras_nasnet.search.supernet.supernet import Supernet
 
     space = get_space({"name": "nasnet", "blocks": BLOCKS, "combines": ["add"]})

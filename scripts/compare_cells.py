@@ -25,7 +25,7 @@ from keras_nasnet.search.evaluators.child import make_child
 from keras_nasnet.search.evaluators.scratch import Scratch
 from keras_nasnet.search.run.plan import Plan
 from keras_nasnet.search.run.schedule import Schedule
-from keras_nasnet.search.space.cells import get_space
+from keras_nasnet.search.space.registry import get_space
 from keras_nasnet.search.store.store import FILE, Store
 from keras_nasnet.search.trial import Fidelity
 from keras_nasnet.search.view.status import status

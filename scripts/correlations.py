@@ -20,7 +20,7 @@ from tqdm import tqdm
 from keras_nasnet.search.executors.contract import Job, Task, make_engine
 from keras_nasnet.search.executors.worker import NO_EVALUATOR
 from keras_nasnet.search.run.presets import adapted, get_plan
-from keras_nasnet.search.space.cells import get_space
+from keras_nasnet.search.space.registry import get_space
 from keras_nasnet.search.trial import Fidelity
 
 SPACE = get_space("nasnet")

@@ -22,10 +22,11 @@ import numpy as np
 from scipy.stats import mannwhitneyu
 
 from keras_nasnet.common.hardware import hardware
-from keras_nasnet.search.controller import Controller, make_controller
+from keras_nasnet.search.controller.contract import Controller
 from keras_nasnet.search.controller.policy_gradient import PolicyGradient
+from keras_nasnet.search.controller.registry import make_controller
 from keras_nasnet.search.evaluators.tabular import Tabular
-from keras_nasnet.search.space.cells import get_space
+from keras_nasnet.search.space.registry import get_space
 from keras_nasnet.search.trial import Fidelity, Observation
 
 DOCS = Path(__file__).parents[1] / "docs"

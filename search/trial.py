@@ -1,4 +1,4 @@
-"""What a search speaks of: fidelity, proposal, observation, result and trial, as plain data.
+"""The data of a search: fidelity, proposal, observation, result and trial.
 
 Nothing here imports Keras: the store, the report and the command line read trials without it.
 """
@@ -26,6 +26,17 @@ class Fidelity:
         num_blocks: N, the normal cells at each resolution.
         accumulate: parts in which each batch is taken, their gradients added, to save memory.
         warm_start: whether training goes on from the weights of the same child at the rung below.
+
+    Raises:
+        ValueError: if a number is out of range.
+        TypeError: if something is of the wrong type.
+
+    Example:
+        >>> fidelity = Fidelity(epochs=3, images=10_000, filters=8)
+        >>> print(fidelity)
+        3 epochs, 10,000 images, N = 2, F = 8
+        >>> Fidelity.from_dict(fidelity.to_dict()) == fidelity
+        True
     """
 
     epochs: int = 20
@@ -49,12 +60,12 @@ class Fidelity:
             raise TypeError(f"warm_start is {self.warm_start!r}: it must be true or false")
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns plain data for JSON and TOML; what is None is left out."""
+        """Return plain data for JSON and TOML; what is None is left out."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Fidelity":
-        """Inverse of `to_dict`. Raises ValueError or TypeError if `data` is no fidelity."""
+        """Return the fidelity of which `to_dict` made this data. Raises ValueError or TypeError if it is none."""
         known = [spec.name for spec in fields(cls)]
         unknown = sorted(data.keys() - set(known))
         if unknown:
@@ -62,7 +73,7 @@ class Fidelity:
         return cls(**data)
 
     def __str__(self) -> str:
-        """For people: "3 epochs, 10,000 images, N = 2, F = 8, warm-started"."""
+        """Return a text for people: "3 epochs, 10,000 images, N = 2, F = 8, warm-started"."""
         parts = [
             f"{self.epochs} epoch{'' if self.epochs == 1 else 's'}",
             "all images" if self.images is None else f"{self.images:,} images",
@@ -83,6 +94,11 @@ class Proposal:
     Args:
         tokens: one value for each decision of the search space.
         log_prob: their log-probability under the policy that drew them; None where there is no policy.
+
+    Example:
+        >>> child, = make_controller("random", get_space("nasbench201")).ask(1)
+        >>> isinstance(child, Proposal), len(child.tokens), child.log_prob
+        (True, 6, None)
     """
 
     tokens: tuple[int, ...]
@@ -91,7 +107,19 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Observation:
-    """What a controller is told of a child: what it proposed, and the reward, from 0 (worst) to 1."""
+    """What a controller is told of a child.
+
+    Args:
+        tokens: that it proposed.
+        log_prob: as it was proposed.
+        reward: higher is better; accuracies are from 0 to 1.
+
+    Example:
+        >>> controller = make_controller("evolution", get_space("nasbench201"))
+        >>> child, = controller.ask(1)
+        >>> controller.tell([Observation(child.tokens, child.log_prob, reward=0.75)])
+        {'population_reward': 0.75}
+    """
 
     tokens: tuple[int, ...]
     log_prob: float | None
@@ -100,7 +128,16 @@ class Observation:
 
 @dataclass(frozen=True)
 class Error:
-    """Why a child has no reward of its own: one of `ERROR_KINDS`, and a line for people."""
+    """Why a child has no reward of its own.
+
+    Args:
+        kind: "nan" (a loss that is not finite), "failed", "out_of_memory", "timeout" or "worker_lost".
+        message: a line for people.
+
+    Example:
+        >>> Result(None, error=Error("nan", "the loss is inf")).error.kind
+        'nan'
+    """
 
     kind: str
     message: str
@@ -118,6 +155,10 @@ class Result:
         device: on which it ran.
         error: None where all went well.
         extra: further numbers by name, such as a proxy's parts.
+
+    Example:
+        >>> Result(reward=0.9, params=1_000, extra={"loss": 0.3}).error is None
+        True
     """
 
     reward: float | None
@@ -152,6 +193,11 @@ class Trial:
         error: of the last attempt that went wrong; a trial that is done may have one.
         consumed: whether its controller was told.
         asked_at, finished_at: UNIX times.
+
+    Example:
+        >>> trial = Trial(1, "random", (0, 0, 0, 3, 3, 3), "key", None, "search", Fidelity(epochs=1), seed=0)
+        >>> trial.state, trial.reward
+        ('waiting', None)
     """
 
     id: int

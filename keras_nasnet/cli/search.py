@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from keras_nasnet.cli.errors import reporting_errors
-from keras_nasnet.search.controller import CONTROLLERS
+from keras_nasnet.search.controller.registry import CONTROLLERS
 from keras_nasnet.search.executors.contract import ENGINES
 from keras_nasnet.search.run.presets import PRESETS
 from keras_nasnet.training.recipe import STRATEGIES
@@ -26,7 +26,9 @@ def search_group() -> None:
 @click.option("--data", help="digits, tfds:NAME, a folder of class folders, or a .npz file.")
 @click.option("--data-dir", help="Where tensorflow-datasets keeps its data.")
 @click.option("--budget", type=click.IntRange(1), metavar="N", help="Children of each controller.")
-@click.option("--controller", type=click.Choice(CONTROLLERS), help="Instead of the preset's first.")
+@click.option(
+    "--controller", metavar="NAME", help=f"{', '.join(CONTROLLERS)}, or your own MODULE:CLASS, for the preset's first."
+)
 @click.option("--seed", type=click.IntRange(0), help="Of everything random.  [default: 0]")
 @click.option("--out", type=click.Path(path_type=Path), help="The run's folder.  [default: runs/search-PRESET]")
 @click.option("--resume", metavar="FOLDER", type=click.Path(path_type=Path), help="Go on with the search in a folder.")

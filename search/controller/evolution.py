@@ -5,12 +5,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from keras_nasnet.search.controller.contract import Controller
 from keras_nasnet.search.controller.json_state import dump, load
-from keras_nasnet.search.space.cells import SearchSpace
+from keras_nasnet.search.space.contract import SearchSpace
 from keras_nasnet.search.trial import Observation, Proposal
 
 
-class Evolution:
+class Evolution(Controller):
     """Regularised ("ageing") evolution.
 
     The first `population` children are random. After them each is a mutation, in one token,
@@ -32,7 +33,6 @@ class Evolution:
     """
 
     name = "evolution"
-    batch = 1
 
     def __init__(self, space: SearchSpace, seed: int = 0, population: int = 100, sample_size: int = 25):
         for option, value in (("population", population), ("sample_size", sample_size)):
@@ -62,7 +62,7 @@ class Evolution:
         return self._space.mutate(parent[0], self._rng)
 
     def tell(self, observations: Sequence[Observation]) -> dict[str, float]:
-        """Adds children to the population; returns its mean reward as "population_reward"."""
+        """Add children to the population; return its mean reward as "population_reward"."""
         self._population.extend((self._space.check(one.tokens), float(one.reward)) for one in observations)
         if not self._population:
             return {}

@@ -8,7 +8,7 @@ import numpy as np
 
 
 def dump(header: Mapping[str, Any], rng: np.random.Generator, **values: Any) -> bytes:
-    """Returns a state.
+    """Return a state.
 
     Args:
         header: what has to be the same in the controller that takes the state up: name, space and options.
@@ -19,7 +19,7 @@ def dump(header: Mapping[str, Any], rng: np.random.Generator, **values: Any) -> 
 
 
 def load(state: bytes, header: Mapping[str, Any], rng: np.random.Generator) -> dict[str, Any]:
-    """Inverse of `dump`: puts `rng` in its position and returns the values.
+    """Put `rng` in the position that `dump` kept, and return the values.
 
     Raises:
         ValueError: if it is no state, or one with another header; `rng` is left as it was.

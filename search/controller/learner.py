@@ -1,4 +1,4 @@
-"""Learner: samples of a policy, and updates of it, on whatever backend runs and under any `tf.distribute` strategy."""
+"""Learners: they sample a policy and update it, on each backend and under any `tf.distribute` strategy."""
 
 import contextlib
 from collections.abc import Callable
@@ -27,18 +27,18 @@ class Learner(Protocol):
     weights: int
 
     def sample(self, uniforms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns `Policy.sample` of float32 (batch, length), as arrays."""
+        """Return `Policy.sample` of float32 (batch, length), as arrays."""
         ...
 
     def update(
         self, tokens: np.ndarray, log_probs: np.ndarray, advantages: np.ndarray, weights: np.ndarray
     ) -> dict[str, float]:
-        """Takes one step down the loss of a batch, over all replicas; returns the loss' numbers to plot."""
+        """Take one step down the loss of a batch, over all replicas; return the loss' numbers to plot."""
         ...
 
 
 def make_learner(make_policy: Callable[[], Policy], learning_rate: float, loss: Loss, strategy: Any = None) -> Learner:
-    """Returns a learner that minimises a loss with Adam.
+    """Return a learner that minimises a loss with Adam.
 
     Args:
         make_policy: is called within the strategy's scope.

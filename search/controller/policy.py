@@ -1,4 +1,4 @@
-"""Policy: the recurrent network that writes children down, token by token."""
+"""The policy: a recurrent network that writes a child down, token by token."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_nasnet.search.space.cells import SearchSpace
+from keras_nasnet.search.space.contract import SearchSpace
 
 _ILLEGAL = -1e9  # added to the logits of values that a token must not have
 
@@ -40,7 +40,7 @@ class Policy(keras.Model):
         self.built = True
 
     def call(self, tokens: Any) -> tuple[Any, Any]:
-        """Judges children.
+        """Return how probable children are.
 
         Args:
             tokens: int32 (batch, length).
@@ -53,7 +53,7 @@ class Policy(keras.Model):
         return log_prob, entropy
 
     def sample(self, uniforms: Any) -> tuple[Any, Any]:
-        """Draws children.
+        """Draw children.
 
         Args:
             uniforms: float32 (batch, length), uniform in [0, 1), which decide each token.

@@ -2,25 +2,84 @@
 
 import json
 import math
+from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from keras import ops
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from keras_nasnet.search.controller.contract import Controller
 from keras_nasnet.search.controller.learner import make_learner
 from keras_nasnet.search.controller.policy import Policy
-from keras_nasnet.search.space.cells import SearchSpace
+from keras_nasnet.search.space.contract import SearchSpace
 from keras_nasnet.search.trial import Observation, Proposal
 
 INIT_RANGE = 0.1  # weights begin uniform in [-INIT_RANGE, INIT_RANGE)
 _HEADER = "header"  # in a state: JSON, as uint8
 
+SomeOptions = TypeVar("SomeOptions", bound="Options")
 
-class PolicyGradient:
-    """A controller with a policy. What PPO and REINFORCE have in common; see there.
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Options of every controller with a policy.
+
+    Args:
+        batch: children of one update.
+        learning_rate: of Adam.
+        entropy: weight of the policy's entropy, which is added to what is maximised.
+        baseline_decay: of the moving average of rewards.
+        units: of the LSTM.
+        rank: whether rewards count by their rank among all so far; the paper's do not.
+
+    Raises:
+        ValueError: if an option is out of range.
+    """
+
+    batch: int = 20
+    learning_rate: float = 3.5e-4
+    entropy: float = 1e-5
+    baseline_decay: float = 0.95
+    units: int = 100
+    rank: bool = False
+
+    def __post_init__(self) -> None:
+        _check_count("batch", self.batch)
+        _check_count("units", self.units)
+        _check_number("learning_rate", self.learning_rate, above=0.0)
+        _check_number("entropy", self.entropy, least=0.0)
+        _check_number("baseline_decay", self.baseline_decay, least=0.0, below=1.0)
+        if not isinstance(self.rank, bool):
+            raise ValueError(f"rank is {self.rank!r}: it must be true or false")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PPOOptions(Options):
+    """Options of PPO.
+
+    Args:
+        epochs: steps on each batch.
+        clip: how far the ratio of new to old probability counts, around 1.
+
+    Raises:
+        ValueError: if an option is out of range.
+    """
+
+    epochs: int = 4
+    clip: float = 0.2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_count("epochs", self.epochs)
+        _check_number("clip", self.clip, above=0.0)
+
+
+class PolicyGradient(Controller, Generic[SomeOptions]):
+    """What controllers with a policy have in common.
 
     Child number i of a controller is decided by uniform numbers that follow from the seed and i
     alone, and by the policy at the time. Children are drawn in blocks of `batch`, whole ones
@@ -29,30 +88,39 @@ class PolicyGradient:
     The baseline is an exponential moving average of the batches' mean rewards; it begins at the first.
     With `rank` a reward counts as the share of all rewards so far that are below it (ties half), from
     0 to 1: one outlier then teaches no more than its place, and small differences among good children count.
+
+    Args:
+        space: in which it searches.
+        seed: of its random numbers, from 0 up.
+        strategy: a `tf.distribute.Strategy` within whose `run` it samples and learns.
+        **options: see `options_class`.
+
+    Raises:
+        ValueError: if an option is out of range, or there is a strategy and the backend is not TensorFlow.
+        TypeError: if there is no such option.
     """
 
     name: str
+    options_class: type[SomeOptions]
+    uses_strategy = True
 
-    def __init__(self, space: SearchSpace, seed: int, strategy: Any, options: dict[str, Any], epochs: int = 1):
-        for name in ("batch", "epochs", "units"):
-            value = options.get(name, 1)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} is {value!r}: it must be a whole number from 1 up")
-        _check_number("learning_rate", options["learning_rate"], above=0.0)
-        _check_number("entropy", options["entropy"], least=0.0)
-        _check_number("baseline_decay", options["baseline_decay"], least=0.0, below=1.0)
-        if not isinstance(options["rank"], bool):
-            raise ValueError(f"rank is {options['rank']!r}: it must be true or false")
-        self.batch: int = options["batch"]
-        self._space, self._options, self._epochs = space, options, epochs
+    def __init__(self, space: SearchSpace, seed: int = 0, strategy: Any = None, **options: Any):
+        self._options = self.options_class(**options)
+        self.batch = self._options.batch
+        self._space = space
         self._learner = make_learner(
-            lambda: Policy(space, options["units"]), options["learning_rate"], self._loss, strategy
+            lambda: Policy(space, self._options.units), self._options.learning_rate, self._loss, strategy
         )
         self._initial = [np.array(ops.convert_to_numpy(variable)) for variable in self._learner.variables]
         self.restart(seed)
 
+    @property
+    def _steps(self) -> int:
+        """How many steps each batch is good for."""
+        return 1
+
     def restart(self, seed: int) -> None:
-        """Begins anew, as if just made with this seed; what is compiled stays."""
+        """Begin anew, as if just made with this seed; what is compiled stays."""
         self._seed = seed
         self._asked = 0
         self._baseline: float | None = None
@@ -82,7 +150,7 @@ class PolicyGradient:
         return Proposal(tuple(tokens[place].tolist()), float(log_probs[place]))
 
     def tell(self, observations: Sequence[Observation]) -> dict[str, float]:
-        """Learns from rewards.
+        """Learn from rewards.
 
         Returns:
             "baseline" and mean "reward" of the batch; "entropy" of the policy, in nats a child;
@@ -96,14 +164,14 @@ class PolicyGradient:
             raise ValueError("an observation has no log_prob: a policy learns only from children that it drew itself")
         log_probs = np.array([one.log_prob for one in observations], np.float32)
         numbers: dict[str, float] = {"reward": float(rewards.mean())}
-        if self._options["rank"]:
+        if self._options.rank:
             rewards = self._ranked(rewards)
         mean = float(rewards.mean())
         baseline = mean if self._baseline is None else self._baseline
         weights = np.full(len(rewards), 1 / len(rewards), np.float32)
-        for _ in range(self._epochs):
+        for _ in range(self._steps):
             numbers |= self._learner.update(tokens, log_probs, rewards - np.float32(baseline), weights)
-        decay = self._options["baseline_decay"]
+        decay = self._options.baseline_decay
         self._baseline = decay * baseline + (1 - decay) * mean
         self._block = None
         return {**numbers, "baseline": self._baseline}
@@ -120,16 +188,16 @@ class PolicyGradient:
         log_probs, entropies = policy(tokens)
         objective, numbers = self._objective(log_probs, old_log_probs, advantages)
         entropy = ops.sum(weights * entropies)
-        loss = -ops.sum(weights * objective) - self._options["entropy"] * entropy
+        loss = -ops.sum(weights * objective) - self._options.entropy * entropy
         return loss, {
             "loss": loss,
             "entropy": entropy,
             **{name: ops.sum(weights * values) for name, values in numbers.items()},
         }
 
+    @abstractmethod
     def _objective(self, log_probs: Any, old_log_probs: Any, advantages: Any) -> tuple[Any, dict[str, Any]]:
-        """Returns what is to be maximised, and numbers to plot, of each child: (batch,)."""
-        raise NotImplementedError
+        """Return what is to be maximised, and numbers to plot, of each child: (batch,)."""
 
     def _assign(self, values: Sequence[np.ndarray]) -> None:
         for variable, value in zip(self._learner.variables, values, strict=True):
@@ -142,7 +210,7 @@ class PolicyGradient:
         return save(values | {_HEADER: np.frombuffer(json.dumps(header).encode(), np.uint8)})
 
     def _header(self) -> dict[str, Any]:
-        return {"controller": self.name, "space": self._space.to_dict(), "options": self._options}
+        return {"controller": self.name, "space": self._space.to_dict(), "options": asdict(self._options)}
 
     def set_state(self, state: bytes) -> None:
         try:
@@ -163,100 +231,55 @@ class PolicyGradient:
         (self._seed, self._asked), self._baseline, self._rewards, self._block = position, baseline, rewards, None
 
 
-class PPO(PolicyGradient):
+class PPO(PolicyGradient[PPOOptions]):
     """Proximal policy optimization, the paper's choice: several steps on each batch, whose ratio is clipped.
 
     Args:
         space: in which it searches.
         seed: of its random numbers, from 0 up.
         strategy: a `tf.distribute.Strategy` within whose `run` it samples and learns.
-        batch: children of one update.
-        epochs: steps on each batch.
-        learning_rate: of Adam.
-        entropy: weight of the policy's entropy, which is added to what is maximised.
-        baseline_decay: of the moving average of rewards.
-        units: of the LSTM.
-        rank: whether rewards count by their rank among all so far; the paper's do not.
-        clip: how far the ratio of new to old probability counts, around 1.
+        **options: those of `Options` and `PPOOptions`.
 
     Source: arXiv 1707.07012, appendix A, for all numbers but `epochs`, which it does not give; Schulman et al.
     2017, equation 7.
-
-    Raises:
-        ValueError: if an option is out of range, or there is a strategy and the backend is not TensorFlow.
     """
 
     name = "ppo"
+    options_class = PPOOptions
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        seed: int = 0,
-        strategy: Any = None,
-        batch: int = 20,
-        epochs: int = 4,
-        learning_rate: float = 3.5e-4,
-        entropy: float = 1e-5,
-        baseline_decay: float = 0.95,
-        units: int = 100,
-        rank: bool = False,
-        clip: float = 0.2,
-    ):
-        _check_number("clip", clip, above=0.0)
-        options = {
-            "batch": batch,
-            "epochs": epochs,
-            "learning_rate": learning_rate,
-            "entropy": entropy,
-            "baseline_decay": baseline_decay,
-            "units": units,
-            "rank": rank,
-            "clip": clip,
-        }
-        super().__init__(space, seed, strategy, options, epochs)
+    @property
+    def _steps(self) -> int:
+        return self._options.epochs
 
     def _objective(self, log_probs: Any, old_log_probs: Any, advantages: Any) -> tuple[Any, dict[str, Any]]:
         ratio = ops.exp(log_probs - old_log_probs)
-        clip = self._options["clip"]
-        clipped = ops.clip(ratio, 1 - clip, 1 + clip)
+        clipped = ops.clip(ratio, 1 - self._options.clip, 1 + self._options.clip)
         objective = ops.minimum(ratio * advantages, clipped * advantages)
         return objective, {"clipped": ops.cast(ratio != clipped, "float32"), "kl": old_log_probs - log_probs}
 
 
-class Reinforce(PolicyGradient):
+class Reinforce(PolicyGradient[Options]):
     """REINFORCE: one step up the log-probabilities of children, by how much their rewards are above the baseline.
 
-    Arguments as of `PPO`, which see.
+    Args:
+        space: in which it searches.
+        seed: of its random numbers, from 0 up.
+        strategy: a `tf.distribute.Strategy` within whose `run` it samples and learns.
+        **options: those of `Options`.
 
     Source: Williams 1992; Zoph and Le 2017, section 3.2.
     """
 
     name = "reinforce"
-
-    def __init__(
-        self,
-        space: SearchSpace,
-        seed: int = 0,
-        strategy: Any = None,
-        batch: int = 20,
-        learning_rate: float = 3.5e-4,
-        entropy: float = 1e-5,
-        baseline_decay: float = 0.95,
-        units: int = 100,
-        rank: bool = False,
-    ):
-        options = {
-            "batch": batch,
-            "learning_rate": learning_rate,
-            "entropy": entropy,
-            "baseline_decay": baseline_decay,
-            "units": units,
-            "rank": rank,
-        }
-        super().__init__(space, seed, strategy, options)
+    options_class = Options
 
     def _objective(self, log_probs: Any, old_log_probs: Any, advantages: Any) -> tuple[Any, dict[str, Any]]:
         return advantages * log_probs, {}
+
+
+def _check_count(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} is {value!r}: it must be a whole number from 1 up")
 
 
 def _check_number(

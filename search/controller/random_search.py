@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from keras_nasnet.search.controller.contract import Controller
 from keras_nasnet.search.controller.json_state import dump, load
-from keras_nasnet.search.space.cells import SearchSpace
+from keras_nasnet.search.space.contract import SearchSpace
 from keras_nasnet.search.trial import Observation, Proposal
 
 
-class RandomSearch:
-    """Draws children uniformly, each by itself, and learns nothing.
+class RandomSearch(Controller):
+    """Random search, which draws each child uniformly and learns nothing.
 
     Args:
         space: in which it searches.
@@ -18,7 +19,6 @@ class RandomSearch:
     """
 
     name = "random"
-    batch = 1
 
     def __init__(self, space: SearchSpace, seed: int = 0):
         self._space = space

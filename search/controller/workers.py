@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_nasnet.common.errors import WorkerLost
-from keras_nasnet.search.controller import Controller
+from keras_nasnet.search.controller.contract import Controller
 from keras_nasnet.search.trial import Observation, Proposal
 from keras_nasnet.training.devices import Devices
 
@@ -30,12 +30,12 @@ class Crew:
     # === Worker 0 ===
 
     def begin(self, plan: Mapping[str, Any]) -> None:
-        """Tells the others the plan; all make their policies next."""
+        """Tell the others the plan; all make their policies next."""
         self.send({"plan": dict(plan)})
 
     def led(self, controllers: Mapping[str, Controller]) -> dict[str, Controller]:
-        """Returns controllers that take the other workers along in all they do."""
-        return {name: _Led(controller, self) for name, controller in controllers.items()}
+        """Return controllers that take the other workers along in all they do."""
+        return {name: _Led(name, controller, self) for name, controller in controllers.items()}
 
     @contextlib.contextmanager
     def dismissed_at_the_end(self) -> Iterator[None]:
@@ -54,7 +54,7 @@ class Crew:
         self.send({})
 
     def send(self, order: dict[str, Any]) -> None:
-        """Sends the other workers an order; one that is empty ends them."""
+        """Send the other workers an order; one that is empty ends them."""
         if self._devices.workers == 1:
             return
         # The one thing that all strategies can do is to sum: the others add zeros.
@@ -66,7 +66,7 @@ class Crew:
     # === The others ===
 
     def follow(self, make_controllers: Callable[[dict[str, Any]], Mapping[str, Controller]]) -> None:
-        """Does what worker 0 does, until it is done.
+        """Do what worker 0 does, until it is done.
 
         Args:
             make_controllers: gets the plan, and returns the controllers that worker 0 makes too, in the same order.
@@ -98,24 +98,24 @@ class Crew:
         return json.loads(self._devices.total(np.zeros(size)).astype(np.uint8).tobytes())
 
 
-class _Led:
+class _Led(Controller):
     """A controller of worker 0."""
 
-    def __init__(self, controller: Controller, crew: Crew):
-        self._controller, self._crew = controller, crew
-        self.name, self.batch = controller.name, controller.batch
+    def __init__(self, arm: str, controller: Controller, crew: Crew):
+        self._arm, self._controller, self._crew = arm, controller, crew
+        self.batch = controller.batch
 
     def ask(self, n: int) -> list[Proposal]:
-        self._crew.send({"arm": self.name, "ask": n})
+        self._crew.send({"arm": self._arm, "ask": n})
         return self._controller.ask(n)
 
     def tell(self, observations: Sequence[Observation]) -> dict[str, float]:
-        self._crew.send({"arm": self.name, "tell": [asdict(observation) for observation in observations]})
+        self._crew.send({"arm": self._arm, "tell": [asdict(observation) for observation in observations]})
         return self._controller.tell(observations)
 
     def get_state(self) -> bytes:
         return self._controller.get_state()
 
     def set_state(self, state: bytes) -> None:
-        self._crew.send({"arm": self.name, "state": base64.b64encode(state).decode()})
+        self._crew.send({"arm": self._arm, "state": base64.b64encode(state).decode()})
         self._controller.set_state(state)

@@ -21,10 +21,10 @@ def make_child(
     seed: int = 0,
     dtype: Any = None,
 ) -> NASNet:
-    """Returns the network of the paper's search: CIFAR stem, N normal cells at each resolution, no auxiliary head.
+    """Return the network of the paper's search: CIFAR stem, N normal cells at each resolution, no auxiliary head.
 
     Args:
-        genotype: of its cells.
+        genotype: of its cells, or its name.
         fidelity: gives N (`num_blocks`) and F (`filters`).
         classes: number of classes.
         image_shape: (height, width, 3) of the images, in pixels.
@@ -35,8 +35,15 @@ def make_child(
         A `NASNet` that takes images scaled to [-1, 1] and gives logits (batch, classes).
 
     Source: arXiv 1707.07012, section 4 and appendix A.
+
+    Example:
+        >>> genotype = get_space({"name": "nasnet", "blocks": 1}).genotype((0, 1, 0, 0, 0) * 2)
+        >>> child = make_child(genotype, Fidelity(filters=2, num_blocks=1), classes=10, image_shape=(8, 8, 3))
+        >>> child.output_shape
+        (None, 10)
     """
     genotype = get_genotype(genotype)
+    assert genotype.penultimate_ratio is not None  # a genotype that is given none works its own out
     height, width, _ = image_shape
     with no_search_for_tensorflow():
         keras.utils.set_random_seed(seed)

@@ -16,6 +16,7 @@ from keras_nasnet.models.classifier import NASNet
 from keras_nasnet.models.complexity import mult_adds
 from keras_nasnet.search.evaluators.child import make_child
 from keras_nasnet.search.evaluators.child_training import train_child
+from keras_nasnet.search.evaluators.contract import Evaluator
 from keras_nasnet.search.evaluators.data import PAPER_HELD_OUT, check_augmentation, check_search_data, open_search_data
 from keras_nasnet.search.trial import Error, Fidelity, Result
 from keras_nasnet.training.checkpoint import Checkpoint
@@ -26,8 +27,10 @@ CHILD_FILE = "child.safetensors"
 PARENT_FILE = "parent.safetensors"
 
 
-class Scratch:
-    """Trains each child from random weights: momentum SGD, cosine schedule; reward: accuracy on held-out images.
+class Scratch(Evaluator):
+    """The paper's judge: trains each child from random weights; the reward is its accuracy on held-out images.
+
+    Children are trained by momentum SGD with a cosine schedule.
 
     Fidelity: `epochs`; `images`, a fixed choice of as many of each class; `filters` and
     `num_blocks`; `accumulate`; `warm_start`, which goes on from `parent.safetensors` in the
@@ -54,8 +57,6 @@ class Scratch:
     Raises:
         ValueError: if an option is wrong, there is no such dataset, or it has test images.
     """
-
-    max_workers = None
 
     def __init__(
         self,
@@ -95,7 +96,7 @@ class Scratch:
     def evaluate(
         self, genotype: Genotype | str, fidelity: Fidelity, seed: int, folder: str | os.PathLike[str]
     ) -> Result:
-        """Trains a child and judges it; see `Evaluator.evaluate`.
+        """Train a child and judge it; see `Evaluator.evaluate`.
 
         Raises:
             ValueError: if the fidelity asks for what is not there: more images, fewer than one epoch, a parent.

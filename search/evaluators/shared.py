@@ -18,6 +18,7 @@ from keras_nasnet.genotype import Genotype
 from keras_nasnet.genotype import get as get_genotype
 from keras_nasnet.models.complexity import mult_adds
 from keras_nasnet.search.evaluators.child import make_child
+from keras_nasnet.search.evaluators.contract import Evaluator
 from keras_nasnet.search.evaluators.data import PAPER_HELD_OUT, check_augmentation, check_search_data, open_search_data
 from keras_nasnet.search.supernet.checkpoint import FILE, SupernetState, load_state, save_state
 from keras_nasnet.search.supernet.parts import initial
@@ -32,8 +33,8 @@ FIRST_PERIOD = 10  # epochs until the cosine schedule begins again; each period 
 LOWEST = 0.02  # of the highest learning rate
 
 
-class Shared:
-    """Trains weights that all children share along a child's path, then counts the held-out images that it gets right.
+class Shared(Evaluator):
+    """A judge by shared weights: trains them a few steps along a child's path, and counts what the child gets right.
 
     A child is trained for `steps` steps, on the batches behind those that the child before it had,
     and judged at once, with batch statistics, on held-out batches chosen by the trial's seed. So its

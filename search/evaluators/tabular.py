@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from keras_nasnet.common.errors import one_line
 from keras_nasnet.genotype import Genotype
+from keras_nasnet.search.evaluators.contract import Evaluator
 from keras_nasnet.search.space.nasbench201 import NASBench201
 from keras_nasnet.search.trial import Fidelity, Result
 
@@ -16,8 +18,8 @@ DATASETS = {"cifar10": "c10", "cifar100": "c100", "imagenet16_120": "in16"}  # w
 _GZIP = b"\x1f\x8b"
 
 
-class Tabular:
-    """Reads accuracies of NAS-Bench-201's cells from a CSV file, gzipped or not.
+class Tabular(Evaluator):
+    """A table of accuracies of NAS-Bench-201's cells, read from a CSV file, gzipped or not.
 
     The reward is the accuracy on validation images after 12 epochs, whatever the fidelity
     and the seed. The accuracy on test images after 200 epochs is `extra["test_accuracy"]`:
@@ -34,8 +36,6 @@ class Tabular:
         ValueError: if there is no such data set, or the file is missing or holds no such table.
     """
 
-    max_workers = None
-
     def __init__(self, path: str | os.PathLike[str], dataset: str = "cifar10"):
         if dataset not in DATASETS:
             raise ValueError(f"dataset is {dataset!r}: choose from {', '.join(DATASETS)}")
@@ -46,7 +46,7 @@ class Tabular:
     def evaluate(
         self, genotype: Genotype | str, fidelity: Fidelity, seed: int, folder: str | os.PathLike[str]
     ) -> Result:
-        """Looks a cell up.
+        """Look a cell up.
 
         Args:
             genotype: an architecture string of NAS-Bench-201.
@@ -62,7 +62,7 @@ class Tabular:
 
 
 def _read(path: Path, *columns: str) -> dict[str, tuple[float, ...]]:
-    """Returns for each architecture the numbers of the columns, from 0 to 1."""
+    """Return for each architecture the numbers of the columns, from 0 to 1."""
     found: dict[str, tuple[float, ...]] = {}
     try:
         with _open(path) as file:
@@ -75,7 +75,7 @@ def _read(path: Path, *columns: str) -> dict[str, tuple[float, ...]]:
     except OSError as error:  # gzip's own have no strerror
         raise ValueError(f"{path}: {error.strerror or error}") from None
     except (EOFError, zlib.error, csv.Error, ValueError) as error:
-        raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
+        raise ValueError(f"{path}: {one_line(error)}") from None
     size = NASBench201().size
     if len(found) != size:
         raise ValueError(f"{path}: it has {len(found):,} architectures, NAS-Bench-201 has {size:,}")

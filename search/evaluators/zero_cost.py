@@ -17,14 +17,15 @@ from keras_nasnet.layers.relu import observe_rectified
 from keras_nasnet.models.classifier import NASNet
 from keras_nasnet.models.complexity import mult_adds
 from keras_nasnet.search.evaluators.child import make_child
+from keras_nasnet.search.evaluators.contract import Evaluator
 from keras_nasnet.search.evaluators.data import PAPER_HELD_OUT, check_search_data, open_search_data
 from keras_nasnet.search.trial import Fidelity, Result
 
 SCORES = ("naswot", "params", "mult_adds")
 
 
-class ZeroCost:
-    """Scores each child with random weights by one batch of images: NASWOT, and its size, which a proxy must beat.
+class ZeroCost(Evaluator):
+    """A judge that trains nothing: NASWOT of one batch of images, or the child's size, which a proxy must beat.
 
     The reward is the score as it is, of use to rank children and no accuracy; `extra` has all
     of `SCORES`. Of the fidelity only `filters` and `num_blocks` count. The images are the same
@@ -43,8 +44,6 @@ class ZeroCost:
     Raises:
         ValueError: if an option is wrong, there is no such dataset, or it has test images.
     """
-
-    max_workers = None
 
     def __init__(
         self,
@@ -72,7 +71,7 @@ class ZeroCost:
     def evaluate(
         self, genotype: Genotype | str, fidelity: Fidelity, seed: int, folder: str | os.PathLike[str]
     ) -> Result:
-        """Scores a child; see `Evaluator.evaluate`. The seed is that of the weights; nothing is kept in the folder."""
+        """Score a child; see `Evaluator.evaluate`. The seed is that of the weights; nothing is kept in the folder."""
         begun = time.monotonic()
         with weightless():
             child = make_child(genotype, fidelity, self.classes, self.images.shape[1:], seed)
@@ -92,7 +91,7 @@ class ZeroCost:
 
 
 def naswot(network: NASNet, images: Any) -> float:
-    """Returns how differently a network's ReLUs see the images of a batch: log det(K + 1).
+    """Return how differently a network's ReLUs see the images of a batch: log det(K + 1).
 
     The code of an image says of each output of each ReLU whether it is above zero; K counts
     for each two images how many bits of their codes are equal. Normalization is that of

@@ -24,7 +24,7 @@ def main() -> None:
     tasks: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(lines, tasks), daemon=True).start()
 
-    from keras_nasnet.search.evaluators import Evaluator
+    from keras_nasnet.search.evaluators.contract import Evaluator
     from keras_nasnet.search.executors.contract import Job, Task
     from keras_nasnet.search.executors.worker import run_task, to_dict
     from keras_nasnet.search.trial import Fidelity

@@ -6,7 +6,7 @@ import sys
 import threading
 from pathlib import Path
 
-from keras_nasnet.search.evaluators import Evaluator
+from keras_nasnet.search.evaluators.contract import Evaluator
 from keras_nasnet.search.executors.contract import Job, Task
 from keras_nasnet.search.executors.local_worker import resident_memory
 from keras_nasnet.search.executors.worker import run_task

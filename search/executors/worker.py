@@ -10,9 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from keras_nasnet.search.evaluators import Evaluator, make_evaluator
+from keras_nasnet.search.evaluators.contract import Evaluator
+from keras_nasnet.search.evaluators.registry import make_evaluator
 from keras_nasnet.search.executors.contract import Job, Task
-from keras_nasnet.search.space.cells import get_space
+from keras_nasnet.search.space.registry import get_space
 from keras_nasnet.search.trial import Error, Result
 
 # Errors that are no child's: the search stops at once, and they are written to no trial.

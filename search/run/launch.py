@@ -9,11 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from keras_nasnet.search.controller import Controller, make_controller
+from keras_nasnet.search.controller.contract import Controller
+from keras_nasnet.search.controller.registry import make_controller, uses_strategy
 from keras_nasnet.search.executors.contract import make_engine
 from keras_nasnet.search.run.plan import Plan
 from keras_nasnet.search.run.runner import Outcome, Runner
-from keras_nasnet.search.space.cells import get_space
+from keras_nasnet.search.space.registry import get_space
 from keras_nasnet.search.store.store import FILE, Store
 from keras_nasnet.search.view.export import export_best
 from keras_nasnet.search.view.progress import Progress
@@ -21,7 +22,6 @@ from keras_nasnet.search.view.report import write_report
 from keras_nasnet.search.view.scalars import Scalars
 
 BEST_FILE = "best.json"  # in the folder of a run
-POLICIES = ("ppo", "reinforce")
 
 
 def search(
@@ -105,7 +105,7 @@ def _policies(plan: Plan, strategy: Any) -> dict[str, Controller]:
     return {
         arm.controller: make_controller(arm.controller, space, plan.seed, strategy, **arm.options)
         for arm in plan.arms
-        if arm.controller in POLICIES
+        if uses_strategy(arm.controller)
     }
 
 

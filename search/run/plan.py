@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from keras_nasnet.search.controller import CONTROLLERS
-from keras_nasnet.search.space.cells import get_space
+from keras_nasnet.search.controller.registry import CONTROLLERS
+from keras_nasnet.search.space.registry import get_space
 from keras_nasnet.search.trial import STAGES, Fidelity
 
 
@@ -15,7 +15,7 @@ class Arm:
     """A controller with a budget of its own.
 
     Args:
-        controller: one of `CONTROLLERS`.
+        controller: one of `CONTROLLERS`, or "module:Class" for one of your own.
         budget: children that it may have evaluated in the stage "search".
         options: of the controller.
     """
@@ -81,8 +81,7 @@ class Plan:
         if not names:
             raise ValueError("there are no arms: a search needs a controller")
         for arm in self.arms:
-            if arm.controller not in CONTROLLERS:
-                raise ValueError(f"controller is {arm.controller!r}: choose from {', '.join(CONTROLLERS)}")
+            CONTROLLERS.check(arm.controller)
             if names.count(arm.controller) > 1:
                 raise ValueError(f"there are two arms {arm.controller!r}: each controller has one")
             _check_number(f"budget of {arm.controller}", arm.budget, 1)

@@ -9,6 +9,7 @@ from typing import Any
 
 import tomli_w
 
+from keras_nasnet.search.controller.registry import CONTROL
 from keras_nasnet.search.evaluators.data import PAPER_HELD_OUT
 from keras_nasnet.search.run.plan import Arm, Plan
 from keras_nasnet.search.trial import Fidelity
@@ -20,7 +21,7 @@ _CIFAR = {"name": "scratch", "data": "tfds:cifar10", "held_out": PAPER_HELD_OUT}
 
 def _arms(controller: str, budget: int, **options: Any) -> tuple[Arm, ...]:
     """A controller, and random search with the same budget as its control."""
-    return Arm(controller, budget, options), Arm("random", budget)
+    return Arm(controller, budget, options), Arm(CONTROL, budget)
 
 
 def _quick() -> Plan:
@@ -148,7 +149,7 @@ def adapted(
     if seed is not None:
         plan = replace(plan, seed=seed)
     if controller is not None and controller != plan.arms[0].controller:
-        kept = plan.arms[1:] if controller != "random" else ()
+        kept = plan.arms[1:] if controller != CONTROL else ()
         plan = replace(plan, arms=(Arm(controller, plan.arms[0].budget), *kept))
     return replace(
         plan,

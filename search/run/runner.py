@@ -18,14 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from keras_nasnet.genotype import Genotype
-from keras_nasnet.search.controller import Controller, make_controller
-from keras_nasnet.search.evaluators import max_workers
+from keras_nasnet.search.controller.contract import Controller
+from keras_nasnet.search.controller.registry import make_controller
+from keras_nasnet.search.evaluators.registry import max_workers
 from keras_nasnet.search.executors.contract import Engine, Job, Report, Task
 from keras_nasnet.search.executors.worker import DISK_FULL, NO_EVALUATOR
 from keras_nasnet.search.run.driver import StopSignal, alone, opened
 from keras_nasnet.search.run.plan import Plan
 from keras_nasnet.search.run.schedule import Schedule
-from keras_nasnet.search.space.cells import get_space
+from keras_nasnet.search.space.registry import get_space
 from keras_nasnet.search.store.store import Store
 from keras_nasnet.search.trial import Error, Fidelity, Observation, Proposal, Result, Trial
 

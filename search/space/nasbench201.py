@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from keras_nasnet.search.space.cells import SearchSpace
+from keras_nasnet.search.space.contract import SearchSpace
 
 EDGE_OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 EDGES = (
@@ -29,11 +29,15 @@ class NASBench201(SearchSpace):
         '|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|'
     """
 
-    name: str = "nasbench201"
+    name = "nasbench201"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kinds", ("edge",) * len(EDGES))
         object.__setattr__(self, "sizes", (len(EDGE_OPERATIONS),) * len(EDGES))
+
+    @property
+    def operation_names(self) -> tuple[str, ...]:
+        return EDGE_OPERATIONS
 
     def genotype(self, tokens: Sequence[int]) -> str:
         edges = list(zip(EDGES, self.check(tokens), strict=True))
@@ -58,7 +62,7 @@ class NASBench201(SearchSpace):
         return tuple(tokens)
 
     def key(self, tokens: Sequence[int]) -> str:
-        """Returns what the last node computes, written out: a skip is what it reads, and what reads a zero is a zero.
+        """Return what the last node computes, written out: a skip is what it reads, and what reads a zero is a zero.
 
         The same as `Structure.to_unique_str(consider_zero=True)`, also in that a sum of
         zeros counts as something: so are the 6,466 classes of the benchmark defined.

@@ -10,7 +10,7 @@ from typing import Any
 from keras_nasnet.genotype import Genotype
 from keras_nasnet.search.run.plan import Plan
 from keras_nasnet.search.run.schedule import Schedule
-from keras_nasnet.search.space.cells import get_space
+from keras_nasnet.search.space.registry import get_space
 from keras_nasnet.search.store.store import Store
 from keras_nasnet.search.trial import Fidelity, Trial
 

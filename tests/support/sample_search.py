@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_nasnet.search.space.cells import get_space
+from keras_nasnet.search.space.registry import get_space
 from keras_nasnet.search.store.store import FILE, Store
 from keras_nasnet.search.trial import Error, Fidelity, Proposal, Result, Trial
 

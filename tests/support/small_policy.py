@@ -1,7 +1,7 @@
 """A small space, a small policy, and a reward for its children."""
 
-from keras_nasnet.search.controller import make_controller
-from keras_nasnet.search.space.cells import get_space
+from keras_nasnet.search.controller.registry import make_controller
+from keras_nasnet.search.space.registry import get_space
 from keras_nasnet.search.trial import Observation
 
 # 4 x 4 x 9 x 9 children of tokens with 1 to 3 legal values.

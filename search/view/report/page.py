@@ -8,11 +8,12 @@ from math import log10
 from pathlib import Path
 from string import Template
 
+from keras_nasnet.search.controller.registry import CONTROL
 from keras_nasnet.search.trial import STAGES, STATES, Trial
 from keras_nasnet.search.view.report import curves, sections
 from keras_nasnet.search.view.report.charts import amount
 from keras_nasnet.search.view.report.markup import arm_colour, moment, text
-from keras_nasnet.search.view.report.record import CONTROL, Record, best_children, hours, read, reward_of
+from keras_nasnet.search.view.report.record import Record, best_children, hours, read, reward_of
 
 FILE = "report.html"
 _SECTIONS: dict[str, tuple[str, Callable[[Record], str]]] = {

@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from keras_nasnet.search.space.cells import CellSpace, SearchSpace, get_space
-from keras_nasnet.search.space.nasbench201 import EDGE_OPERATIONS
+from keras_nasnet.search.space.contract import SearchSpace
+from keras_nasnet.search.space.registry import get_space
 from keras_nasnet.search.store.store import FILE, Event, Store
 from keras_nasnet.search.trial import STAGES, Trial
 
-CONTROL = "random"  # the arm that every other is compared with
 WINDOWS = 40  # in which the use of operations is counted; each of 20 proposals at least
 
 
@@ -119,7 +118,7 @@ def operation_shares(space: SearchSpace, proposals: Sequence[Trial]) -> tuple[li
         names of the operations; the number of the proposal in the middle of each window, (W,);
         shares, (W, operations), of which each row sums to 1.
     """
-    names = list(space.operations if isinstance(space, CellSpace) else EDGE_OPERATIONS)
+    names = list(space.operation_names)
     chosen = [position for position, kind in enumerate(space.kinds) if kind in ("operation", "edge")]
     if not proposals:
         return names, np.zeros(0), np.zeros((0, len(names)))

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_nasnet.search.controller import make_controller
 from keras_nasnet.search.controller.policy import Policy
+from keras_nasnet.search.controller.registry import make_controller
 from keras_nasnet.search.run.plan import Arm
-from keras_nasnet.search.space.cells import get_space
+from keras_nasnet.search.space.registry import get_space
 from keras_nasnet.search.trial import Observation
 from tests.support.small_policy import SPACE, learn, make, told
 from tests.support.small_search import history, make_plan, search

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_nasnet.search.controller import make_controller
-from keras_nasnet.search.space.cells import get_space
+from keras_nasnet.search.controller.registry import make_controller
+from keras_nasnet.search.space.registry import get_space
 from keras_nasnet.search.trial import Observation
 
 SPACE = get_space("nasnet")

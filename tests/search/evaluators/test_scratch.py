@@ -10,10 +10,10 @@ import keras
 import numpy as np
 import pytest
 
-from keras_nasnet.search.evaluators import make_evaluator
 from keras_nasnet.search.evaluators.child import make_child
 from keras_nasnet.search.evaluators.child_training import train_child
 from keras_nasnet.search.evaluators.data import open_search_data
+from keras_nasnet.search.evaluators.registry import make_evaluator
 from keras_nasnet.search.evaluators.scratch import Scratch
 from keras_nasnet.search.trial import Fidelity
 from keras_nasnet.training.checkpoint import Checkpoint
@@ -138,7 +138,7 @@ def test_a_batch_in_parts_makes_the_update_of_the_whole_batch(digits):
 PROGRAM = """
 import sys
 from tests.support.toy import GENOTYPE
-from keras_nasnet.search.evaluators import make_evaluator
+from keras_nasnet.search.evaluators.registry import make_evaluator
 from keras_nasnet.search.trial import Fidelity
 scratch = make_evaluator({{"name": "scratch", "data": "digits", "held_out": 300, "augmentation": "none"}})
 result = scratch.evaluate(GENOTYPE, Fidelity(epochs=4, filters=4, num_blocks=1), 0, {folder!r})

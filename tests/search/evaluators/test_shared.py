@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from keras_nasnet.genotype import Block, CellSpec, Genotype
-from keras_nasnet.search.evaluators import make_evaluator, max_workers
 from keras_nasnet.search.evaluators.child import make_child
 from keras_nasnet.search.evaluators.data import open_search_data
+from keras_nasnet.search.evaluators.registry import make_evaluator, max_workers
 from keras_nasnet.search.evaluators.shared import Shared
 from keras_nasnet.search.supernet.checkpoint import load_state
 from keras_nasnet.search.trial import Fidelity
@@ -202,7 +202,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from tests.search.evaluators.test_shared import CHILDREN, OPTIONS, QUICK, evaluate
-from keras_nasnet.search.evaluators import make_evaluator
+from keras_nasnet.search.evaluators.registry import make_evaluator
 options = {{**OPTIONS, "name": "shared", "data": "digits", "held_out": 300, "steps": 40, "eval_batches": 9}}
 results = evaluate(make_evaluator(options), Path({folder!r}), [2, 2])
 again = evaluate(make_evaluator(options), Path({folder!r}), [2])

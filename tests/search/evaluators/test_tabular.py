@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_nasnet.search.evaluators import make_evaluator
-from keras_nasnet.search.space.cells import get_space
+from keras_nasnet.search.evaluators.registry import make_evaluator
+from keras_nasnet.search.space.registry import get_space
 from keras_nasnet.search.trial import Fidelity, Result
 
 SPACE = get_space("nasbench201")

@@ -11,9 +11,9 @@ import pytest
 from keras import ops
 
 from keras_nasnet.models.complexity import mult_adds
-from keras_nasnet.search.evaluators import make_evaluator
 from keras_nasnet.search.evaluators.child import make_child
 from keras_nasnet.search.evaluators.data import open_search_data
+from keras_nasnet.search.evaluators.registry import make_evaluator
 from keras_nasnet.search.evaluators.zero_cost import SCORES, ZeroCost, naswot
 from keras_nasnet.search.store.store import FILE, Store
 from keras_nasnet.search.trial import FLOOR_REWARD, Fidelity
@@ -149,7 +149,7 @@ def test_a_search_may_choose_by_proxy(tmp_path):
 PROGRAM = """
 import sys
 from tests.support.toy import GENOTYPE
-from keras_nasnet.search.evaluators import make_evaluator
+from keras_nasnet.search.evaluators.registry import make_evaluator
 from keras_nasnet.search.trial import Fidelity
 evaluator = make_evaluator({{"name": "zero_cost", "data": "digits", "held_out": 300, "batch": 16}})
 result = evaluator.evaluate(GENOTYPE, Fidelity(epochs=0, filters=4, num_blocks=1), 0, {folder!r})

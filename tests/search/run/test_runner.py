@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_nasnet.search.controller import make_controller
+from keras_nasnet.search.controller.registry import make_controller
 from keras_nasnet.search.executors.contract import make_engine
 from keras_nasnet.search.run.plan import Arm, Plan
 from keras_nasnet.search.run.runner import Runner
-from keras_nasnet.search.space.cells import get_space
+from keras_nasnet.search.space.registry import get_space
 from keras_nasnet.search.store.database import Database
 from keras_nasnet.search.store.store import FILE, Store
 from keras_nasnet.search.trial import Fidelity, Observation

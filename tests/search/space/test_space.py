@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_nasnet.genotype import COMBINES, NASNET_A, NASNET_B, NASNET_C, OPERATIONS, Block, CellSpec, Genotype
-from keras_nasnet.search.space.cells import SPACES, get_space
+from keras_nasnet.search.space.registry import SPACES, get_space
 
 SMALL = {"name": "nasnet", "blocks": 2, "operations": ["identity", "conv_3x3"], "combines": ["add"]}
 ALL = [*SPACES, SMALL, {"name": "nasnet", "blocks": 4, "combines": list(COMBINES)}]
@@ -274,8 +274,7 @@ def test_a_wrong_space_is_told_why(space, message):
 
 def test_import_loads_no_framework():
     code = (
-        "import sys; from keras_nasnet.search.controller import make_controller; from keras_nasnet.search.evaluators "
-        "import make_evaluator; from keras_nasnet.search.space.cells import get_space, SPACES; "
+        "import sys; from keras_nasnet.search import get_space, make_controller, make_evaluator; "
         "[make_controller(name, get_space('nasbench201')).ask(1) for name in ('random', 'evolution')]; "
         "import keras_nasnet.search.evaluators.tabular; print(*sys.modules)"
     )

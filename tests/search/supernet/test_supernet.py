@@ -6,7 +6,7 @@ import pytest
 
 from keras_nasnet.genotype import Block, CellSpec, Genotype
 from keras_nasnet.search.evaluators.child import make_child
-from keras_nasnet.search.space.cells import get_space
+from keras_nasnet.search.space.registry import get_space
 from keras_nasnet.search.supernet.parts import initial, joined, size, unpacked
 from keras_nasnet.search.supernet.steps import Descent, forward, make_steps
 from keras_nasnet.search.supernet.supernet import Supernet, slots

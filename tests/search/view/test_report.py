@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_nasnet.genotype import Genotype
-from keras_nasnet.search.space.cells import SPACES, get_space
+from keras_nasnet.search.space.registry import SPACES, get_space
 from keras_nasnet.search.store.store import FILE, Store
 from keras_nasnet.search.trial import Error, Fidelity, Proposal, Result, Trial
 from keras_nasnet.search.view.report import page, record, write_report
