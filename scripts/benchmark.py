@@ -86,10 +86,11 @@ def our_step(network: Any, images: np.ndarray, labels: np.ndarray) -> Step:
     from keras_nasnet.training.objective import Objective
     from keras_nasnet.training.optimizer import FusedSGD
     from keras_nasnet.training.recipe import Recipe
-    from keras_nasnet.training.steps.tensorflow import TensorFlowStep
+    from keras_nasnet.training.steps.contract import make_step
 
     recipe, devices = Recipe(name="benchmark"), Devices()
-    step = TensorFlowStep(Objective(network, recipe), FusedSGD(LEARNING_RATE, momentum=MOMENTUM), recipe)
+    optimizer = FusedSGD(LEARNING_RATE, momentum=MOMENTUM)
+    step = make_step(Objective(network, recipe), optimizer, recipe, devices)
     pixels = (images + 1.0) * 127.5
 
     def run() -> None:

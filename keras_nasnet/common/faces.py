@@ -14,7 +14,7 @@ def lazy_face(package: str, rows: Mapping[str, str], before: Callable[[], None] 
 
     Args:
         package: its `__name__`.
-        rows: the public names, each with its module below the package, as in "training.finetune"; with
+        rows: the public names, each with its module below the package, as in "training.finetuning"; with
             "module:attribute" where it is called otherwise there.
         before: called before a name is imported, to say what is missing.
 

@@ -130,7 +130,7 @@ def draws(name, times):
     devices = Devices(name)
     with devices.scope():
         layer = keras.layers.Dropout(0.5, seed=3)
-        step = TensorFlowStep(layer, keras.optimizers.SGD(), Recipe("x"), devices.tf_strategy)
+        step = TensorFlowStep(layer, keras.optimizers.SGD(), Recipe("x"), devices)
     strategy = devices.tf_strategy or tf.distribute.get_strategy()
     draw = tf.function(lambda: strategy.run(lambda: keras.random.uniform([4], seed=layer.seed_generator)))
     values = [strategy.experimental_local_results(draw()) for _ in range(times)]

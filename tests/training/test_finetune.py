@@ -10,7 +10,7 @@ from PIL import Image
 import keras_nasnet
 from keras_nasnet import Block, CellSpec, Genotype, NASNet
 from keras_nasnet.inference.classification import classify
-from keras_nasnet.training.finetune import prepare
+from keras_nasnet.training.finetuning import prepare
 from keras_nasnet.training.network import make_network
 from keras_nasnet.training.recipe import get_recipe
 
