@@ -13,8 +13,7 @@ import numpy as np
 
 from keras_nasnet.common.errors import Diverged, WorkerLost
 from keras_nasnet.common.signals import StopSignal
-from keras_nasnet.data.datasets import Dataset
-from keras_nasnet.data.split import Split
+from keras_nasnet.data.split import Dataset, Split
 from keras_nasnet.models.classifier import NASNet
 from keras_nasnet.models.weights import for_inference, save_model
 from keras_nasnet.training import metrics, report

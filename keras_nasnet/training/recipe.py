@@ -119,8 +119,7 @@ class Recipe:
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: choose from {', '.join(choices)}")
         # By name only: a recipe can be read where its augmentation cannot be imported.
-        if self.augmentation not in AUGMENTATIONS and not all(self.augmentation.partition(":")):
-            raise ValueError(AUGMENTATIONS.unknown(self.augmentation))
+        AUGMENTATIONS.check(self.augmentation)
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
             if value is not None and not low <= value <= high:

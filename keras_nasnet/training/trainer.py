@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_nasnet.data.datasets import Dataset, open_dataset
+from keras_nasnet.data.datasets import open_dataset
+from keras_nasnet.data.split import Dataset
 from keras_nasnet.training.augmentation import AUGMENTATIONS
 from keras_nasnet.training.checkpoint import FILE
 from keras_nasnet.training.recipe import Recipe, get_recipe
