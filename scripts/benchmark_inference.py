@@ -61,16 +61,16 @@ def stock_model(network: str) -> Any:
 def our_model(network: str, stock: Any) -> Any:
     """Returns our model, with the weights of a stock one."""
     from keras_nasnet import NASNet, zoo
-    from keras_nasnet.zoo.formats import convert
+    from keras_nasnet.zoo.formats.keras_h5 import from_keras
 
     if network == "embedded":
         return zoo.load(_ENTRIES[network])
-    data = zoo.info(_ENTRIES[network])
-    model = NASNet(**data["builder"], preprocessing=data["preprocessing"], class_names=data["class_names"])
+    entry = zoo.info(_ENTRIES[network])
+    model = NASNet(**entry.builder, preprocessing=entry.preprocessing, class_names=entry.class_names)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "stock.weights.h5")
         stock.save_weights(path)
-        convert.from_keras(path, model)
+        from_keras(path, model)
     return model
 
 

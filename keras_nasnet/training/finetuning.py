@@ -133,7 +133,7 @@ def _image_size(model: str | os.PathLike[str]) -> tuple[int, int]:
     """Return height and width of a model's images; 0 where it takes any. Needs no Keras."""
     name = os.fspath(model)
     if name in zoo.names():
-        preprocessing = zoo.entry(name)["preprocessing"]
+        preprocessing = zoo.entry(name).preprocessing.to_dict()
     else:
         try:
             with zipfile.ZipFile(name) as archive:
