@@ -5,7 +5,7 @@ import itertools
 import os
 import platform
 import re
-import tempfile
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def replacing(path: StrPath, sync: bool = False) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in leftovers(path):
         left.unlink(missing_ok=True)
-    temporary = path.with_name(f".{path.name}.{_host()}.{os.getpid()}.{next(_counter)}.tmp{path.suffix}")
+    temporary = _temporary(path)
     try:
         yield temporary
         if sync:
@@ -63,7 +63,7 @@ def write_bytes(path: StrPath, data: bytes, sync: bool = False) -> None:
 
 
 def leftovers(path: StrPath) -> list[Path]:
-    """Returns temporary files of `path` that processes of this machine left when they were killed."""
+    """Returns temporary files or folders of `path` that processes of this machine left when they were killed."""
     path = Path(path)
     pattern = re.compile(
         rf"\.{re.escape(path.name)}\.{re.escape(_host())}\.(\d+)\.\d+\.tmp{re.escape(path.suffix)}", re.DOTALL
@@ -80,6 +80,8 @@ def leftovers(path: StrPath) -> list[Path]:
 def replacing_folder(folder: StrPath) -> Iterator[Path]:
     """Yields an empty temporary folder, which takes the place of `folder` when the block ends without an error.
 
+    What killed processes of this machine left of the same folder is deleted.
+
     Args:
         folder: to be written; what was there is deleted once the new one has its place.
 
@@ -87,14 +89,22 @@ def replacing_folder(folder: StrPath) -> Iterator[Path]:
         OSError: if it cannot be written; what was there stays then.
     """
     folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
-        new = Path(temporary, "new")
-        new.mkdir()
+    for left in leftovers(folder):
+        shutil.rmtree(left, ignore_errors=True)
+    temporary = _temporary(folder)
+    new = temporary / "new"
+    try:
+        new.mkdir(parents=True)
         yield new
         if folder.exists():
-            os.replace(folder, Path(temporary, "old"))
+            os.replace(folder, temporary / "old")
         os.replace(new, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{_host()}.{os.getpid()}.{next(_counter)}.tmp{path.suffix}")
 
 
 def _host() -> str:

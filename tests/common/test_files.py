@@ -9,12 +9,13 @@ import pytest
 
 from keras_nasnet.common.files import leftovers, replacing, replacing_folder, write_bytes, write_text
 
-# Writes half a file, says so, and waits to be killed.
+# Writes half a file and half a folder, says so, and waits to be killed.
 HALF = """
 import sys, time
-from keras_nasnet.common.files import replacing
-with replacing(sys.argv[1]) as temporary:
+from keras_nasnet.common.files import replacing, replacing_folder
+with replacing(sys.argv[1]) as temporary, replacing_folder(sys.argv[2]) as folder:
     temporary.write_text("half")
+    (folder / "half").touch()
     print("written", flush=True)
     time.sleep(60)
 """
@@ -50,18 +51,22 @@ def test_files_have_the_mode_that_the_umask_leaves(tmp_path):
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o644
 
 
-def test_a_kill_leaves_the_file_as_it_was_and_the_next_write_tidies_up(tmp_path):
-    path = tmp_path / "file [1].txt"
+def test_a_kill_leaves_what_was_there_and_the_next_write_tidies_up(tmp_path):
+    path, folder = tmp_path / "file [1].txt", tmp_path / "folder.d"
     write_text(path, "old")
-    process = subprocess.Popen([sys.executable, "-c", HALF, path], stdout=subprocess.PIPE, text=True)
+    with replacing_folder(folder) as new:
+        (new / "old").touch()
+    process = subprocess.Popen([sys.executable, "-c", HALF, path, folder], stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "written\n"
-    assert not leftovers(path)  # of a process that lives
+    assert not leftovers(path) and not leftovers(folder)  # of a process that lives
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert path.read_text() == "old"
-    assert len(leftovers(path)) == 1
+    assert path.read_text() == "old" and os.listdir(folder) == ["old"]
+    assert len(leftovers(path)) == len(leftovers(folder)) == 1
     write_text(path, "new")
-    assert os.listdir(tmp_path) == [path.name]
+    with replacing_folder(folder) as new:
+        (new / "new").touch()
+    assert sorted(os.listdir(tmp_path)) == [path.name, folder.name] and os.listdir(folder) == ["new"]
 
 
 def test_two_writes_of_one_process_do_not_meet(tmp_path):
