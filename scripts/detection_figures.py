@@ -21,10 +21,8 @@ from PIL import Image, ImageOps
 
 from keras_nasnet.cli.errors import reporting_errors
 from keras_nasnet.common.hardware import hardware
-from keras_nasnet.detection import FasterRCNN
-from keras_nasnet.detection.data.annotations import read_splits
-from keras_nasnet.detection.drawing import draw
-from keras_nasnet.detection.garden import run_folder
+from keras_nasnet.detection import FasterRCNN, draw, read_splits
+from keras_nasnet.detection.garden.params import read_params
 from keras_nasnet.training.history import duration, read_history
 
 TILE = 240  # pixels of a picture's side
@@ -72,7 +70,7 @@ def main() -> None:
     parser.add_argument("--sheet", type=int, default=6, help="pictures on the sheet (default: %(default)s)")
     options = parser.parse_args()
     with reporting_errors():
-        params = run_folder.read_params(options.run)
+        params = read_params(options.run)
         rows = read_history(options.run / "history.csv")
         seconds = sum(float(row["seconds"] or 0) for row in rows)
         curves(options.run, options.prefix.with_name(f"{options.prefix.name}_curves.png"))

@@ -8,8 +8,6 @@ version of Pillow and NumPy; an image depends on the seed and its number, not on
 
 import argparse
 import json
-import os
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +16,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 from tqdm import tqdm
+
+from keras_nasnet.common.files import replacing_folder
 
 CLASS_NAMES = ("circle", "square", "triangle")
 MOST_SHAPES = 4  # in an image
@@ -110,14 +110,11 @@ def write(folder: Path, images: int, size: int, seed: int, voc: bool = False) ->
         raise ValueError("a dataset needs 5 images or more, of 32 pixels or more, and a seed of 0 or more")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder} holds something: choose another folder")
-    building = folder.with_name(f"{folder.name}.tmp")
-    shutil.rmtree(building, ignore_errors=True)
-    building.mkdir(parents=True)
     held_out = round(images / 5)
     parts = {"train": range(1, images - held_out + 1), "val": range(images - held_out + 1, images + 1)}
-    for part, numbers in parts.items():
-        (_write_voc if voc else _write_coco)(building, part, numbers, size, seed)
-    os.replace(building, folder)
+    with replacing_folder(folder) as written:
+        for part, numbers in parts.items():
+            (_write_voc if voc else _write_coco)(written, part, numbers, size, seed)
 
 
 def _write_coco(folder: Path, part: str, numbers: range, size: int, seed: int) -> None:

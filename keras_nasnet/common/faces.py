@@ -7,16 +7,15 @@ from typing import Any
 Face = tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]
 
 
-def lazy_face(package: str, rows: Mapping[str, str], before: Callable[[], None] | None = None) -> Face:
+def lazy_face(package: str, rows: Mapping[str, str]) -> Face:
     """Returns the `__getattr__`, `__dir__` and `__all__` of a package whose names are imported when they are used.
 
     A name must not be that of a module of the package: the module would hide it once it is imported.
 
     Args:
         package: its `__name__`.
-        rows: the public names, each with its module below the package, as in "training.finetuning"; with
+        rows: the public names, each with its module below the package, as in "training.finetune"; with
             "module:attribute" where it is called otherwise there.
-        before: called before a name is imported, to say what is missing.
 
     Example:
         In `__init__.py` of the package `shapes`, which has a module `round`:
@@ -29,8 +28,6 @@ def lazy_face(package: str, rows: Mapping[str, str], before: Callable[[], None] 
     def get(name: str) -> Any:
         if name not in rows:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        if before is not None:
-            before()
         module, _, attribute = rows[name].partition(":")
         return getattr(importlib.import_module(f"{package}.{module}"), attribute or name)
 

@@ -8,12 +8,11 @@ Takes the flags of `official.vision.train`; see the Garden's documentation.
 
 import sys
 
-from keras_nasnet.detection.garden.requirement import require
-
 
 def main() -> None:
+    """Run the driver on the flags of the command line."""
     try:
-        require()
+        import keras_nasnet.detection.garden.experiments  # noqa: F401 (its import registers them)
     except ValueError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(2)

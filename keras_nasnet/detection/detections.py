@@ -25,6 +25,14 @@ class Detections:
 
     Raises:
         ValueError: if the shapes do not fit each other, a class has no name, or a number is not finite.
+
+    Example:
+        >>> boxes = [[10, 20, 60, 80], [0, 0, 30, 30]]  # left, top, right, bottom
+        >>> found = Detections(boxes, scores=[0.4, 0.9], classes=[0, 1], class_names=("cat", "dog"))
+        >>> found.labels()
+        ['dog 0.90', 'cat 0.40']
+        >>> found.above(0.5)
+        Detections(1: dog 0.90)
     """
 
     boxes: np.ndarray

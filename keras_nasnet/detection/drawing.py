@@ -26,6 +26,13 @@ def draw(image: Image.Image, detections: Detections) -> Image.Image:
     Args:
         image: upright, of the size to which the detections refer.
         detections: all are drawn; see `Detections.above`.
+
+    Example:
+        >>> from PIL import Image
+        >>> photo = Image.new("RGB", (320, 240))
+        >>> found = Detections([[40, 60, 160, 120]], scores=[0.9], classes=[0], class_names=("cat",))
+        >>> draw(photo, found).size
+        (320, 240)
     """
     picture = to_rgb(image)  # always a new one
     width, height = picture.size

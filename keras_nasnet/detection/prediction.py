@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
+from keras_nasnet.common.files import replacing
 from keras_nasnet.common.images import SUFFIXES, find_images, read_image
 from keras_nasnet.detection.detections import Detections
 from keras_nasnet.detection.drawing import draw
@@ -29,7 +30,7 @@ class Detector(Protocol):
     class_names: tuple[str, ...]
 
     def predict(self, images: list[np.ndarray]) -> Sequence[Detections]:
-        """Returns what is on each of some uint8 arrays (height, width, 3)."""
+        """Return what is on each of some uint8 arrays (height, width, 3)."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,13 @@ class FileDetections:
         detections: in pixels of the upright image; or what is wrong with the file.
         size: width and height in pixels of the upright image; zeros where it could not be read.
         drawn: the picture with the boxes, if one was asked for.
+
+    Example:
+        >>> from pathlib import Path
+        >>> found = Detections([[40, 60, 160, 120]], scores=[0.9], classes=[0], class_names=("cat",))
+        >>> result = FileDetections(Path("photo.jpg"), found, size=(320, 240))
+        >>> len(result.detections)
+        1
     """
 
     path: Path
@@ -57,7 +65,7 @@ def predict_files(
     top: int | None = None,
     batch: int = BATCH,
 ) -> Iterator[FileDetections]:
-    """Yields what a detector finds on image files, in order; files that cannot be read with what is wrong.
+    """Yield what a detector finds on image files, in order; files that cannot be read with what is wrong.
 
     EXIF orientation is applied: boxes, sizes and pictures are those of the upright image. Holds at most
     two batches of images: while the model computes on one, the next is read.
@@ -74,6 +82,18 @@ def predict_files(
         ValueError: if there is no such path, a folder without images, a picture would overwrite an image,
             or an option is out of range.
         OSError: if a picture cannot be written.
+
+    Example:
+        >>> from PIL import Image
+        >>> class Everywhere:
+        ...     "Finds a cat that fills the image; `FasterRCNN.load` gives one that looks."
+        ...     class_names = ("cat",)
+        ...     def predict(self, images):
+        ...         return [Detections([[0, 0, *image.shape[1::-1]]], [0.9], [0], ("cat",)) for image in images]
+        >>> Image.new("RGB", (40, 30)).save("photo.png")
+        >>> for result in predict_files(Everywhere(), ["photo.png"], draw_folder="drawn"):
+        ...     print(result.path, result.detections.labels(), result.drawn)
+        photo.png ['cat 0.90'] drawn/photo.jpg
     """
     if not 0 <= threshold <= 1:
         raise ValueError(f"the threshold is {threshold}: it must be from 0 to 1")
@@ -98,7 +118,7 @@ class ImageFile:
 
 
 def list_images(paths: Iterable[StrPath], draw_folder: StrPath | None = None) -> list[ImageFile]:
-    """Returns the given images, and the images below the given folders in natural order: frame_2 before frame_10.
+    """Return the given images, and the images below the given folders in natural order: frame_2 before frame_10.
 
     A picture is called as its image is, with the folders between it and the folder that was given. Where two
     would be called the same, as photo.png and photo.jpg, they keep their endings: photo.png.jpg, photo.jpg.jpg;
@@ -195,7 +215,7 @@ Batch = tuple[list[ImageFile], list[Image.Image | ValueError]]
 
 
 def _read_ahead(images: Iterable[ImageFile], batch: int) -> Iterator[Batch]:
-    """Yields batches of images; a thread reads the next while the caller works on this one."""
+    """Yield batches of images; a thread reads the next while the caller works on this one."""
     files = iter(images)
 
     def read() -> Batch:
@@ -217,11 +237,6 @@ def _read(path: Path) -> Image.Image | ValueError:
 
 
 def _write_jpeg(picture: Image.Image, path: Path) -> None:
-    """Writes a picture; the file appears when it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    """Write a picture; the file appears when it is whole."""
+    with replacing(path) as temporary:
         picture.save(temporary, "JPEG", quality=JPEG_QUALITY, subsampling=0)  # coloured letters stay sharp
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_nasnet.common.files import write_text
+
 JSON_FILE, MARKDOWN_FILE = "results.json", "results.md"
 
 # Each figure, the official evaluator's name for it for one class, and the IoU threshold and the area it is of.
@@ -22,7 +24,7 @@ _FIGURES: dict[str, tuple[str, float | None, str]] = {
 
 
 def category_metrics(evaluated: Any, class_names: Sequence[str]) -> dict[str, float]:
-    """Returns the average precisions of each class under the official evaluator's names, for `summarise`.
+    """Return the average precisions of each class under the official evaluator's names, for `summarise`.
 
     The official evaluator has them only under a pycocotools that keeps `category_stats`; the released one does not.
 
@@ -45,7 +47,7 @@ def category_metrics(evaluated: Any, class_names: Sequence[str]) -> dict[str, fl
 
 
 def summarise(metrics: Mapping[str, Any], class_names: Sequence[str]) -> dict[str, Any]:
-    """Returns the COCO evaluator's average precisions as JSON has them.
+    """Return the COCO evaluator's average precisions as JSON has them.
 
     Args:
         metrics: of the official `COCOEvaluator`, with -1 where there are no such boxes; those of the classes,
@@ -77,7 +79,7 @@ def summarise(metrics: Mapping[str, Any], class_names: Sequence[str]) -> dict[st
 
 
 def to_markdown(summary: Mapping[str, Any]) -> str:
-    """Returns the table of a summary: a row for all classes, and one for each; a dash where there are no boxes."""
+    """Return the table of a summary: a row for all classes, and one for each; a dash where there are no boxes."""
     rows = [{"name": "all"} | {figure: summary[figure] for figure in _FIGURES}, *summary["per_class"]]
     lines = [["class", *_FIGURES], ["---", *("---:" for _ in _FIGURES)]]
     lines += [[_escape(row["name"]), *(_shown(row[figure]) for figure in _FIGURES)] for row in rows]
@@ -85,28 +87,18 @@ def to_markdown(summary: Mapping[str, Any]) -> str:
 
 
 def to_json(summary: Mapping[str, Any]) -> str:
-    """Returns a summary as JSON text; null where there are no boxes."""
+    """Return a summary as JSON text; null where there are no boxes."""
     return json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def write(summary: Mapping[str, Any], folder: str | os.PathLike[str]) -> None:
-    """Writes a summary as `results.json` and `results.md` into a folder; each file appears when it is whole.
+    """Write a summary as `results.json` and `results.md` into a folder; each file appears when it is whole.
 
     Raises:
         OSError: if a file cannot be written; an earlier one is then as it was.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in (
-        (JSON_FILE, to_json(summary)),
-        (MARKDOWN_FILE, to_markdown(summary)),
-    ):
-        temporary = folder / f".{name}.{os.getpid()}.tmp"
-        try:
-            temporary.write_text(text, encoding="utf-8")
-            os.replace(temporary, folder / name)
-        finally:
-            temporary.unlink(missing_ok=True)
+    write_text(Path(folder, JSON_FILE), to_json(summary))
+    write_text(Path(folder, MARKDOWN_FILE), to_markdown(summary))
 
 
 def _value(metric: Any) -> float | None:

@@ -13,7 +13,7 @@ _ROUNDING = 1e-6  # part of the map's side by which float32 alone may put a samp
 
 
 def two_stages(backbone: NASNetBackbone) -> tuple[keras.Model, keras.Model]:
-    """Cuts a backbone in front of its second reduction cell, as Faster R-CNN on NASNet does.
+    """Cut a backbone in front of its second reduction cell, as Faster R-CNN on NASNet does.
 
     The first model maps images (batch, height, width, 3), scaled to [-1, 1], to the proposal
     map, (batch, height / 16, width / 16, channels): the outputs of the last two cells that the
@@ -42,6 +42,16 @@ def two_stages(backbone: NASNetBackbone) -> tuple[keras.Model, keras.Model]:
 
     Raises:
         ValueError: if the backbone is channels_first, or its cells read another number of states.
+
+    Example:
+        >>> from keras_nasnet import NASNetBackbone
+        >>> backbone = NASNetBackbone("nasnet_c", num_blocks=1, penultimate_filters=160, stem_filters=8)
+        >>> proposals, boxes = two_stages(backbone)
+        >>> features = proposals(np.zeros((1, 64, 64, 3)))
+        >>> tuple(features.shape)
+        (1, 4, 4, 160)
+        >>> tuple(boxes(np.zeros((5, 17, 17, 160))).shape)
+        (5, 9, 9, 160)
     """
     config = backbone.get_config()
     if config["data_format"] != "channels_last":
@@ -62,7 +72,7 @@ def two_stages(backbone: NASNetBackbone) -> tuple[keras.Model, keras.Model]:
 
 
 def crop_proposals(features: Any, boxes: Any, size: int = CROP_SIZE) -> Any:
-    """Cuts each box out of a map, resized bilinearly to one size.
+    """Cut each box out of a map, resized bilinearly to one size.
 
     The corners of a box become the corner samples of its crop, and samples outside the map are
     zero, as in `tf.image.crop_and_resize`. That function leaves a box that ends at the map's
@@ -80,6 +90,12 @@ def crop_proposals(features: Any, boxes: Any, size: int = CROP_SIZE) -> Any:
 
     Raises:
         ValueError: if a shape or the size is wrong.
+
+    Example:
+        >>> features = np.zeros((1, 38, 38, 8), "float32")
+        >>> boxes = np.array([[[0.1, 0.2, 0.5, 0.6], [0.0, 0.0, 1.0, 1.0]]])  # ymin, xmin, ymax, xmax
+        >>> tuple(crop_proposals(features, boxes).shape)
+        (2, 17, 17, 8)
     """
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:
         raise ValueError(f"size is {size!r}: it must be a number of pixels from 1 up")

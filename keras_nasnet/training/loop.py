@@ -1,4 +1,4 @@
-"""The training loop: from a recipe, a dataset and devices to checkpoints, a history and a trained network."""
+"""The loop: a recipe, a dataset and devices in; checkpoints, history and a trained network out."""
 
 import contextlib
 import math
@@ -13,13 +13,13 @@ import numpy as np
 
 from keras_nasnet.common.errors import Diverged, WorkerLost
 from keras_nasnet.common.signals import StopSignal
-from keras_nasnet.data.split import Dataset, Split
-from keras_nasnet.models.classifier import NASNet
+from keras_nasnet.data.datasets import Dataset
+from keras_nasnet.data.split import Split
 from keras_nasnet.models.weights import for_inference, save_model
 from keras_nasnet.training import metrics, report
 from keras_nasnet.training.checkpoint import FILE, Checkpoint
 from keras_nasnet.training.devices import Devices
-from keras_nasnet.training.evaluation import Scores, averaged_weights, evaluate
+from keras_nasnet.training.evaluation import Evaluation, averaged_weights, evaluate
 from keras_nasnet.training.history import History, Progress
 from keras_nasnet.training.network import make_network, train_all, train_only_head
 from keras_nasnet.training.objective import Objective, make_augmentation
@@ -31,8 +31,8 @@ FETCH_STEPS = 32  # losses are looked at this often at least: waiting for each w
 
 
 @dataclass(frozen=True)
-class TrainingResult:
-    """The outcome of a training run.
+class Result:
+    """What a run came to.
 
     Args:
         folder: of the run.
@@ -41,19 +41,12 @@ class TrainingResult:
             where there are no validation images.
         test: of the test images, looked at once; None where there are none.
         epochs: that were trained.
-
-    Example:
-        >>> scores = Scores(0.4, accuracy=0.85, accuracy_5=1.0, examples=2, confusion=np.eye(2, dtype=int))
-        >>> network = keras_nasnet.NASNet("nasnet_b", 1, 96, stem="cifar", classes=2)
-        >>> result = TrainingResult("run", network, validation=scores, test=None, epochs=3)
-        >>> result.validation.accuracy
-        0.85
     """
 
     folder: Path
-    network: NASNet
-    validation: Scores | None
-    test: Scores | None
+    network: Any
+    validation: Evaluation | None
+    test: Evaluation | None
     epochs: int
 
 
@@ -66,7 +59,7 @@ class Run:
         folder: checkpoints, history and results go here.
         devices: where to compute.
         checkpoint_seconds: the longest time between two checkpoints.
-        say: called with each line of text for the user, by the worker that writes the files.
+        say: gets a line for the user.
     """
 
     def __init__(
@@ -102,8 +95,8 @@ class Run:
         self._saved_step = -1
         self._saved_at = time.monotonic()
 
-    def run(self) -> TrainingResult:
-        """Train to the end and return the outcome.
+    def run(self) -> Result:
+        """Trains to the end.
 
         Raises:
             Diverged: if the loss is not finite.
@@ -171,7 +164,7 @@ class Run:
                 self._interrupt(progress)
 
     def _begin_phase(self, epoch: int) -> None:
-        """Make the step of the phase in which an epoch lies: the head alone, or the whole network."""
+        """Makes the step of the phase in which an epoch lies: the head alone, or the whole network."""
         head = epoch < self.recipe.head_epochs
         if self._head_phase == head:
             return
@@ -188,7 +181,7 @@ class Run:
         self._fetched_at = time.monotonic()
 
     def _fetch(self, progress: "Progress | _Nothing") -> None:
-        """Add the sums of the steps that were not waited for, and check that they are finite."""
+        """Adds the sums of the steps that were not waited for, and looks whether they are finite."""
         pending, self._pending = self._pending, []
         for step, sums in pending:
             loss, right, examples = (
@@ -249,12 +242,12 @@ class Run:
         since = max(self.best["epoch"], self.recipe.head_epochs)
         return epoch - since >= self.recipe.patience
 
-    def _evaluate(self, split: Split) -> Scores:
+    def _evaluate(self, split: Split) -> Evaluation:
         return evaluate(self.trainer, split, self.recipe.batch, len(self.dataset.class_names), self.devices)
 
     @contextlib.contextmanager
     def _lost_workers(self) -> Iterator[None]:
-        """Raise WorkerLost for any error that means that another worker is gone."""
+        """Says in one line when other workers are gone."""
         try:
             yield
         except Exception as error:
@@ -297,7 +290,7 @@ class Run:
         self._saved_step = self.step
 
     def _save_best(self) -> None:
-        """Keep the weights that evaluation used; written before the checkpoint that knows of them."""
+        """Keeps the weights that evaluation used; written before the checkpoint that knows of them."""
         if not self.devices.is_chief:
             return
         self.trainer.sync()
@@ -326,7 +319,7 @@ class Run:
 
     # --- the end
 
-    def _finish(self) -> TrainingResult:
+    def _finish(self) -> Result:
         self.trainer.sync()
         best = Checkpoint(self.folder / "best.safetensors")
         if self.recipe.patience and self.best is not None:
@@ -348,7 +341,7 @@ class Run:
                 report.plot_confusion(shown.confusion, names, self.folder / "confusion.png")
                 self.say(report.class_report(shown.confusion, names))
             metrics.save(self.folder, self.recipe, self.dataset.name, {"validation": validation, "test": test})
-        return TrainingResult(self.folder, network, validation, test, self.step // self.steps)
+        return Result(self.folder, network, validation, test, self.step // self.steps)
 
     # --- preparation
 
@@ -368,12 +361,12 @@ class Run:
 
 
 def balanced_weights(counts: np.ndarray) -> list[float]:
-    """Return a weight for each class, in inverse proportion to its examples; their mean over the examples is 1."""
+    """Returns a weight for each class, in inverse proportion to its examples; their mean over the examples is 1."""
     return [float(counts.sum() / (len(counts) * max(1, count))) for count in counts]
 
 
 class _Nothing:
-    """A `Progress` that shows nothing, for the workers that write no files."""
+    """Progress for those who do not show it."""
 
     def __enter__(self) -> "_Nothing":
         return self

@@ -1,5 +1,6 @@
 """`keras-nasnet zoo convert`: from names and files to other files, or one line that says why not."""
 
+import os
 import subprocess
 import sys
 
@@ -11,15 +12,12 @@ from click.testing import CliRunner
 import keras_nasnet
 from keras_nasnet import NASNet, zoo
 from keras_nasnet.cli.main import main
-from keras_nasnet.models.variants import VARIANTS
-from keras_nasnet.zoo.formats import keras_h5, weights_file
-from tests.support import environment
-from tests.support.catalog_entry import write_entry
-from tests.support.toy import NETWORK
+from keras_nasnet.zoo import applications
+from keras_nasnet.zoo.formats import registry as formats
+from tests.support import ROOT
 
-NAME = "toy"
+NAME = "nasnet_a_cifar10"
 SMALL = {"num_blocks": 1, "penultimate_filters": 192, "stem_filters": 8, "classes": 3}
-TOY = {**NETWORK, "stem": "cifar", "stem_filters": 4}
 VARIANT = "nasnet_a_4_1056_imagenet"
 
 
@@ -41,19 +39,12 @@ def same(first, second):
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """A small net and a folder with its weights in two formats, which is also a catalog with a net called NAME."""
+    """A small net and a folder with its weights in two formats."""
     folder = tmp_path_factory.mktemp("files")
     model = NASNet(**SMALL)
-    keras_h5.to_keras(model, folder / "net.h5")
-    weights_file.save(model, folder / "net.safetensors")
-    weights_file.save(NASNet(**TOY, classes=3), folder / "toy.safetensors")
-    write_entry(folder, NAME, "keras_nasnet", "toy.safetensors", TOY, class_names=["a", "b", "c"])
+    for name in ("net.h5", "net.safetensors"):
+        formats.save_weights(model, folder / name)
     return folder, model
-
-
-@pytest.fixture(autouse=True)
-def catalog(files, monkeypatch):
-    monkeypatch.setenv("KERAS_NASNET_CATALOG", str(files[0]))
 
 
 def test_a_name_of_the_catalog(tmp_path):
@@ -73,7 +64,7 @@ def test_a_name_of_the_catalog(tmp_path):
 
 def test_weights_alone_with_their_network(files, tmp_path, monkeypatch):
     folder, model = files
-    monkeypatch.setitem(VARIANTS, VARIANT, SMALL)
+    monkeypatch.setitem(applications.VARIANTS, VARIANT, SMALL)
     result = run(folder / "net.h5", tmp_path / "net.keras", "--network", VARIANT)
     assert (result.exit_code, result.stderr) == (0, ""), result.output
     whole = keras_nasnet.load(tmp_path / "net.keras")
@@ -86,11 +77,11 @@ def test_weights_alone_with_their_network(files, tmp_path, monkeypatch):
 
 def test_what_cannot_be_converted(files, tmp_path, monkeypatch):
     folder, _ = files
-    monkeypatch.setitem(VARIANTS, VARIANT, SMALL | {"classes": 4})
+    monkeypatch.setitem(applications.VARIANTS, VARIANT, SMALL | {"num_blocks": 2})
     assert "is not for this model" in refusal(folder / "net.h5", tmp_path / "net.keras", "--network", VARIANT)
     assert "is not for this model" in refusal(folder / "net.safetensors", tmp_path / "net.h5", "--network", VARIANT)
     assert "unknown variant 'net'" in refusal(folder / "net.h5", tmp_path / "net.keras", "--network", "net")
-    assert "it has NASNet-A only" in refusal(NAME, tmp_path / "net.h5")
+    assert "stem is 'cifar', there it is 'imagenet'" in refusal(NAME, tmp_path / "net.h5")
     assert "timm has no such network" in refusal(NAME, tmp_path / "net.safetensors", "--to", "timm")
     (tmp_path / "broken.keras").write_bytes(b"PK")
     assert "not a .keras file" in refusal(tmp_path / "broken.keras", tmp_path / "net.h5")
@@ -127,7 +118,8 @@ def test_errors_that_need_no_keras(files, tmp_path):
         "print(sorted({'keras', 'tensorflow', 'torch', 'jax'} & set(sys.modules)))"
     )
     words = [" ".join(["zoo", "convert", *map(str, arguments)]) for arguments, _ in cases]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     result = subprocess.run(
-        [sys.executable, "-c", code, *words], capture_output=True, text=True, env=environment(), check=False
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, env=environment, check=False
     )
     assert result.stdout.splitlines() == ["[]"], result.stderr

@@ -1,23 +1,10 @@
 """The generated shapes: the same for one seed, sound in both layouts, and boxes that fit tightly."""
 
-import sys
-
 import numpy as np
 import pytest
 
 from keras_nasnet.detection.data.annotations import read_splits
-from tests.support import SCRIPTS
-
-
-@pytest.fixture(scope="module")
-def make_shapes():
-    sys.path.insert(0, str(SCRIPTS))
-    try:
-        import make_shapes
-
-        yield make_shapes
-    finally:
-        sys.path.remove(str(SCRIPTS))
+from scripts import make_shapes
 
 
 def files(folder):
@@ -30,17 +17,17 @@ def numbers(dataset):
     ]
 
 
-def test_one_seed_makes_the_same_files_and_another_others(make_shapes, tmp_path):
+def test_one_seed_makes_the_same_files_and_another_others(tmp_path):
     for name, seed in (("one", 3), ("two", 3), ("other", 4)):
         assert make_shapes.main([str(tmp_path / name), "--images", "10", "--seed", str(seed)]) == 0
     one, two, other = (files(tmp_path / name) for name in ("one", "two", "other"))
     assert one == two
     assert one.keys() == other.keys()
     assert not any(one[path] == other[path] for path in one)
-    assert not (tmp_path / "one.tmp").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "other", "two"]
 
 
-def test_both_layouts_are_sound_and_of_the_same_boxes(make_shapes, tmp_path):
+def test_both_layouts_are_sound_and_of_the_same_boxes(tmp_path):
     make_shapes.main([str(tmp_path / "coco"), "--images", "20"])
     make_shapes.main([str(tmp_path / "voc"), "--images", "20", "--voc"])
     coco, voc = (read_splits(tmp_path / name, strict=True) for name in ("coco", "voc"))
@@ -54,7 +41,7 @@ def test_both_layouts_are_sound_and_of_the_same_boxes(make_shapes, tmp_path):
     assert all((image.width, image.height) == (128, 128) and image.boxes for image in coco[0].images)
 
 
-def test_boxes_fit_tightly_and_overlap_little(make_shapes):
+def test_boxes_fit_tightly_and_overlap_little():
     for number in range(30):
         image, shapes = make_shapes.draw(0, number, 64)
         pixels = np.asarray(image).astype(int)
@@ -72,7 +59,7 @@ def test_boxes_fit_tightly_and_overlap_little(make_shapes):
             assert all(make_shapes._overlap(shape, other) <= make_shapes.OVERLAP for other in shapes[:index])
 
 
-def test_a_folder_that_holds_something_is_left_alone(make_shapes, tmp_path, capsys):
+def test_a_folder_that_holds_something_is_left_alone(tmp_path, capsys):
     (tmp_path / "mine").write_text("mine")
     with pytest.raises(SystemExit):
         make_shapes.main([str(tmp_path)])

@@ -11,13 +11,17 @@ from keras import ops
 
 from keras_nasnet.accelerate.random_values import without_random_values
 from keras_nasnet.detection.two_stage import crop_proposals, two_stages
-from keras_nasnet.genotype import NASNET_A, CellSpec, Genotype
+from keras_nasnet.genotype import NASNET_A, Block, CellSpec, Genotype
 from keras_nasnet.models.backbone import NASNetBackbone
 from keras_nasnet.training.network import train_all
+from tests.support.toy import GENOTYPE
 
-MOBILE = {"num_blocks": 4, "penultimate_filters": 192}  # F = 8
-LARGE = {"num_blocks": 6, "penultimate_filters": 192, "stem_filters": 24, "skip_reduction": True}
-SMALL = {"num_blocks": 1, "penultimate_filters": 192}
+_POOLING = CellSpec((Block((0, 1), ("max_pool_3x3", "avg_pool_3x3")),), ((0, 2),), 2)
+POOLS = Genotype(_POOLING, _POOLING, name="pools", penultimate_ratio=8)
+# Cells of one block, F = 8.
+SMALL = {"genotype": GENOTYPE, "num_blocks": 1, "penultimate_filters": 64}
+MOBILE = SMALL | {"num_blocks": 4}
+LARGE = SMALL | {"num_blocks": 6, "stem_filters": 24, "skip_reduction": True}
 
 
 def images(*shape, seed=0):
@@ -40,7 +44,7 @@ def test_the_map_is_two_cells_and_the_second_stage_on_all_of_it_the_whole_networ
     tapped = keras.Model(backbone.inputs, [backbone.get_layer(f"cell_{cell}").output for cell in cells])
     found = array(proposals(inputs))
     np.testing.assert_allclose(found, np.concatenate([array(tensor) for tensor in tapped(inputs)], -1), atol=1e-5)
-    assert found.shape == (1, 4, 6, 2 * 6 * 16) and found.min() < 0
+    assert found.shape == (1, 4, 6, 2 * 2 * 16) and found.min() < 0
     expected = array(backbone(inputs))
     assert np.ptp(expected) > 0 and expected.min() == 0
     np.testing.assert_allclose(array(boxes(found)), expected, rtol=1e-5, atol=1e-5)
@@ -50,8 +54,8 @@ def test_the_map_is_two_cells_and_the_second_stage_on_all_of_it_the_whole_networ
 @pytest.mark.parametrize(
     "options",
     [
-        {"pool_padding": "keras"},
-        {"pool_padding": "timm"},
+        {"genotype": POOLS, "pool_padding": "keras"},
+        {"genotype": POOLS, "pool_padding": "timm"},
         {"genotype": "nasnet_c", "penultimate_filters": 160},
         {"stem": "cifar", "skip_reduction": True},
         {"num_blocks": (1, 2, 1)},
@@ -97,7 +101,7 @@ def test_gradients_reach_both_halves_through_the_crops():
     regions = np.array([[[0.0, 0.1, 0.6, 0.9], [0.3, 0.2, 1.0, 1.0]]], "float32")
     with tensorflow.GradientTape() as tape:
         crops = crop_proposals(proposals(images(1, 64, 64, 3), training=True), regions)
-        loss = tensorflow.reduce_sum(boxes(crops, training=True) * images(2, 9, 9, 192))
+        loss = tensorflow.reduce_sum(boxes(crops, training=True) * images(2, 9, 9, 64))
     gradients = tape.gradient(loss, [variable.value for variable in backbone.trainable_variables])
     dead = [v.path for v, g in zip(backbone.trainable_variables, gradients, strict=True) if g is None or not np.any(g)]
     assert dead == []

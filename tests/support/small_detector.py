@@ -1,4 +1,4 @@
-"""A detector small enough for tests: NASNet-A 1 @ 192, 64 pixels."""
+"""A detector small enough for tests: cells of one block, 64 filters, 64 pixels."""
 
 from typing import Any
 
@@ -7,9 +7,17 @@ import tf_keras
 from official.core import exp_factory, task_factory
 
 from keras_nasnet.detection.garden import experiments
-from keras_nasnet.detection.garden.backbone import NASNet, NASNetFeatures
+from keras_nasnet.detection.garden.backbone import NASNetBackboneConfig, NASNetFeatures
+from tests.support.toy import GENOTYPE
 
-NETWORK = {"genotype": "nasnet_a", "num_blocks": 1, "penultimate_filters": 192, "stem_filters": 8}
+# As YAML has it: the genotype is its JSON.
+NETWORK = {
+    "genotype": GENOTYPE.to_json(indent=None),
+    "num_blocks": 1,
+    "penultimate_filters": 64,
+    "stem_filters": 8,
+    "skip_reduction": False,
+}
 SIZE = 64
 
 
@@ -17,7 +25,7 @@ def features(size: int | None = SIZE, l2: float = 0.0, policy: str | None = None
     """Returns a backbone as the Garden builds it."""
     regularizer = tf_keras.regularizers.l2(l2) if l2 else None
     spec = tf_keras.layers.InputSpec(shape=[None, size, size, 3])
-    return NASNetFeatures(spec, NASNet(**NETWORK | config), regularizer, policy)
+    return NASNetFeatures(spec, NASNetBackboneConfig(**NETWORK | config), regularizer, policy)
 
 
 def experiment(name: str = experiments.FASTER_RCNN, **task: Any) -> Any:

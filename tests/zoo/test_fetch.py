@@ -14,10 +14,8 @@ import pytest
 import tomli_w
 
 from keras_nasnet import zoo
-from keras_nasnet.common.files import replacing
-from keras_nasnet.zoo import files
 from keras_nasnet.zoo.catalog import entries
-from keras_nasnet.zoo.sources import download
+from keras_nasnet.zoo.sources import download, fetch
 from tests.support import ROOT
 from tests.support.file_server import FileServer
 
@@ -253,7 +251,7 @@ def test_kill_9_in_the_middle(server, place):
 def hub(server, place, tmp_path):
     name = "nasnet_a_large_timm"
     write_entry(tmp_path / "catalog", name, CONTENT)
-    source = entries.entry(name).source.to_dict()
+    source = entries.entry(name)["source"]
     server.files[f"/{source['repo']}/resolve/{source['revision']}/{source['file']}"] = CONTENT
     environment = {"HF_ENDPOINT": server.address, "HF_HOME": str(tmp_path / "hub"), "HF_HUB_DISABLE_XET": "1"}
     return lambda **more: start(name, **environment, **more).communicate(timeout=60)
@@ -290,17 +288,14 @@ def test_a_hub_that_fails(server, hub):
 
 def test_clear(server, place):
     zoo.path(NAME)
-    kept = files.converted_file(entries.entry(NAME))
+    kept = fetch.kept(entries.entry(NAME))
     kept.parent.mkdir()
     kept.write_bytes(b"12345")
-    with pytest.raises(RuntimeError), replacing(kept) as temporary:  # as of a process that was killed
-        left = temporary.with_name(temporary.name.replace(f".{os.getpid()}.", ".99999999."))
-        left.write_bytes(b"123")
-        raise RuntimeError
-    assert files.clear(NAME) == len(CONTENT) + 8
+    kept.with_name(f"{kept.name}.99.tmp").write_bytes(b"123")
+    assert fetch.clear(NAME) == len(CONTENT) + 8
     assert not list(kept.parent.iterdir())
     assert not place.exists()
     assert not kept.exists()
-    assert files.clear(NAME) == 0
-    assert files.clear("nasnet_a_cifar10") == 0
+    assert fetch.clear(NAME) == 0
+    assert fetch.clear("nasnet_a_cifar10") == 0
     assert zoo.verify("nasnet_a_cifar10") != []

@@ -10,7 +10,7 @@ from keras_nasnet.detection.data import coco, pascal_voc
 from keras_nasnet.detection.data.checks import ImageFinder, checked_images, shown
 from keras_nasnet.detection.data.dataset import AnnotatedImage, Box, DetectionDataset, Problem
 
-__all__ = ["AnnotatedImage", "Box", "DetectionDataset", "Problem", "read_dataset", "read_splits", "split"]
+__all__ = ["AnnotatedImage", "Box", "DetectionDataset", "Problem", "read_dataset", "read_splits", "split_dataset"]
 
 _VALIDATION = ("val", "valid", "validation")
 
@@ -21,7 +21,7 @@ def read_dataset(
     strict: bool = False,
     class_names: Sequence[str] | None = None,
 ) -> DetectionDataset:
-    """Reads the annotations of a dataset, checks them, and decodes each image once.
+    """Read the annotations of a dataset, check them, and decode each image once.
 
     Boxes refer to the pixels as they lie in the file: an EXIF orientation is not applied, as
     COCO's own tools and the Model Garden do not apply it either. Pascal VOC's difficult objects are
@@ -43,6 +43,21 @@ def read_dataset(
 
     Raises:
         ValueError: if there is no dataset, nothing is left of it, or it has problems and `strict` is set.
+
+    Example:
+        >>> import json
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> Image.new("RGB", (40, 30)).save("a.jpg")
+        >>> content = {
+        ...     "images": [{"id": 10, "file_name": "a.jpg"}],
+        ...     "annotations": [{"id": 1, "image_id": 10, "category_id": 3, "bbox": [5, 6, 10, 12.5]}],
+        ...     "categories": [{"id": 3, "name": "cat"}],
+        ... }
+        >>> _ = Path("coco.json").write_text(json.dumps(content))
+        >>> dataset = read_dataset("coco.json")
+        >>> dataset.class_names, len(dataset.images), dataset.problems
+        (('cat',), 1, ())
     """
     path = Path(path)
     folder = Path(images) if images is not None else None
@@ -111,7 +126,7 @@ def read_splits(
     fraction: float = 0.2,
     seed: int = 0,
 ) -> tuple[DetectionDataset, DetectionDataset]:
-    """Reads a dataset as what is trained on and what is held out.
+    """Read a dataset as what is trained on and what is held out.
 
     Args:
         path: of a dataset as `read_dataset` takes it; or a folder that has two: instances_train*.json
@@ -120,14 +135,31 @@ def read_splits(
         strict: whether any problem is an error.
         validation: a dataset to hold out instead; it may be the same.
         fraction: of the images that are held out where the dataset does not say which.
-        seed: of that choice; see `split`.
+        seed: of that choice; see `split_dataset`.
 
     Returns:
         Training and validation, both with the training set's class names. The problems of a
         dataset that is split here are the training part's.
 
     Raises:
-        ValueError: as `read_dataset` and `split` do, or if there are several training or validation sets.
+        ValueError: as `read_dataset` and `split_dataset` do, or if there are several training or validation sets.
+
+    Example:
+        Five images, of which one is held out:
+
+        >>> import json
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> images, boxes = [], []
+        >>> for number in range(1, 6):
+        ...     Image.new("RGB", (40, 30)).save(f"{number}.jpg")
+        ...     images.append({"id": number, "file_name": f"{number}.jpg"})
+        ...     boxes.append({"id": number, "image_id": number, "category_id": 3, "bbox": [5, 6, 10, 12.5]})
+        >>> content = {"images": images, "annotations": boxes, "categories": [{"id": 3, "name": "cat"}]}
+        >>> _ = Path("coco.json").write_text(json.dumps(content))
+        >>> training, validation = read_splits("coco.json")
+        >>> len(training.images), len(validation.images)
+        (4, 1)
     """
     path = Path(path)
     train_path, validation_path = _two_datasets(path) or (path, None)
@@ -139,11 +171,13 @@ def read_splits(
     lists = [path / "ImageSets" / "Main" / f"{name}.txt" for name in ("train", "val")]
     if all(file.is_file() for file in lists):
         return _listed_parts(train, lists)
-    return split(train, fraction, seed)
+    return split_dataset(train, fraction, seed)
 
 
-def split(dataset: DetectionDataset, fraction: float = 0.2, seed: int = 0) -> tuple[DetectionDataset, DetectionDataset]:
-    """Holds out a part of the images, chosen by their names: their order and their folder do not matter.
+def split_dataset(
+    dataset: DetectionDataset, fraction: float = 0.2, seed: int = 0
+) -> tuple[DetectionDataset, DetectionDataset]:
+    """Hold out a part of the images, chosen by their names: their order and their folder do not matter.
 
     Args:
         dataset: of two or more images.
@@ -155,6 +189,14 @@ def split(dataset: DetectionDataset, fraction: float = 0.2, seed: int = 0) -> tu
 
     Raises:
         ValueError: if the fraction is not between 0 and 1, or there is one image only.
+
+    Example:
+        >>> from pathlib import Path
+        >>> images = [AnnotatedImage(Path(f"{n}.jpg"), f"{n}.jpg", n, 40, 30, boxes=()) for n in range(10)]
+        >>> dataset = DetectionDataset(("cat",), (1,), tuple(images))
+        >>> training, validation = split_dataset(dataset, fraction=0.3)
+        >>> len(training.images), len(validation.images)
+        (7, 3)
     """
     if not 0 < fraction < 1:
         raise ValueError(f"fraction is {fraction}: it must be between 0 and 1")

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from keras_nasnet.common.errors import one_line
 from keras_nasnet.detection.data.checks import BoxEntry, ImageEntry, ImageFinder, shown
 from keras_nasnet.detection.data.dataset import Problem
 
@@ -12,7 +13,7 @@ LISTS = ("images", "annotations", "categories")
 
 
 def load(path: Path) -> dict[str, list[Any]]:
-    """Returns the content of a COCO file of detections.
+    """Return the content of a COCO file of detections.
 
     Raises:
         ValueError: if it is something else; says what.
@@ -24,7 +25,7 @@ def load(path: Path) -> dict[str, list[Any]]:
     except RecursionError:
         raise ValueError(f"{path}: not COCO JSON (it is nested too deep)") from None
     except ValueError as error:
-        raise ValueError(f"{path}: not JSON ({' '.join(str(error).split())})") from None
+        raise ValueError(f"{path}: not JSON ({one_line(error)})") from None
     for name in LISTS:
         if not isinstance(content, dict) or not isinstance(content.get(name), list):
             raise ValueError(f"{path}: not COCO JSON of detections: it has no list {name!r}")
@@ -32,7 +33,7 @@ def load(path: Path) -> dict[str, list[Any]]:
 
 
 def find(folder: Path) -> Path | None:
-    """Returns the one COCO file in a folder or in its folder `annotations`; None if there is none.
+    """Return the one COCO file in a folder or in its folder `annotations`; None if there is none.
 
     Raises:
         ValueError: if there are several, or none but a file that should be one; says which.
@@ -60,7 +61,7 @@ def find(folder: Path) -> Path | None:
 
 
 def image_finder(path: Path, images: Path | None) -> ImageFinder:
-    """Returns where the images of a COCO file are looked for: in `images`, else in the places that are usual."""
+    """Return where the images of a COCO file are looked for: in `images`, else in the places that are usual."""
     if images is not None:
         return ImageFinder([images], images)
     root = path.parent.parent if path.parent.name == "annotations" else path.parent
@@ -74,7 +75,7 @@ def image_finder(path: Path, images: Path | None) -> ImageFinder:
 def parse(
     content: dict[str, list[Any]], path: Path, problems: list[Problem]
 ) -> tuple[tuple[str, ...], tuple[int | str, ...], list[ImageEntry]]:
-    """Returns class names and category ids in order of the ids, and the images; adds to `problems` what is unsound."""
+    """Return class names and category ids in order of the ids, and the images; adds to `problems` what is unsound."""
     category_ids, class_names, index_of = _categories(content["categories"], path.name, problems)
     entries = _images(content["images"], path.name, problems)
     _annotations(content["annotations"], entries, index_of, path.name, problems)

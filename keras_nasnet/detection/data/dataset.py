@@ -17,6 +17,11 @@ class Box:
         crowd: whether it marks a group; such boxes are not trained on, and the evaluation ignores what lies in them.
         area: of the object in square pixels: what COCO calls small, medium and large goes by it.
         id: that the annotations give it; None where they give none, as in Pascal VOC.
+
+    Example:
+        >>> box = Box(left=5, top=6, width=10, height=12.5, category=0, crowd=False, area=100.5)
+        >>> box.left + box.width, box.top + box.height  # its lower right corner
+        (15, 18.5)
     """
 
     left: float
@@ -40,6 +45,13 @@ class AnnotatedImage:
         width: of the pixels as they lie in the file: EXIF orientation is not applied.
         height: likewise.
         boxes: none for an image that shows nothing of the classes.
+
+    Example:
+        >>> from pathlib import Path
+        >>> box = Box(left=5, top=6, width=10, height=12.5, category=0, crowd=False, area=100.5)
+        >>> image = AnnotatedImage(Path("photos/a.jpg"), name="a.jpg", id=10, width=40, height=30, boxes=(box,))
+        >>> len(image.boxes)
+        1
     """
 
     path: Path
@@ -58,6 +70,10 @@ class Problem:
         kind: one of `KINDS`.
         where: the file, image, or annotation.
         text: what is wrong, and what is done about it.
+
+    Example:
+        >>> print(Problem("bad_xml", "a.xml", "not XML: dropped"))
+        a.xml: not XML: dropped
     """
 
     kind: str
@@ -105,6 +121,14 @@ class DetectionDataset:
         category_ids: by which the annotations call these classes: COCO's category ids, Pascal VOC's names.
         images: in the order of the annotations.
         problems: all that was found wrong; what is listed here as dropped is not in `images`.
+
+    Example:
+        >>> from pathlib import Path
+        >>> box = Box(left=5, top=6, width=10, height=12.5, category=1, crowd=False, area=100.5)
+        >>> image = AnnotatedImage(Path("photos/a.jpg"), name="a.jpg", id=10, width=40, height=30, boxes=(box,))
+        >>> dataset = DetectionDataset(class_names=("cat", "dog"), category_ids=(3, 7), images=(image,))
+        >>> [dataset.class_names[box.category] for image in dataset.images for box in image.boxes]
+        ['dog']
     """
 
     class_names: tuple[str, ...]

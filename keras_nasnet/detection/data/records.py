@@ -6,7 +6,6 @@ import io
 import json
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -17,6 +16,9 @@ from filelock import FileLock
 from PIL import Image
 from tqdm import tqdm
 
+from keras_nasnet.common.checksum import sha256
+from keras_nasnet.common.errors import one_line
+from keras_nasnet.common.files import replacing_folder
 from keras_nasnet.common.images import read_image
 from keras_nasnet.detection.data.dataset import AnnotatedImage, DetectionDataset
 
@@ -40,6 +42,13 @@ class Records:
             records' source ids, category ids go from 1 up.
         class_names: of the classes 1, 2, ...; 0 is the background.
         num_images: in all shards.
+
+    Example:
+        >>> from pathlib import Path
+        >>> folder = Path("records")
+        >>> pattern = "records/images-?????-of-00001.tfrecord"
+        >>> Records(folder, pattern, folder / "annotations.json", class_names=("cat",), num_images=5).num_images
+        5
     """
 
     folder: Path
@@ -50,7 +59,7 @@ class Records:
 
 
 def write_records(dataset: DetectionDataset, folder: str | os.PathLike[str], shards: int | None = None) -> Records:
-    """Writes a dataset into a folder; what is there already from the same data is kept.
+    """Write a dataset into a folder; what is there already from the same data is kept.
 
     JPEGs in RGB or grey are taken over byte by byte; what else Pillow reads is written as JPEG of
     quality 95. Boxes are relative to the image's size; see `official/vision/dataloaders/
@@ -69,6 +78,21 @@ def write_records(dataset: DetectionDataset, folder: str | os.PathLike[str], sha
         ValueError: if there is no image, an image is gone or has changed since the dataset was read,
             `shards` is not from 1 up to the number of images, or the folder holds something else.
         OSError: if it cannot be written; the folder is then as it was.
+
+    Example:
+        >>> import json
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> Image.new("RGB", (40, 30)).save("a.jpg")
+        >>> content = {
+        ...     "images": [{"id": 10, "file_name": "a.jpg"}],
+        ...     "annotations": [{"id": 1, "image_id": 10, "category_id": 3, "bbox": [5, 6, 10, 12.5]}],
+        ...     "categories": [{"id": 3, "name": "cat"}],
+        ... }
+        >>> _ = Path("coco.json").write_text(json.dumps(content))
+        >>> records = write_records(read_dataset("coco.json"), "records")
+        >>> records.pattern
+        'records/images-?????-of-00001.tfrecord'
     """
     folder = Path(folder)
     count = len(dataset.images)
@@ -83,19 +107,25 @@ def write_records(dataset: DetectionDataset, folder: str | os.PathLike[str], sha
     if folder.exists() and not (folder.is_dir() and all(_NAMES.fullmatch(file.name) for file in folder.iterdir())):
         raise ValueError(f"{folder} holds something other than records: choose another folder")
     records = Records(folder, _pattern(folder, shards), folder / ANNOTATIONS, dataset.class_names, count)
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)  # for the lock
     with FileLock(folder.with_name(f".{folder.name}.lock")):
         content = _content_hash(dataset, shards)
         if not _is_whole(folder, content):
-            _replace(folder, dataset, shards, content)
+            with replacing_folder(folder) as written:
+                _write(dataset, shards, content, written)
     return records
 
 
 def read_records(folder: str | os.PathLike[str]) -> Records:
-    """Returns what `write_records` has left in a folder.
+    """Return what `write_records` has left in a folder.
 
     Raises:
         ValueError: if that is not there, or damaged.
+
+    Example:
+        >>> read_records("runs/detect-raccoon/records/train")
+        Traceback (most recent call last):
+        ValueError: runs/detect-raccoon/records/train: no records (...)
     """
     folder = Path(folder)
     try:
@@ -104,7 +134,7 @@ def read_records(folder: str | os.PathLike[str]) -> Records:
         names = tuple(json.loads((folder / CLASS_NAMES).read_text("utf-8")))
         count = len(json.loads((folder / ANNOTATIONS).read_text("utf-8"))["images"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{folder}: no records ({' '.join(str(error).split())})") from None
+        raise ValueError(f"{folder}: no records ({one_line(error)})") from None
     if not whole:
         raise ValueError(f"{folder}: its records are damaged; delete the folder, and they are written anew")
     shards = len(list(folder.glob("images-*.tfrecord")))
@@ -137,44 +167,26 @@ def _is_whole(folder: Path, content: str) -> bool:
     try:
         manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
         return manifest["content"] == content and all(
-            (folder / name).stat().st_size == file["bytes"] and _sha256(folder / name) == file["sha256"]
+            (folder / name).stat().st_size == file["bytes"] and sha256(folder / name) == file["sha256"]
             for name, file in manifest["files"].items()
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return False
 
 
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _replace(folder: Path, dataset: DetectionDataset, shards: int, content: str) -> None:
-    """Builds the folder beside its place, and puts it there."""
-    building, old = (folder.with_name(f".{folder.name}.{name}") for name in ("building", "old"))
-    for stale in (building, old):  # what a kill left
-        shutil.rmtree(stale, ignore_errors=True)
-    try:
-        building.mkdir()
-        ids = _source_ids(dataset)
-        for number in range(shards):
-            # Each shard has images from everywhere: annotations are often sorted.
-            own = list(zip(ids, dataset.images, strict=True))[number::shards]
-            _write_shard(building / f"images-{number:05}-of-{shards:05}.tfrecord", own, f"shard {number + 1}/{shards}")
-        (building / ANNOTATIONS).write_text(json.dumps(_coco(dataset, ids)), "utf-8")
-        names = json.dumps(list(dataset.class_names), indent=1, ensure_ascii=False)
-        (building / CLASS_NAMES).write_text(names + "\n", "utf-8")
-        files = {
-            file.name: {"bytes": file.stat().st_size, "sha256": _sha256(file)} for file in sorted(building.iterdir())
-        }
-        manifest = {"version": VERSION, "content": content, "images": len(dataset.images), "files": files}
-        (building / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
-        if folder.exists():
-            os.rename(folder, old)
-        os.rename(building, folder)
-    finally:
-        for stale in (building, old):
-            shutil.rmtree(stale, ignore_errors=True)
+def _write(dataset: DetectionDataset, shards: int, content: str, folder: Path) -> None:
+    """Write all files of the records into an empty folder."""
+    ids = _source_ids(dataset)
+    for number in range(shards):
+        # Each shard has images from everywhere: annotations are often sorted.
+        own = list(zip(ids, dataset.images, strict=True))[number::shards]
+        _write_shard(folder / f"images-{number:05}-of-{shards:05}.tfrecord", own, f"shard {number + 1}/{shards}")
+    (folder / ANNOTATIONS).write_text(json.dumps(_coco(dataset, ids)), "utf-8")
+    names = json.dumps(list(dataset.class_names), indent=1, ensure_ascii=False)
+    (folder / CLASS_NAMES).write_text(names + "\n", "utf-8")
+    files = {file.name: {"bytes": file.stat().st_size, "sha256": sha256(file)} for file in sorted(folder.iterdir())}
+    manifest = {"version": VERSION, "content": content, "images": len(dataset.images), "files": files}
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
 
 
 def _source_ids(dataset: DetectionDataset) -> list[int]:

@@ -12,16 +12,17 @@ from official.vision.modeling.backbones import factory
 from official.vision.ops import preprocess_ops
 
 from keras_nasnet.genotype import Genotype
-from keras_nasnet.layers.batch_norm import BatchNormalization
 from keras_nasnet.models.backbone import NASNetBackbone
+from keras_nasnet.models.classifier import NASNet
 from keras_nasnet.models.variants import VARIANTS
+from keras_nasnet.training.network import train_all
 
 TYPE = "nasnet"
 _SLOW_MOMENTUM = 0.999  # above it, statistics need thousands of steps to leave their first values
 
 
 @dataclasses.dataclass
-class NASNet(hyperparams.Config):
+class NASNetBackboneConfig(hyperparams.Config):
     """Which NASNet, and how it is trained; `task.model.backbone.nasnet` in a YAML file.
 
     Args:
@@ -60,8 +61,8 @@ _OF_THE_NETWORK = ("genotype", "num_blocks", "penultimate_filters", "stem", "ste
 _OF_THE_RUN = ("pool_padding", "batch_norm_momentum", "batch_norm_epsilon")
 
 
-def network_arguments(config: NASNet) -> dict[str, Any]:
-    """Returns the arguments of `NASNetBackbone` that a config means.
+def network_arguments(config: NASNetBackboneConfig) -> dict[str, Any]:
+    """Return the arguments of `NASNetBackbone` that a config means.
 
     Raises:
         ValueError: if there is no such `model_id`.
@@ -79,15 +80,15 @@ def network_arguments(config: NASNet) -> dict[str, Any]:
     return chosen
 
 
-def config_of(model: Any, **replaced: Any) -> NASNet:
-    """Returns the config with which the backbone has the architecture of a trained `NASNet`."""
+def config_of(model: NASNet, **replaced: Any) -> NASNetBackboneConfig:
+    """Return the config with which the backbone has the architecture of a trained network."""
     config = model.get_config()
     chosen = {name: config[name] for name in (*_OF_THE_NETWORK, "pool_padding", "batch_norm_epsilon") if name in config}
     chosen["genotype"] = Genotype.from_dict(chosen["genotype"]).to_json(indent=None)
     if not isinstance(chosen["num_blocks"], int):
         chosen["num_blocks"] = list(chosen["num_blocks"])
     scaling = {"mean": list(model.preprocessing.mean), "std": list(model.preprocessing.std)}
-    return NASNet(**chosen | scaling | replaced)
+    return NASNetBackboneConfig(**chosen | scaling | replaced)
 
 
 class NASNetFeatures(tf_keras.Model):
@@ -114,7 +115,7 @@ class NASNetFeatures(tf_keras.Model):
     def __init__(
         self,
         input_specs: Any,
-        config: NASNet,
+        config: NASNetBackboneConfig,
         l2_regularizer: Any = None,
         policy: str | None = None,
         name: str = TYPE,
@@ -132,10 +133,7 @@ class NASNetFeatures(tf_keras.Model):
         deepest = max(backbone.strides.values())
         if any(side is not None and side % deepest for side in (height, width)):
             raise ValueError(f"input_size is {height} x {width}: both must be multiples of {deepest}")
-        if config.freeze_batch_norm:
-            for layer in backbone._flatten_layers():
-                if isinstance(layer, BatchNormalization):
-                    layer.trainable = False
+        train_all(backbone, freeze_batch_norm=config.freeze_batch_norm)
         # The ImageNet stem's own convolution pads nothing: its level is a pixel short of half the image.
         outputs = dict(backbone.pyramid_outputs)
         if backbone.get_config()["stem"] == "imagenet":
@@ -186,5 +184,5 @@ class NASNetFeatures(tf_keras.Model):
 def build_nasnet(
     input_specs: Any, backbone_config: Any, norm_activation_config: Any, l2_regularizer: Any = None
 ) -> NASNetFeatures:
-    """Builds the backbone; of `norm_activation_config`, which is the detector's heads', it takes nothing."""
+    """Build the backbone as the Garden asks for it; `norm_activation_config`, which is of the heads, is ignored."""
     return NASNetFeatures(input_specs, backbone_config.get(), l2_regularizer)

@@ -2,34 +2,34 @@
 
 import contextlib
 import io
-import logging
+import json
 import os
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from absl import logging as absl_logging
 from official.core import task_factory
 from official.vision.evaluation.coco_evaluator import COCOEvaluator
 
+from keras_nasnet.common.files import write_text
 from keras_nasnet.detection import report
 from keras_nasnet.detection.data.annotations import read_dataset
 from keras_nasnet.detection.data.records import Records, read_records, write_records
 from keras_nasnet.detection.detections import Detections
-from keras_nasnet.detection.garden import run_folder
-from keras_nasnet.detection.garden.exporting import without_places
+from keras_nasnet.detection.detector_folder import RECORDS
+from keras_nasnet.detection.garden.logs import printed_to
 from keras_nasnet.detection.garden.model import OUTPUTS, FasterRCNN
+from keras_nasnet.detection.garden.params import without_paths
 
 RESULTS = "detections.json"  # in COCO's result format
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """What an evaluation found.
+class DetectionEvaluation:
+    """What the evaluation of a detector found.
 
     Args:
         metrics: of the official evaluator, by its names: "AP", "AP50", ...; -1 where there are no such boxes.
@@ -49,18 +49,25 @@ def evaluate(
     folder: str | os.PathLike[str] | None = None,
     batch: int = 8,
     strict: bool = False,
-) -> Evaluation:
-    """Evaluates a detector.
+) -> DetectionEvaluation:
+    """Evaluate a detector by the official COCO evaluator.
 
     Args:
         source: what `FasterRCNN.load` takes.
         data: a dataset as `annotations.read_dataset` takes it. Default: the validation images of the run.
         folder: to hold results.json, results.md and detections.json; default: nowhere.
         batch: images at a time.
-        strict: as in `train`.
+        strict: whether any defect of the annotations is refused; else they are dropped.
 
     Raises:
         ValueError: if there is no detector or data, or the data has classes that the detector has not.
+
+    Example:
+        A run is evaluated on its validation images; here there is no run yet:
+
+        >>> evaluate("runs/detect-raccoon")
+        Traceback (most recent call last):
+        ValueError: runs/detect-raccoon: no such folder
     """
     detector = FasterRCNN.load(source)
     with tempfile.TemporaryDirectory() as temporary:
@@ -70,19 +77,18 @@ def evaluate(
             records = write_records(dataset, Path(temporary, "records"))
         if records is None:
             raise ValueError(f"{source}: no validation images in this folder; name annotated images with --data")
-        with quiet(Path(temporary, "log")):
+        with printed_to(Path(temporary, "log")):
             metrics, detections = _run(detector, records, batch)
-        classes = of_classes(records.annotation_file, detections, detector.class_names)
+        classes = metrics_by_class(records.annotation_file, detections, detector.class_names)
     summary = report.summarise(metrics | classes, detector.class_names)
     if folder is not None:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        report.write(summary, Path(folder))
-        run_folder.write_json(detections, Path(folder) / RESULTS)
-    return Evaluation(metrics, detections, summary)
+        report.write(summary, folder)
+        write_text(Path(folder, RESULTS), json.dumps(detections, ensure_ascii=False) + "\n")
+    return DetectionEvaluation(metrics, detections, summary)
 
 
 def _run(detector: FasterRCNN, records: Records, batch: int) -> tuple[dict[str, float], list[dict[str, Any]]]:
-    params = without_places(detector.params)
+    params = without_paths(detector.params)
     params.task.override({"annotation_file": str(records.annotation_file)}, is_strict=True)
     params.task.validation_data.override(
         {"input_path": str(records.pattern), "global_batch_size": batch, "drop_remainder": False}, is_strict=True
@@ -113,7 +119,7 @@ def _run(detector: FasterRCNN, records: Records, batch: int) -> tuple[dict[str, 
 
 
 def _as_outputs(batch: list[Detections], most: int, source_ids: np.ndarray) -> dict[str, Any]:
-    """Detections as the official evaluator reads them: tensors of `most` boxes an image, filled up with zeros."""
+    """Return detections as the official evaluator reads them: tensors of `most` boxes an image, padded with zeros."""
     boxes = np.zeros((len(batch), most, 4), np.float32)
     scores, classes = np.zeros((len(batch), most), np.float32), np.zeros((len(batch), most), np.int32)
     for i, one in enumerate(batch):
@@ -129,8 +135,10 @@ def _as_outputs(batch: list[Detections], most: int, source_ids: np.ndarray) -> d
     return {name: tf.constant(value) for name, value in arrays.items()}
 
 
-def of_classes(annotation_file: Path, detections: list[dict[str, Any]], names: tuple[str, ...]) -> dict[str, float]:
-    """Returns the average precisions of each class, by pycocotools on detections in COCO's format."""
+def metrics_by_class(
+    annotation_file: Path, detections: list[dict[str, Any]], names: tuple[str, ...]
+) -> dict[str, float]:
+    """Return the average precisions of each class, by pycocotools on detections in COCO's format."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
@@ -145,22 +153,5 @@ def of_classes(annotation_file: Path, detections: list[dict[str, Any]], names: t
 
 
 def _of_the_run(folder: Path) -> Records | None:
-    place = folder / run_folder.RECORDS / "validation"
+    place = folder / RECORDS / "validation"
     return read_records(place) if place.is_dir() else None
-
-
-@contextlib.contextmanager
-def quiet(log: Path) -> Iterator[None]:
-    """What the Garden and pycocotools print goes to a file."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    handler = absl_logging.get_absl_handler().python_handler
-    warnings = logging.getLogger("tensorflow")
-    level = warnings.level
-    warnings.setLevel(logging.ERROR)
-    with open(log, "a", encoding="utf-8") as file, contextlib.redirect_stdout(file):
-        before, handler.stream = handler.stream, file
-        try:
-            yield
-        finally:
-            handler.stream = before
-            warnings.setLevel(level)

@@ -11,10 +11,10 @@ from official.core import config_definitions as cfg
 from official.core import exp_factory, task_factory
 from official.modeling import hyperparams
 from official.vision.configs import backbones, maskrcnn, retinanet
-from official.vision.tasks.maskrcnn import MaskRCNNTask
-from official.vision.tasks.retinanet import RetinaNetTask
+from official.vision.tasks import maskrcnn as maskrcnn_task
+from official.vision.tasks import retinanet as retinanet_task
 
-from keras_nasnet.detection.garden.backbone import TYPE, NASNet
+from keras_nasnet.detection.garden.backbone import TYPE, NASNetBackboneConfig
 
 FASTER_RCNN = "fasterrcnn_nasnetfpn_coco"
 FASTER_RCNN_LARGE = "fasterrcnn_nasnetfpn_large_coco"
@@ -25,47 +25,47 @@ _MOBILE, _LARGE = "nasnet_a_4_1056_imagenet", "nasnet_a_6_4032_imagenet"
 
 
 @dataclasses.dataclass
-class Backbone(backbones.Backbone):
-    """The Garden's backbones, and NASNet."""
+class BackboneConfig(backbones.Backbone):
+    """Config of a backbone: one of the Garden's, or NASNet."""
 
     type: str | None = TYPE
-    nasnet: NASNet = dataclasses.field(default_factory=NASNet)
+    nasnet: NASNetBackboneConfig = dataclasses.field(default_factory=NASNetBackboneConfig)
 
 
 @dataclasses.dataclass
-class FasterRCNNModel(maskrcnn.MaskRCNN):
+class FasterRCNNConfig(maskrcnn.MaskRCNN):
     """Config of a Faster R-CNN without masks on a NASNet."""
 
     include_mask: bool = False
-    backbone: Backbone = dataclasses.field(default_factory=Backbone)
+    backbone: BackboneConfig = dataclasses.field(default_factory=BackboneConfig)
     mask_head: maskrcnn.MaskHead | None = None
     mask_sampler: maskrcnn.MaskSampler | None = None
     mask_roi_aligner: maskrcnn.MaskROIAligner | None = None
 
 
 @dataclasses.dataclass
-class FasterRCNNTask(maskrcnn.MaskRCNNTask):
-    """Config of its task."""
+class FasterRCNNTaskConfig(maskrcnn.MaskRCNNTask):
+    """Config of the task that trains it."""
 
-    model: FasterRCNNModel = dataclasses.field(default_factory=FasterRCNNModel)
+    model: FasterRCNNConfig = dataclasses.field(default_factory=FasterRCNNConfig)
 
 
 @dataclasses.dataclass
-class RetinaNetModel(retinanet.RetinaNet):
+class RetinaNetConfig(retinanet.RetinaNet):
     """Config of a RetinaNet on a NASNet."""
 
-    backbone: Backbone = dataclasses.field(default_factory=Backbone)
+    backbone: BackboneConfig = dataclasses.field(default_factory=BackboneConfig)
 
 
 @dataclasses.dataclass
-class NASNetRetinaNetTask(retinanet.RetinaNetTask):
-    """Config of its task."""
+class RetinaNetTaskConfig(retinanet.RetinaNetTask):
+    """Config of the task that trains it."""
 
-    model: RetinaNetModel = dataclasses.field(default_factory=RetinaNetModel)
+    model: RetinaNetConfig = dataclasses.field(default_factory=RetinaNetConfig)
 
 
 def check_size(model: Any) -> None:
-    """Checks a model's input size.
+    """Check a model's input size.
 
     Raises:
         ValueError: if it is no multiple of the deepest level's stride, 2 ** max_level. The Garden would
@@ -80,18 +80,18 @@ def check_size(model: Any) -> None:
         )
 
 
-@task_factory.register_task_cls(FasterRCNNTask)
-class FasterRCNN(MaskRCNNTask):
-    """The Garden's task, with the input size checked first."""
+@task_factory.register_task_cls(FasterRCNNTaskConfig)
+class FasterRCNNTask(maskrcnn_task.MaskRCNNTask):
+    """The Garden's task, which checks the input size first."""
 
     def build_model(self) -> Any:
         check_size(self.task_config.model)
         return super().build_model()
 
 
-@task_factory.register_task_cls(NASNetRetinaNetTask)
-class RetinaNet(RetinaNetTask):
-    """The Garden's task, with the input size checked first."""
+@task_factory.register_task_cls(RetinaNetTaskConfig)
+class RetinaNetTask(retinanet_task.RetinaNetTask):
+    """The Garden's task, which checks the input size first."""
 
     def build_model(self) -> Any:
         check_size(self.task_config.model)
@@ -100,22 +100,22 @@ class RetinaNet(RetinaNetTask):
 
 @exp_factory.register_config_factory(FASTER_RCNN)
 def fasterrcnn_nasnetfpn_coco() -> cfg.ExperimentConfig:
-    """Faster R-CNN with a feature pyramid on NASNetMobile, 640 x 640, on COCO."""
+    """Return the experiment of a Faster R-CNN with a feature pyramid on NASNetMobile, 640 x 640, on COCO."""
     return _faster_rcnn(_MOBILE, 640)
 
 
 @exp_factory.register_config_factory(FASTER_RCNN_LARGE)
 def fasterrcnn_nasnetfpn_large_coco() -> cfg.ExperimentConfig:
-    """Faster R-CNN with a feature pyramid on NASNetLarge, 1216 x 1216, on COCO."""
+    """Return the experiment of a Faster R-CNN with a feature pyramid on NASNetLarge, 1216 x 1216, on COCO."""
     return _faster_rcnn(_LARGE, 1216)
 
 
 @exp_factory.register_config_factory(RETINANET)
 def retinanet_nasnet_coco() -> cfg.ExperimentConfig:
-    """RetinaNet on NASNetMobile, 640 x 640, on COCO."""
+    """Return the experiment of a RetinaNet on NASNetMobile, 640 x 640, on COCO."""
     config = exp_factory.get_exp_config("retinanet_resnetfpn_coco")
     _start_from_nothing(config)
-    config.task = _as(NASNetRetinaNetTask, config.task, model=_as(RetinaNetModel, config.task.model))
+    config.task = _as(RetinaNetTaskConfig, config.task, model=_as(RetinaNetConfig, config.task.model))
     config.task.model.backbone = _backbone(_MOBILE)
     config.task.model.input_size = [640, 640, 3]
     return config
@@ -124,7 +124,7 @@ def retinanet_nasnet_coco() -> cfg.ExperimentConfig:
 def _faster_rcnn(model_id: str, size: int) -> cfg.ExperimentConfig:
     config = exp_factory.get_exp_config("fasterrcnn_resnetfpn_coco")
     _start_from_nothing(config)
-    config.task = _as(FasterRCNNTask, config.task, model=_as(FasterRCNNModel, config.task.model))
+    config.task = _as(FasterRCNNTaskConfig, config.task, model=_as(FasterRCNNConfig, config.task.model))
     config.task.model.backbone = _backbone(model_id)
     config.task.model.input_size = [size, size, 3]
     return config
@@ -136,8 +136,8 @@ def _start_from_nothing(config: cfg.ExperimentConfig) -> None:
     config.task.init_checkpoint_modules = "backbone"
 
 
-def _backbone(model_id: str) -> Backbone:
-    return Backbone(type=TYPE, nasnet=NASNet(model_id=model_id))
+def _backbone(model_id: str) -> BackboneConfig:
+    return BackboneConfig(type=TYPE, nasnet=NASNetBackboneConfig(model_id=model_id))
 
 
 def _as(kind: type, config: hyperparams.Config, **replaced: Any) -> Any:

@@ -1,23 +1,23 @@
 """A trained detector as a SavedModel, by the Garden's exporter."""
 
 import os
-import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from official.vision.serving.export_saved_model_lib import export_inference_graph
 
-from keras_nasnet.detection.garden import run_folder
+from keras_nasnet.common.files import replacing_folder
+from keras_nasnet.detection.detector_folder import CHECKPOINTS, write_class_names
 from keras_nasnet.detection.garden.model import FasterRCNN
+from keras_nasnet.detection.garden.params import without_paths, write_params
 
 TOLERANCE = 1e-4  # relative, between the export's outputs and the live model's
 
 
 def export(source: str | os.PathLike[str], folder: str | os.PathLike[str]) -> Path:
-    """Writes a detector as a SavedModel that needs neither this package nor the Model Garden.
+    """Write a detector as a SavedModel that needs neither this package nor the Model Garden.
 
     The signature "serving_default" takes `inputs`, uint8 (batch, height, width, 3) of any size;
     the signature "image_bytes" takes encoded JPEG or PNG images, a string tensor (batch,). Both
@@ -35,36 +35,50 @@ def export(source: str | os.PathLike[str], folder: str | os.PathLike[str]) -> Pa
 
     Raises:
         ValueError: if there is no detector, the folder is there, or the export differs from the model.
+
+    Example:
+        A run's folder becomes a SavedModel; here there is no run yet:
+
+        >>> export("runs/detect-raccoon", "raccoon")
+        Traceback (most recent call last):
+        ValueError: runs/detect-raccoon: no such folder
     """
     folder = Path(folder)
     if folder.exists():
         raise ValueError(f"{folder} is there: choose another folder")
     detector = FasterRCNN.load(source)
-    params = without_places(detector.params)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
-        written = Path(temporary, "export")
-        prefix = tf.train.Checkpoint(model=detector.model).write(os.path.join(temporary, "weights", "ckpt"))
+    with replacing_folder(folder) as written:
+        write_export(detector, written)
+    return folder
+
+
+def write_export(detector: FasterRCNN, folder: Path) -> None:
+    """Write a detector as a SavedModel into an empty folder, and compare what it computes.
+
+    Raises:
+        ValueError: if the export differs from the model; see `compare`.
+    """
+    params = without_paths(detector.params)
+    with tempfile.TemporaryDirectory() as temporary:
+        prefix = tf.train.Checkpoint(model=detector.model).write(os.path.join(temporary, "ckpt"))
         export_inference_graph(
             input_type="image_tensor",
             batch_size=None,
             input_image_size=list(detector.size),
             params=params,
             checkpoint_path=prefix,
-            export_dir=str(written),
+            export_dir=str(folder),
             export_module=detector.module,
-            export_checkpoint_subdir=run_folder.CHECKPOINTS,
+            export_checkpoint_subdir=CHECKPOINTS,
             function_keys={"image_tensor": "serving_default", "image_bytes": "image_bytes"},
         )
-        run_folder.write_params(params, written)
-        run_folder.write_class_names(detector.class_names, written)
-        compare(detector, written)
-        shutil.move(written, folder)
-    return folder
+    write_params(params, folder)
+    write_class_names(detector.class_names, folder)
+    compare(detector, folder)
 
 
 def compare(detector: FasterRCNN, folder: Path) -> float:
-    """Loads an export and compares its detections on an image of noise with the live model's.
+    """Load an export and compare its detections on an image of noise with the live model's.
 
     Returns:
         The largest difference relative to the largest value.
@@ -87,20 +101,3 @@ def compare(detector: FasterRCNN, folder: Path) -> float:
             f"the export differs from the model by {worst:.1e}, more than {TOLERANCE:.0e}: nothing is kept"
         )
     return worst
-
-
-def without_places(params: Any) -> Any:
-    """The experiment without the paths of the machine that trained it."""
-    kept = run_folder.copy_of(params)
-    kept.override(
-        {
-            "task": {
-                "init_checkpoint": None,
-                "annotation_file": None,
-                "train_data": {"input_path": ""},
-                "validation_data": {"input_path": ""},
-            }
-        },
-        is_strict=True,
-    )
-    return kept

@@ -10,7 +10,9 @@ from official.vision.serving.detection import DetectionModule
 
 from keras_nasnet.common.images import Preprocessing
 from keras_nasnet.detection.detections import Detections
-from keras_nasnet.detection.garden import run_folder
+from keras_nasnet.detection.detector_folder import locate, read_class_names
+from keras_nasnet.detection.garden import checkpoints
+from keras_nasnet.detection.garden.params import read_params
 
 OUTPUTS = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")  # of the network
 
@@ -29,6 +31,15 @@ class FasterRCNN:
         class_names: tuple of str.
         size: height and width of the network's input in pixels; images of any size are scaled into it,
             with their aspect kept.
+
+    Example:
+        A run's folder is loaded and asked what is on a photograph; here there is no run yet:
+
+        >>> detector = FasterRCNN.load("runs/detect-raccoon")
+        Traceback (most recent call last):
+        ValueError: runs/detect-raccoon: no such folder
+        >>> for found in detector.predict(["photo.jpg"], threshold=0.5):  # doctest: +SKIP
+        ...     print(found.labels(), found.boxes)
     """
 
     def __init__(self, model: Any, params: Any, class_names: tuple[str, ...]):
@@ -46,20 +57,17 @@ class FasterRCNN:
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> "FasterRCNN":
-        """Loads the folder of a run (its newest checkpoint) or of an export, or "hf://ORG/NAME".
+        """Load the folder of a run (its newest checkpoint) or of an export, or "hf://ORG/NAME".
 
         Raises:
             ValueError: if it holds no detector, or a damaged one.
         """
-        from keras_nasnet.detection.publishing import on_this_machine
-
-        found = on_this_machine(folder)
-        params = run_folder.read_params(found)
-        names = run_folder.read_class_names(found)
-        return cls(run_folder.build(params, found), params, names)
+        found = locate(folder)
+        params, names = read_params(found), read_class_names(found)
+        return cls(checkpoints.build(params, found), params, names)
 
     def predict(self, images: Iterable[Any], threshold: float = 0.0) -> list[Detections]:
-        """Returns what is on each image.
+        """Return what is on each image.
 
         Args:
             images: paths, PIL images, or uint8 arrays (height, width, 3), of any sizes. Files are turned upright.

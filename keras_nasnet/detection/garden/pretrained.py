@@ -3,23 +3,33 @@
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import tensorflow as tf
 import tf_keras
 import yaml
 
 from keras_nasnet.common.images import Preprocessing
-from keras_nasnet.detection.garden import run_folder
-from keras_nasnet.detection.garden.backbone import TYPE, NASNet, NASNetFeatures, config_of, network_arguments
+from keras_nasnet.detection.detector_folder import is_detector
+from keras_nasnet.detection.garden import checkpoints
+from keras_nasnet.detection.garden.backbone import (
+    TYPE,
+    NASNetBackboneConfig,
+    NASNetFeatures,
+    config_of,
+    network_arguments,
+)
+from keras_nasnet.detection.garden.params import read_params
+from keras_nasnet.models.classifier import NASNet
 from keras_nasnet.models.weights import copy_weights
 from keras_nasnet.zoo.loading import load
 
 PREFIX, YAML = "backbone", "backbone.yaml"
 
 
-def write_checkpoint(source: str | os.PathLike[str], folder: str | os.PathLike[str]) -> tuple[str, NASNet]:
-    """Writes the checkpoint of a trained network's stem and cells, and the YAML that goes with it.
+def write_checkpoint(
+    source: str | os.PathLike[str], folder: str | os.PathLike[str]
+) -> tuple[str, NASNetBackboneConfig]:
+    """Write the checkpoint of a trained network's stem and cells, and the YAML that goes with it.
 
     Args:
         source: anything that `keras_nasnet.load` takes: a catalog name, an address, a file or folder;
@@ -32,6 +42,13 @@ def write_checkpoint(source: str | os.PathLike[str], folder: str | os.PathLike[s
 
     Raises:
         ValueError: as `load` does, or if the folder cannot be written.
+
+    Example:
+        >>> prefix, config = write_checkpoint("nasnet_a_cifar10", "start")
+        >>> prefix
+        '/.../start/backbone'
+        >>> config.stem, config.penultimate_filters
+        ('cifar', 384)
     """
     model = network(source)
     config = config_of(model)
@@ -57,32 +74,37 @@ def write_checkpoint(source: str | os.PathLike[str], folder: str | os.PathLike[s
     return str(prefix), config
 
 
-def backbone_of(model: Any, config: NASNet) -> NASNetFeatures:
-    """Returns the Garden's backbone with the weights of a `NASNet`."""
+def backbone_of(model: NASNet, config: NASNetBackboneConfig) -> NASNetFeatures:
+    """Return the Garden's backbone with the weights of a network."""
     features = _features(config)
     copy_weights(model, features.pyramid)
     return features
 
 
-def network(source: str | os.PathLike[str]) -> Any:
-    """Returns a trained `NASNet`; that of a detector has no classifier.
+def network(source: str | os.PathLike[str]) -> NASNet:
+    """Return a trained network; that of a detector has no classifier.
+
+    Args:
+        source: anything that `keras_nasnet.load` takes, or the folder of a detector.
 
     Raises:
         ValueError: as `keras_nasnet.load` does, or if the detector is damaged.
-    """
-    folder = Path(source)
-    if not run_folder.is_detector(folder):
-        return load(source)
-    from keras_nasnet.models.classifier import NASNet as Network
 
-    config = run_folder.read_params(folder).task.model.backbone.get()
+    Example:
+        >>> network("nasnet_a_cifar10").class_names[:3]
+        ('airplane', 'automobile', 'bird')
+    """
+    if not is_detector(source):
+        return load(source)
+    folder = Path(source)
+    config = read_params(folder).task.model.backbone.get()
     features = _features(config)
-    run_folder.restore(tf.train.Checkpoint(backbone=features), folder)
+    checkpoints.restore(tf.train.Checkpoint(backbone=features), folder)
     preprocessing = Preprocessing(None, None, mean=tuple(config.mean), std=tuple(config.std))
-    model = Network(**network_arguments(config), include_top=False, preprocessing=preprocessing)
+    model = NASNet(**network_arguments(config), include_top=False, preprocessing=preprocessing)
     copy_weights(features.pyramid, model)
     return model
 
 
-def _features(config: NASNet) -> NASNetFeatures:
+def _features(config: NASNetBackboneConfig) -> NASNetFeatures:
     return NASNetFeatures(tf_keras.layers.InputSpec(shape=[None, None, None, 3]), config, policy="float32")

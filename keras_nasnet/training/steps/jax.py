@@ -5,29 +5,17 @@ from typing import Any
 import jax
 import keras
 
-from keras_nasnet.training.devices import Devices
 from keras_nasnet.training.objective import Objective
 from keras_nasnet.training.optimizer import adjust_gradients
 from keras_nasnet.training.recipe import Recipe
 
 
 class JaxStep:
-    """Train and evaluate an objective batch by batch; between `sync` calls its state is here, not in the variables.
+    """As `TensorFlowStep`; between `sync` calls the state lives here and not in the variables."""
 
-    Args:
-        objective: to be trained.
-        optimizer: built here on the trainable variables.
-        recipe: for `adjust_gradients`.
-        devices: not looked at: JAX takes the distribution that is set within their scope.
-    """
+    local_replicas = 1
 
-    def __init__(
-        self,
-        objective: Objective,
-        optimizer: keras.optimizers.Optimizer,
-        recipe: Recipe,
-        devices: Devices,
-    ):
+    def __init__(self, objective: Objective, optimizer: keras.optimizers.Optimizer, recipe: Recipe):
         self._objective = objective
         self._optimizer = optimizer
         self._recipe = recipe
@@ -43,7 +31,7 @@ class JaxStep:
         return [*self._objective.variables, *self._optimizer.variables]
 
     def sync(self) -> None:
-        """Write the state into the variables."""
+        """Writes the state into the variables."""
         if self._values is None or self._synced:
             return
         for variables, values in zip(self._groups(), self._values, strict=True):
@@ -94,7 +82,7 @@ class JaxStep:
 
 
 def _place(array: Any) -> Any:
-    """Return the array on the device, or in equal parts on all devices of the distribution that is set."""
+    """The array on the device, or its equal parts on all devices of the distribution that is set."""
     distribution = keras.distribution.distribution()
     if distribution is None:
         return jax.numpy.asarray(array)

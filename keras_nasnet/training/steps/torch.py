@@ -5,29 +5,17 @@ from typing import Any
 import keras
 import torch
 
-from keras_nasnet.training.devices import Devices
 from keras_nasnet.training.objective import Objective
 from keras_nasnet.training.optimizer import adjust_gradients
 from keras_nasnet.training.recipe import Recipe
 
 
 class TorchStep:
-    """Train and evaluate an objective batch by batch, on one device.
+    """As `TensorFlowStep`, without strategies."""
 
-    Args:
-        objective: to be trained.
-        optimizer: built here on the trainable variables.
-        recipe: for `adjust_gradients`.
-        devices: not looked at: there is one.
-    """
+    local_replicas = 1
 
-    def __init__(
-        self,
-        objective: Objective,
-        optimizer: keras.optimizers.Optimizer,
-        recipe: Recipe,
-        devices: Devices,
-    ):
+    def __init__(self, objective: Objective, optimizer: keras.optimizers.Optimizer, recipe: Recipe):
         self._objective = objective
         self._optimizer = optimizer
         self._recipe = recipe

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from keras_nasnet.detection.data.annotations import DetectionDataset, read_dataset, read_splits, split
+from keras_nasnet.detection.data.annotations import DetectionDataset, read_dataset, read_splits, split_dataset
 from tests.support.small_coco import CONTENT, SOUND, annotation, boxes, picture, write_coco
 from tests.support.small_voc import write_voc
 
@@ -38,12 +38,12 @@ def test_a_fifth_is_held_out_whatever_the_order_and_the_place(tmp_path):
 
 def test_one_image_at_least_is_on_either_side(tmp_path):
     dataset = read_dataset(write_coco(tmp_path))
-    assert [len(part.images) for part in split(dataset, 0.01)] == [2, 1]
-    assert [len(part.images) for part in split(dataset, 0.99)] == [1, 2]
+    assert [len(part.images) for part in split_dataset(dataset, 0.01)] == [2, 1]
+    assert [len(part.images) for part in split_dataset(dataset, 0.99)] == [1, 2]
     with pytest.raises(ValueError, match="fraction is 1: it must be between 0 and 1"):
-        split(dataset, 1)
+        split_dataset(dataset, 1)
     with pytest.raises(ValueError, match="one image: none can be held out"):
-        split(DetectionDataset(dataset.class_names, dataset.category_ids, dataset.images[:1]))
+        split_dataset(DetectionDataset(dataset.class_names, dataset.category_ids, dataset.images[:1]))
 
 
 OTHER = {

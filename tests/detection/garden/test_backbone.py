@@ -35,7 +35,7 @@ def step(model: tf_keras.Model) -> list:
 
 def test_has_every_variable_of_the_network_once_under_its_path():
     model = features()
-    network = keras_nasnet.NASNetBackbone(**NETWORK)
+    network = keras_nasnet.NASNetBackbone(**backbone.network_arguments(backbone.NASNetBackboneConfig(**NETWORK)))
     assert {name: tuple(v.shape) for name, v in model.nasnet.items()} == {v.path: v.shape for v in network.weights}
     assert len(model.trainable_variables) == len(network.trainable_variables)
     assert len(model.variables) == len({id(v) for v in model.variables}) == len(network.weights)
@@ -53,7 +53,7 @@ def test_levels_have_the_shapes_that_it_promises():
 
 def test_computes_what_the_network_computes_on_the_same_pixels():
     model = features(mean=[120.0, 110.0, 100.0], std=[60.0, 61.0, 62.0])
-    network = keras_nasnet.NASNetBackbone(**NETWORK, batch_norm_epsilon=1e-3)
+    network = keras_nasnet.NASNetBackbone(**backbone.network_arguments(backbone.NASNetBackboneConfig(**NETWORK)))
     copy_weights(model.pyramid, network)
     pixels = np.random.default_rng(1).integers(0, 256, (2, SIZE, SIZE, 3)).astype(np.float32)
     theirs = preprocess_ops.normalize_image(tf.constant(pixels / 255))
@@ -166,4 +166,4 @@ def test_a_momentum_for_runs_of_days_is_warned_of(caplog):
 def test_a_genotype_of_ones_own_travels_as_json():
     config = backbone.config_of(keras_nasnet.NASNet("nasnet_c", num_blocks=1, penultimate_filters=160, classes=2))
     assert backbone.network_arguments(config)["genotype"] == keras_nasnet.NASNET_C
-    assert backbone.NASNet(**config.as_dict()).as_dict() == config.as_dict()
+    assert backbone.NASNetBackboneConfig(**config.as_dict()).as_dict() == config.as_dict()

@@ -1,0 +1,104 @@
+"""A detector's experiment, which the Model Garden calls params: read, written, copied, changed and compared."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from official.core import exp_factory
+
+from keras_nasnet.common.errors import one_line
+from keras_nasnet.common.files import write_text
+from keras_nasnet.detection.detector_folder import PARAMS
+from keras_nasnet.detection.garden import experiments
+
+
+def write_params(params: Any, folder: Path) -> None:
+    """Write an experiment into a folder; the file appears when it is whole."""
+    write_text(folder / PARAMS, yaml.safe_dump(params.as_dict(), sort_keys=True))
+
+
+def read_params(folder: Path) -> Any:
+    """Return the experiment of a folder.
+
+    Raises:
+        ValueError: if there is none, or it is not one of this package.
+    """
+    path = folder / PARAMS
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        params = exp_factory.get_exp_config(experiments.FASTER_RCNN)
+        params.override(data, is_strict=True)
+    except FileNotFoundError:
+        raise ValueError(f"{folder}: no detector in this folder (no {PARAMS})") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"{path}: not a detector's experiment ({one_line(error, 200)})") from None
+    return params
+
+
+def copy_params(params: Any) -> Any:
+    """Return an experiment of its own with the same settings, unlocked."""
+    copied = exp_factory.get_exp_config(experiments.FASTER_RCNN)
+    copied.override(params.as_dict(), is_strict=True)
+    return copied
+
+
+def without_paths(params: Any) -> Any:
+    """Return a copy of an experiment without the paths of the machine that trained it."""
+    copied = copy_params(params)
+    copied.override(
+        {
+            "task": {
+                "init_checkpoint": None,
+                "annotation_file": None,
+                "train_data": {"input_path": ""},
+                "validation_data": {"input_path": ""},
+            }
+        },
+        is_strict=True,
+    )
+    return copied
+
+
+def override(params: Any, settings: Sequence[str]) -> None:
+    """Replace settings of an experiment: "task.model.rpn_head.num_convs=2", values in YAML.
+
+    Raises:
+        ValueError: if there is no such setting, or it cannot have this value.
+    """
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise ValueError(f"a setting is NAME=VALUE, not {setting!r}")
+        try:
+            data: Any = yaml.safe_load(value)
+            for part in reversed(name.split(".")):
+                data = {part: data}
+            params.override(data, is_strict=True)
+        except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ValueError(f"{setting}: no such setting or value ({one_line(error, 200)})") from None
+
+
+def check_same(params: Any, folder: Path) -> None:
+    """Check that the run in a folder is of this experiment.
+
+    Raises:
+        ValueError: if it is another, with the first setting that differs.
+    """
+    theirs, ours = (dict(_flat(each.as_dict())) for each in (read_params(folder), params))
+    for name in sorted(theirs.keys() | ours.keys()):
+        if name.startswith("runtime."):  # a run may go on with more GPUs or fewer
+            continue
+        if theirs.get(name) != ours.get(name):
+            raise ValueError(
+                f"{folder} holds another run: its {name} is {theirs.get(name)!r}, not {ours.get(name)!r}; "
+                "give the same options, or choose another folder"
+            )
+
+
+def _flat(data: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in data.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,122 @@
+"""`finetune`: a trained network learns the classes of a folder of images. Keras is imported when training begins."""
+
+import json
+import os
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keras_nasnet.data.datasets import open_dataset
+from keras_nasnet.data.split import Dataset
+from keras_nasnet.training.augmentation import AUGMENTATIONS
+from keras_nasnet.training.recipe import Recipe, get_recipe
+from keras_nasnet.zoo import loading as zoo
+
+if TYPE_CHECKING:
+    from keras_nasnet.training.loop import Result
+
+STEPS_PER_EPOCH = 4  # the least, where the images suffice: the batch gets smaller for it
+
+
+def finetune(
+    folder: str | os.PathLike[str] | Dataset,
+    model: str | os.PathLike[str] = "nasnet_a_cifar10",
+    epochs: int | None = None,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    recipe: str | os.PathLike[str] | Recipe = "finetune",
+    settings: Sequence[str] = (),
+    resume: bool = False,
+    seed: int | None = None,
+    say: Callable[[str], None] | None = None,
+) -> "Result":
+    """Fine-tunes a network on a folder of class folders, and leaves the new network in `out`.
+
+    The classifier is replaced, unless it is for the same classes already. It is trained alone
+    first, then the whole network, its body with a lower learning rate and, unless told otherwise,
+    BN as it is. Rare classes count more. Training stops when the validation accuracy no longer
+    rises; the best epoch's weights are kept.
+
+    Args:
+        folder: holds a folder of images for each class; or such folders in train/ and val/.
+            Without val/ a fifth of the images is held out. Or a `Dataset`.
+        model: a name in the catalog, or a .keras file of a NASNet.
+        epochs: at most this many; default: the recipe's. At most half of them train the
+            classifier alone.
+        out: folder of the run; default: `runs/finetune-NAME`, NAME being the folder's.
+            `train` says what is in it afterwards: `model.keras` above all.
+        recipe: "finetune", or a recipe of your own, of which all but variant and dataset
+            stands as it is. Of "finetune" the image size is the least: a model made for
+            larger images keeps its own. The batch gets smaller for few images.
+        settings: replace the recipe's, each written "name=value".
+        resume: goes on from the checkpoint in `out`, if there is one.
+        seed: of everything random; default: the recipe's.
+        say: gets each line for the user; default: prints it on stderr.
+
+    Raises:
+        ValueError: if folder, model, recipe and `out` do not go together; says why.
+        loop.Interrupted, loop.Diverged: see `loop.Run.run`.
+    """
+    chosen, dataset = prepare(folder, model, epochs, recipe, settings, seed)
+    from keras_nasnet.training.trainer import say as say_on_stderr
+    from keras_nasnet.training.trainer import train
+
+    if out is None:
+        out = Path("runs") / f"finetune-{Path(dataset.name).resolve().name}"
+    return train(chosen, out, data=dataset, resume=resume, say=say or say_on_stderr)
+
+
+def prepare(
+    folder: str | os.PathLike[str] | Dataset,
+    model: str | os.PathLike[str],
+    epochs: int | None,
+    recipe: str | os.PathLike[str] | Recipe,
+    settings: Sequence[str],
+    seed: int | None,
+) -> tuple[Recipe, Dataset]:
+    """Returns what `finetune` runs: all that can be wrong without Keras is said before it is imported."""
+    zoo.check(model)
+    base = get_recipe(recipe)
+    given = [*settings]
+    if epochs is not None:
+        given = [f"epochs={epochs}", f"head_epochs={min(base.head_epochs, max(0, epochs) // 2)}", *given]
+    if seed is not None:
+        given.append(f"seed={seed}")
+    chosen = replace(base.with_settings(*given), variant=os.fspath(model))
+    # What the user says stands; so does all of a recipe of the user's own.
+    said = {setting.partition("=")[0].strip() for setting in given}
+    adapted = recipe == "finetune"
+    if isinstance(folder, Dataset):
+        dataset = folder
+        chosen = replace(chosen, image_size=dataset.train.image_shape[:2])
+    else:
+        if adapted and "image_size" not in said:
+            height, width = _image_size(model)
+            chosen = replace(chosen, image_size=(max(height, chosen.image_size[0]), max(width, chosen.image_size[1])))
+        dataset = open_dataset(
+            Path(folder),
+            image_size=chosen.image_size,
+            held_out=chosen.held_out,
+            crop=AUGMENTATIONS.get(chosen.augmentation).crop,
+            seed=chosen.seed,
+        )
+        dataset = replace(dataset, name=os.fspath(folder))
+    if adapted and "batch" not in said:
+        chosen = replace(chosen, batch=min(chosen.batch, max(1, dataset.train.size // STEPS_PER_EPOCH)))
+    return chosen, dataset
+
+
+def _image_size(model: str | os.PathLike[str]) -> tuple[int, int]:
+    """Returns height and width of a model's images; 0 where it takes any. Needs no Keras."""
+    name = os.fspath(model)
+    if name in zoo.names():
+        preprocessing = zoo.entry(name)["preprocessing"]
+    else:
+        try:
+            with zipfile.ZipFile(name) as archive:
+                preprocessing = json.loads(archive.read("config.json"))["config"]["preprocessing"]
+        except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile):
+            raise ValueError(f"{name}: holds no NASNet") from None
+    return preprocessing["height"] or 0, preprocessing["width"] or 0

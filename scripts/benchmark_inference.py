@@ -1,0 +1,245 @@
+"""How fast inference is: `python scripts/benchmark.py inference` prints what this measures, each part in new processes.
+
+All sides have the same weights, which are random, and get the same preprocessed images. keras: `predict` of
+keras.applications (of the embedded net: of our own Keras model), in float32. openvino: as anyone runs it, on Keras' own
+export of that model, compiled for the batch, in float32 and in bfloat16, which it takes by itself where the processor
+knows it. ours: `NASNet.predictor()`, by the fastest engine, in float32 (the default) and in bfloat16.
+"""
+
+import functools
+import gc
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import benchmark
+import click
+import numpy as np
+
+ALLOWED = {"float32": 1e-3, "bfloat16": 0.1}  # of the largest probability, between a side and keras
+SIDES = ("keras", *(f"{side} {precision}" for precision in ALLOWED for side in ("openvino", "ours")))
+_ENTRIES = {"mobile": "nasnet_a_mobile_keras", "large": "nasnet_a_large_keras", "embedded": "nasnet_a_cifar10"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is computed: `title` for the table, how many images a call; how many times as fast ours is to be."""
+
+    title: str
+    network: str
+    batch: int
+    bar: float
+    calls: int  # of each side in a round
+
+
+CASES = (
+    Case("Mobile, 224 px, batch 1", "mobile", 1, 12, 10),
+    Case("Mobile, 224 px, batch 8", "mobile", 8, 4, 3),
+    Case("Large, 331 px, batch 1", "large", 1, 2.5, 2),
+    Case("embedded net, 32 px, batch 256", "embedded", 256, 4, 2),
+)
+OPENVINO_BAR, FIRST_BAR, MEMORY_BAR = 0.95, 12, 0.75
+
+
+def stock_model(network: str) -> Any:
+    import keras
+
+    if network == "embedded":
+        return our_model(network, None)
+    build = {"mobile": keras.applications.NASNetMobile, "large": keras.applications.NASNetLarge}[network]
+    return build(weights=None)
+
+
+def our_model(network: str, stock: Any) -> Any:
+    """Returns our model, with the weights of a stock one."""
+    from keras_nasnet import NASNet, zoo
+    from keras_nasnet.zoo.formats import convert
+
+    if network == "embedded":
+        return zoo.load(_ENTRIES[network])
+    data = zoo.info(_ENTRIES[network])
+    model = NASNet(**data["builder"], preprocessing=data["preprocessing"], class_names=data["class_names"])
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "stock.weights.h5")
+        stock.save_weights(path)
+        convert.from_keras(path, model)
+    return model
+
+
+def make_inputs(network: str, batch: int) -> np.ndarray:
+    side = {"mobile": 224, "large": 331, "embedded": 32}[network]
+    return np.random.default_rng(benchmark.SEED).uniform(-1, 1, (batch, side, side, 3)).astype(np.float32)
+
+
+def openvino_call(model: Any, inputs: np.ndarray, precision: str) -> Callable[[], np.ndarray]:
+    import openvino
+
+    hint = {"float32": "f32", "bfloat16": "bf16"}[precision]
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.xml")
+        model.export(str(path), format="openvino", verbose=False)
+        graph = openvino.Core().read_model(path)
+        graph.reshape(list(inputs.shape))
+        compiled = openvino.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": hint})
+    return lambda: compiled([inputs])[0]
+
+
+def measure_case(case: Case, rounds: int) -> dict[str, list[float]]:
+    """Seconds of a call in each round: [side]; the sides take turns."""
+    inputs = make_inputs(case.network, case.batch)
+    stock = stock_model(case.network)
+    model = our_model(case.network, stock)
+    predictors = {precision: model.predictor(precision=precision) for precision in ALLOWED}
+    calls: dict[str, Callable[[], np.ndarray]] = {
+        "keras": lambda: stock.predict(inputs, verbose=0, batch_size=case.batch)
+    }
+    for precision, predictor in predictors.items():
+        calls[f"openvino {precision}"] = openvino_call(stock, inputs, precision)
+        calls[f"ours {precision}"] = functools.partial(predictor.predict, inputs)
+    results = {side: call() for side, call in calls.items()}  # which also traces and allocates
+    for side in SIDES[1:]:
+        error = np.abs(results[side] - results["keras"]).max() / results["keras"].max()
+        allowed = ALLOWED[side.split()[1]]
+        if not error < allowed:
+            raise RuntimeError(f"{side} does not compute what Keras does: probabilities differ by {error:.1e}")
+    times: dict[str, list[float]] = {side: [] for side in SIDES}
+    for number in range(rounds):
+        for side in SIDES if number % 2 else reversed(SIDES):
+            gc.collect()
+            calls[side]()  # the caches are the other side's
+            begun = time.perf_counter()
+            for _ in range(case.calls):
+                calls[side]()
+            times[side].append((time.perf_counter() - begun) / case.calls)
+    return times
+
+
+def save_model(network: str, path: Path) -> None:
+    """Writes our model with random weights and fills the cache of compiled networks."""
+    from keras_nasnet.zoo.prediction import load_predictor
+
+    our_model(network, stock_model(network)).save(path)
+    load_predictor(path)
+
+
+KERAS_FIRST = """
+import sys
+import keras
+import numpy as np
+model = keras.applications.NASNetMobile(weights=None)
+image = keras.utils.load_img(sys.argv[1], target_size=(224, 224))
+inputs = keras.applications.nasnet.preprocess_input(np.asarray(image, "float32")[None])
+print(model.predict(inputs, verbose=0).argmax(), flush=True)
+"""
+
+
+def seconds_to_first_line(*command: Any) -> float:
+    """From the start of a process to the first line that it prints."""
+    begun = time.perf_counter()
+    with subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        line = process.stdout.readline()
+        seconds = time.perf_counter() - begun
+        message = process.stderr.read()
+    if not line or process.returncode:
+        raise click.ClickException(f"{command} failed:\n{message.decode()[-2000:]}")
+    return seconds
+
+
+def measure_first(model: Path, photograph: Path, rounds: int) -> dict[str, list[float]]:
+    """Seconds from the start of a process to its first label, by keras.applications and by `keras-nasnet classify`."""
+    classify = ("-m", "keras_nasnet.cli.main", "classify", photograph, "--model", model, "--json")
+    commands = {"keras": ("-c", KERAS_FIRST, photograph), "ours": classify}
+    times: dict[str, list[float]] = {side: [] for side in commands}
+    for number in range(rounds):
+        for side in commands if number % 2 else reversed(commands):
+            times[side].append(seconds_to_first_line(sys.executable, *commands[side]))
+    return times
+
+
+def peak_memory(side: str, model: Path) -> float:
+    """GB that this process has held at most, after one image of 331 pixels."""
+    inputs = make_inputs("large", 1)
+    if side == "keras":
+        stock_model("large").predict(inputs, verbose=0)
+    else:
+        from keras_nasnet.zoo.prediction import load_predictor
+
+        load_predictor(model).predict(inputs)
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1e6
+
+
+def report(rounds: int, first_rounds: int) -> None:
+    """Prints the tables."""
+    from keras_nasnet.inference.engines.registry import candidates
+
+    click.echo("| work | keras | openvino | ours | keras / ours | bar | openvino / ours | bar |")
+    click.echo("|---|---|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["KERAS_HOME"] = home
+        for number, case in enumerate(CASES):
+            times = in_new_process("case", number, rounds)
+            for precision in ALLOWED:
+                sides = ("keras", f"openvino {precision}", f"ours {precision}")
+                cells = [f"{1e3 * statistics.median(times[side]):.1f} ms" for side in sides]
+                for side, bar in zip(sides, (case.bar, OPENVINO_BAR), strict=False):
+                    cells += [f"{benchmark.median_ratio(times[side], times[sides[-1]]):.2f}x", f"{bar}x"]
+                click.echo(f"| {case.title}, {precision} | {' | '.join(cells)} |")
+        photograph, models = Path(home, "photograph.jpg"), {}
+        _noise().save(photograph)
+        for network in ("mobile", "large"):
+            models[network] = Path(home, f"{network}.keras")
+            in_new_process("save", network, models[network])
+        times = measure_first(models["mobile"], photograph, first_rounds)
+        memory = {side: in_new_process("memory", side, models["large"]) for side in ("keras", "ours")}
+    click.echo("\n| new processes | keras | ours | ratio | bar |")
+    click.echo("|---|---|---|---|---|")
+    cells = [f"{statistics.median(times[side]):.2f} s" for side in ("keras", "ours")]
+    ratio = benchmark.median_ratio(times["keras"], times["ours"])
+    click.echo(f"| first label, Mobile, warm cache | {' | '.join(cells)} | {ratio:.1f}x | {FIRST_BAR}x |")
+    cells = [f"{memory[side]:.2f} GB" for side in ("keras", "ours")]
+    ratio = memory["ours"] / memory["keras"]
+    click.echo(f"| peak memory, Large, batch 1 | {' | '.join(cells)} | {ratio:.2f}x | at most {MEMORY_BAR}x |")
+    engine = candidates()[0]
+    click.echo(
+        f"\nMedians of {rounds} rounds and of {first_rounds} new processes; a ratio is the median over the rounds, in "
+        f"each of which the sides took turns. ours: {engine.title} {engine.version}. {benchmark.conditions()}"
+    )
+
+
+def _noise() -> Any:
+    from PIL import Image
+
+    pixels = np.random.default_rng(benchmark.SEED).integers(0, 256, (480, 640, 3), np.uint8)
+    return Image.fromarray(pixels)
+
+
+def in_new_process(*arguments: Any) -> Any:
+    """Calls one of the functions below in a process of its own and returns the JSON of its last line."""
+    command = [sys.executable, __file__, *map(str, arguments)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode:
+        raise click.ClickException(f"{' '.join(command)} failed:\n{result.stderr[-2000:]}")
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def main(kind: str, *arguments: str) -> Any:
+    if kind == "case":
+        return measure_case(CASES[int(arguments[0])], int(arguments[1]))
+    if kind == "save":
+        return save_model(arguments[0], Path(arguments[1]))
+    return peak_memory(arguments[0], Path(arguments[1]))
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(*sys.argv[1:])))

@@ -1,1 +1,0 @@
-"""How fast this package is beside others: `python -m scripts.benchmarks TOPIC`, in a checkout; one module a topic."""

@@ -1,0 +1,158 @@
+"""A whole search in one call: controllers, workers, progress, and what a run's folder holds at the end."""
+
+import contextlib
+import functools
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from keras_nasnet.search.controller.contract import Controller
+from keras_nasnet.search.controller.registry import make_controller, uses_strategy
+from keras_nasnet.search.executors.contract import make_engine
+from keras_nasnet.search.run.plan import Plan
+from keras_nasnet.search.run.runner import Outcome, Runner
+from keras_nasnet.search.space.registry import get_space
+from keras_nasnet.search.store.store import FILE, Store
+from keras_nasnet.search.view.export import export_best
+from keras_nasnet.search.view.progress import Progress
+from keras_nasnet.search.view.report import write_report
+from keras_nasnet.search.view.scalars import Scalars
+
+BEST_FILE = "best.json"  # in the folder of a run
+
+
+def search(
+    plan: Plan | None,
+    folder: str | os.PathLike[str],
+    *,
+    engine: str = "local",
+    workers: int | None = None,
+    strategy: str = "default",
+    resume: bool = False,
+    say: Callable[[str], None] | None = None,
+    **engine_options: Any,
+) -> Outcome | None:
+    """Runs a search to its end, or until Ctrl-C or SIGTERM, after which it can be resumed.
+
+    The folder then holds `store.sqlite`, `logs`, `tensorboard`, `report.html` and `best.json`.
+
+    Args:
+        plan: of the search; None with `resume`: the one that the folder's store has.
+        folder: of the run.
+        engine: one of `engines.ENGINES`: where children are evaluated.
+        workers: how many; default: the engine's choice.
+        strategy: under which policies ("ppo", "reinforce") sample and learn, one of
+            `training.recipe.STRATEGIES`. With "multiworker" start the same command on all machines
+            that TF_CONFIG lists; worker 0 runs the search, the others compute with it.
+        resume: whether to go on with what the folder holds.
+        say: gets lines for the user; default: prints them to stderr.
+        **engine_options: of the engine, such as `address` of a Ray cluster.
+
+    Returns:
+        What came out; None in workers of "multiworker" that only compute.
+
+    Raises:
+        ValueError: if the folder holds a search and `resume` is False, or none and it is True; if
+            plan, engine or strategy are wrong.
+        Interrupted: after Ctrl-C or SIGTERM; says how to go on.
+        OSError: if the disk is full; the store is then as it was.
+    """
+    folder, say = Path(folder), say or functools.partial(print, file=sys.stderr)
+    # A policy is small: it leaves the GPUs' memory to the children.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    if strategy == "default":
+        return _run(_plan_of(folder, plan, resume), folder, engine, workers, say, make_controller, engine_options)
+    from keras_nasnet.search.controller.workers import Crew
+    from keras_nasnet.training.devices import Devices
+
+    devices = Devices(strategy, say)
+    with devices.scope():
+        crew = Crew(devices)
+        if not devices.is_chief:
+            crew.follow(lambda data: _policies(Plan.from_dict(data), devices.tf_strategy))
+            return None
+        with crew.dismissed_at_the_end():
+            plan = _plan_of(folder, plan, resume)
+            crew.begin(plan.to_dict())
+            policies = crew.led(_policies(plan, devices.tf_strategy))
+
+            def controllers(name: str, *arguments: Any, **options: Any) -> Controller:
+                return policies[name] if name in policies else make_controller(name, *arguments, **options)
+
+            return _run(plan, folder, engine, workers, say, controllers, engine_options)
+
+
+def _plan_of(folder: Path, plan: Plan | None, resume: bool) -> Plan:
+    there = (folder / FILE).exists()
+    if there and not resume:
+        raise ValueError(f"{folder} holds a search already: go on with --resume {folder}, or choose another --out")
+    if resume and not there:
+        raise ValueError(f"{folder} holds no search to resume")
+    if plan is not None:
+        return plan
+    if not resume:
+        raise ValueError("there is no plan: give one, or resume a search")
+    with Store.open(folder / FILE, readonly=True) as store:
+        return Plan.from_dict(store.config)
+
+
+def _policies(plan: Plan, strategy: Any) -> dict[str, Controller]:
+    space = get_space(plan.space)
+    return {
+        arm.controller: make_controller(arm.controller, space, plan.seed, strategy, **arm.options)
+        for arm in plan.arms
+        if uses_strategy(arm.controller)
+    }
+
+
+def _run(
+    plan: Plan,
+    folder: Path,
+    engine: str,
+    workers: int | None,
+    say: Callable[[str], None],
+    controllers: Callable[..., Controller],
+    engine_options: dict[str, Any],
+) -> Outcome:
+    progress = Progress()
+    with _scalars(folder) as scalars:
+        began = False
+
+        def watch(store: Store) -> None:
+            nonlocal began
+            began = True
+            progress(store)
+            scalars(store)
+
+        make = functools.partial(make_engine, engine, workers=workers, **engine_options)
+        runner = Runner(folder, plan, make, watch=watch, say=say, controllers=controllers)
+        try:
+            outcome = runner.run()
+        except BaseException:
+            if began:  # else the folder may be another process'
+                _write_results(folder, progress, scalars)
+            raise
+        _write_results(folder, progress, scalars)
+    return replace(outcome, folder=folder)
+
+
+@contextlib.contextmanager
+def _scalars(folder: Path) -> Iterator[Scalars]:
+    scalars = Scalars(folder)
+    try:
+        yield scalars
+    finally:
+        scalars.close()
+
+
+def _write_results(folder: Path, progress: Progress, scalars: Scalars) -> None:
+    """Writes report and best child of what there is, also after an error, which it must not hide."""
+    with contextlib.suppress(ValueError, OSError), Store.open(folder / FILE, readonly=True) as store:
+        progress.finish(store)
+        scalars(store)
+        write_report(folder)
+        export_best(store, folder / BEST_FILE)

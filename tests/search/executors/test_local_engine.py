@@ -1,0 +1,362 @@
+"""Worker processes of this machine: what they answer, and what happens when they do not."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from keras_nasnet.common.errors import WorkerLost
+from keras_nasnet.search.executors.contract import Job, Task, make_engine
+from keras_nasnet.search.executors.local import LocalEngine
+from keras_nasnet.search.executors.placement import available_cores, places
+from keras_nasnet.search.executors.worker import DISK_FULL, NO_EVALUATOR, from_dict, run_task, to_dict
+from keras_nasnet.search.space.nasbench201 import NASBench201
+from keras_nasnet.search.trial import Error, Fidelity, Result
+from tests.support.broken_evaluators import reward_of
+
+SPACE = NASBench201()
+
+
+def job(folder, name="Hashed", seconds=30.0, max_memory=4 * 2**30, **options):
+    return Job(
+        SPACE.to_dict(),
+        {"search": {"name": f"tests.support.broken_evaluators:{name}", **options}},
+        str(folder),
+        seconds,
+        max_memory,
+    )
+
+
+def task(trial=1, tokens=(0, 1, 2, 3, 4, 0), attempt=0, **fidelity):
+    return Task(trial, attempt, tokens, "search", Fidelity(3, **fidelity), seed=7)
+
+
+def reports(engine, count=1):
+    """Polls until there are so many."""
+    found, until = [], time.monotonic() + 20
+    while len(found) < count and time.monotonic() < until:
+        found += engine.poll(1)
+    assert len(found) == count
+    return found
+
+
+@pytest.fixture
+def start():
+    """Starts engines, and stops them at the end."""
+    started = []
+
+    def begin(*arguments, **options):
+        started.append(make_engine("local", *arguments, **options))
+        return started[-1]
+
+    yield begin
+    for engine in started:
+        engine.close()
+
+
+def alive(process):
+    """Whether a process runs; one that ended and was not waited for does not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def gone(process):
+    """Whether a process ends within 5 seconds."""
+    until = time.monotonic() + 5
+    while alive(process) and time.monotonic() < until:
+        time.sleep(0.01)
+    return not alive(process)
+
+
+# === Answers ===
+
+
+def test_workers_answer_what_the_evaluator_says(tmp_path, start):
+    engine = start(job(tmp_path), workers=2)
+    assert engine.slots == 2
+    tasks = [task(1), task(2, (1, 1, 1, 1, 1, 1))]
+    names = [engine.submit(one) for one in tasks]
+    assert sorted(names) == ["worker-1", "worker-2"]
+    found = sorted(reports(engine, 2), key=lambda report: report.task.trial)
+    assert [report.task for report in found] == tasks
+    assert [report.worker for report in found] == names
+    for one, report in zip(tasks, found, strict=True):
+        assert report.result == Result(reward_of(SPACE.genotype(one.tokens), 7), params=7, device="hash")
+        assert report.notice is None
+        assert (tmp_path / "trials" / str(one.trial)).is_dir()
+
+
+def test_polling_ends_in_time_when_nothing_happens(tmp_path, start):
+    engine = start(job(tmp_path, seconds=3600), workers=1)
+    begun = time.monotonic()
+    assert engine.poll(0.2) == []
+    assert 0.15 < time.monotonic() - begun < 2
+
+
+def test_an_evaluator_is_made_once_a_worker_and_kept(tmp_path, start):
+    engine = start(job(tmp_path), workers=2)
+    workers = set()
+    for trial in range(1, 4):
+        workers.add(engine.submit(task(trial)))
+        reports(engine)
+    assert len(workers) == 1
+
+
+def test_what_is_printed_is_in_the_log_and_not_in_the_answers(tmp_path, start):
+    engine = start(job(tmp_path, "Chatty"), workers=1)
+    engine.submit(task())
+    assert reports(engine)[0].result.error is None
+    log = (tmp_path / "logs" / "worker-1.log").read_text()
+    assert "trial 1, attempt 1, search: 3 epochs" in log
+    assert "words on stdout" in log
+    assert "words of a child" in log
+
+
+def test_workers_import_what_this_process_can_and_no_tensorflow(tmp_path, start, monkeypatch):
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "my_evaluator.py").write_text(
+        "import os, sys\nfrom keras_nasnet.search.trial import Result\n"
+        "class Mine:\n    max_workers = None\n    def __init__(self, reward): self.reward = reward\n"
+        "    def evaluate(self, genotype, fidelity, seed, folder):\n"
+        "        heavy = {'tensorflow', 'keras', 'jax', 'torch'} & set(sys.modules)\n"
+        "        return Result(self.reward, device=f\"{heavy} {os.environ['MINE']} {os.environ['KERAS_BACKEND']}\")\n"
+    )
+    monkeypatch.syspath_prepend(own)
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    mine = Job(SPACE.to_dict(), {"search": {"name": "my_evaluator:Mine", "reward": 0.25}}, str(tmp_path))
+    engine = start(mine, environments=[{"MINE": "its own"}])
+    engine.submit(task())
+    assert reports(engine)[0].result == Result(0.25, device="set() its own jax")
+
+
+def test_a_result_goes_through_json_unchanged():
+    for result in (
+        Result(0.1 + 0.2, 3, 4, 5.5, "CPU", None, {"loss": 1e-300}),
+        Result(None, error=Error("nan", "the loss is nan")),
+    ):
+        assert from_dict(to_dict(result)) == result
+
+
+# === Places ===
+
+
+def test_the_cores_are_divided_among_the_workers(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3, 8})
+    assert [place.cores for place in places()] == [(0, 1), (2, 3, 8)]
+    assert [place.cores for place in places(1)] == [(0, 1, 2, 3, 8)]
+    assert [place.cores for place in places(7)] == [(0,), (1,), (2,), (3,), (8,), (0,), (1,)]
+    assert places(1)[0].environment["OMP_NUM_THREADS"] == "5"
+    for wrong in (0, 1.5, True):
+        with pytest.raises(ValueError, match="workers is"):
+            places(wrong)
+
+
+def test_the_gpus_are_divided_among_the_workers(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0, 2,5")
+
+    def gpus(workers):
+        return [place.environment["CUDA_VISIBLE_DEVICES"] for place in places(workers)]
+
+    assert gpus(None) == ["0", "2", "5"]
+    assert gpus(2) == ["0", "2,5"]
+    assert gpus(4) == ["0", "2", "5", "0"]
+    assert places(4)[0].environment["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert "CUDA_VISIBLE_DEVICES" not in places(1)[0].environment
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no CPU affinity")
+def test_a_worker_runs_on_its_cores(tmp_path, start):
+    engine = start(job(tmp_path), workers=1, environments=[{"A": "1"}])
+    (worker,) = engine._workers
+    engine.submit(task())
+    reports(engine)
+    assert sorted(os.sched_getaffinity(worker.process.pid)) == available_cores()
+
+
+def test_environments_for_another_number_of_workers(tmp_path):
+    with pytest.raises(ValueError, match="there are 1 environments for 2 workers"):
+        LocalEngine(job(tmp_path), 2, environments=[{}])
+
+
+# === What goes wrong ===
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "message"),
+    [
+        ("raises", "failed", "RuntimeError: this child cannot be built"),
+        ("nan", "nan", "the reward is nan"),
+        ("diverged", "nan", "the loss is nan at step 3"),
+        ("out_of_memory", "out_of_memory", "MemoryError"),
+        ("fills_the_disk", DISK_FULL, "OSError: [Errno 28] No space left on device"),
+    ],
+)
+def test_what_goes_wrong_in_an_evaluation_has_a_kind_and_a_line(tmp_path, capsys, fault, kind, message):
+    result = run_task(job(tmp_path, fault=fault), {}, task())
+    assert result.reward is None
+    assert result.error == Error(kind, message)
+    if kind == "failed":
+        assert "Traceback" in capsys.readouterr().err
+
+
+class ResourceExhaustedError(Exception):
+    """As TensorFlow's."""
+
+
+class Raises:
+    def __init__(self, error):
+        self.error = error
+
+    def evaluate(self, *_):
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (ResourceExhaustedError("OOM when allocating tensor with shape[64,32]"), "out_of_memory"),
+        (ResourceExhaustedError("log/events.tmp; No space left on device"), DISK_FULL),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate"), "out_of_memory"),
+        (ValueError("x" * 1000), "failed"),
+    ],
+)
+def test_errors_of_other_packages_are_known(tmp_path, error, kind):
+    result = run_task(job(tmp_path), {"search": Raises(error)}, task())
+    assert result.error.kind == kind
+    assert len(result.error.message) <= 300
+
+
+def test_an_evaluator_that_cannot_be_made_is_no_fault_of_the_child(tmp_path):
+    result = run_task(job(tmp_path, "CannotBeMade"), {}, task())
+    assert result.error == Error(
+        NO_EVALUATOR, "the evaluator of stage 'search' cannot be made: ValueError: no such data"
+    )
+
+
+@pytest.mark.parametrize(
+    ("fault", "how"), [("dies", "worker-1 was killed by SIGKILL"), ("exits", "worker-1 ended with exit code 3")]
+)
+def test_a_worker_that_dies_is_reported_and_replaced(tmp_path, start, fault, how):
+    engine = start(job(tmp_path, fault=fault, only=1), workers=1)
+    engine.submit(task())
+    (report,) = reports(engine)
+    assert (report.task, report.result.error) == (task(), Error("worker_lost", how))
+    engine.submit(task(attempt=1))
+    assert reports(engine)[0].result.reward is not None
+
+
+def test_a_worker_killed_from_outside_is_reported_and_replaced(tmp_path, start):
+    engine = start(job(tmp_path, seconds=60), workers=2)
+    first = engine._workers[0].process.pid
+    os.kill(first, signal.SIGKILL)  # while it has nothing to do
+    while engine._workers[0].process.pid == first:
+        assert engine.poll(0.1) == []
+    engine.submit(task())
+    assert reports(engine)[0].result.error is None
+
+
+def test_a_hang_ends_at_the_deadline(tmp_path, start):
+    engine = start(job(tmp_path, seconds=0.5, fault="hangs", only=1), workers=1)
+    hanging = engine._workers[0].process.pid
+    engine.submit(task())
+    (report,) = reports(engine)
+    assert report.result.error == Error("timeout", "it took longer than 0.5 s")
+    assert 0.5 <= report.result.seconds < 5
+    assert gone(hanging)
+    engine.submit(task(attempt=1))
+    assert reports(engine)[0].result.reward is not None
+
+
+def test_a_worker_that_holds_too_much_memory_is_replaced(tmp_path, start):
+    engine = start(job(tmp_path, "Grows", max_memory=160 * 2**20), workers=1)
+    notices, processes = [], set()
+    for trial in range(1, 5):
+        processes.add(engine._workers[0].process.pid)
+        engine.submit(task(trial))
+        (report,) = reports(engine)
+        assert report.result.error is None
+        notices.append(report.notice)
+    assert 2 <= len(processes) <= 4
+    assert any(notice and notice.startswith("worker-1 was replaced: it held 0.") for notice in notices)
+    assert None in notices
+
+
+def test_a_worker_that_ran_out_of_memory_is_replaced(tmp_path, start):
+    engine = start(job(tmp_path, fault="out_of_memory"), workers=1)
+    engine.submit(task())
+    (report,) = reports(engine)
+    assert report.result.error.kind == "out_of_memory"
+    assert report.notice == "worker-1 was replaced: it ran out of memory"
+    engine.submit(task(attempt=1, accumulate=2))
+    assert reports(engine)[0].result.error is None
+
+
+def test_workers_that_cannot_start_end_the_search(tmp_path, start):
+    (tmp_path / "json.py").write_text("raise ImportError('this json is broken')")
+    engine = start(job(tmp_path), environments=[{"PYTHONPATH": str(tmp_path)}])
+    engine.submit(task())
+    with pytest.raises(
+        WorkerLost, match=r"worker-1 cannot be started, it ended with exit code 1: .*worker-1.log says why"
+    ):
+        for _ in range(20):
+            for report in engine.poll(1):
+                engine.submit(report.task)
+    assert "this json is broken" in (tmp_path / "logs" / "worker-1.log").read_text()
+
+
+# === The end ===
+
+
+def test_closing_ends_workers_and_what_they_started(tmp_path, start):
+    engine = start(job(tmp_path, "Chatty", fault="hangs"), workers=1)
+    worker = engine._workers[0].process.pid
+    engine.submit(task())
+    sleeper = _wait_for_child(worker)
+    engine.close()
+    assert gone(worker)
+    assert gone(sleeper)
+
+
+_DRIVER = """
+import sys, time
+from keras_nasnet.search.executors.contract import make_engine
+from tests.search.executors.test_local_engine import job, task
+engine = make_engine("local", job(sys.argv[1], "Chatty", fault="hangs"), workers=1)
+engine.submit(task())
+print(engine._workers[0].process.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def test_workers_end_with_a_driver_that_is_killed(tmp_path):
+    path = os.pathsep.join(sys.path)
+    driver = subprocess.Popen(
+        [sys.executable, "-c", _DRIVER, tmp_path], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": path}
+    )
+    worker = int(driver.stdout.readline())
+    sleeper = _wait_for_child(worker)
+    driver.kill()
+    driver.wait()
+    driver.stdout.close()
+    assert gone(worker)
+    assert gone(sleeper)
+
+
+def _wait_for_child(process):
+    """Returns the id of the `sleep` that a worker has started."""
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        for child in Path(f"/proc/{process}/task/{process}/children").read_text().split():
+            if b"sleep" in Path(f"/proc/{child}/cmdline").read_bytes():
+                return int(child)
+        time.sleep(0.02)
+    raise AssertionError("the worker has started nothing")

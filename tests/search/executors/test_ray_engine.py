@@ -1,0 +1,422 @@
+"""A Ray cluster of two nodes on this machine: what its workers answer, and what happens when they or a node die.
+
+Ray is the extra `[ray]`; where it is not installed, all but the test that says so is skipped.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from keras_nasnet.common.errors import WorkerLost
+from keras_nasnet.search.executors.contract import Job, Task, make_engine
+from keras_nasnet.search.executors.worker import NO_EVALUATOR
+from keras_nasnet.search.space.nasbench201 import NASBench201
+from keras_nasnet.search.store.store import FILE, Store
+from keras_nasnet.search.trial import Fidelity, Result
+from tests.support.broken_evaluators import reward_of
+from tests.support.small_search import history, make_plan, search
+from tests.support.small_search import start as start_process
+
+os.environ |= {
+    # Read by `import ray`: a cluster on the loopback address is one on the loopback address, also for its drivers.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # A dead node is noticed in 2 seconds, not in 15, and what waits for a dead head ends soon.
+    "RAY_health_check_initial_delay_ms": "0",
+    "RAY_health_check_period_ms": "500",
+    "RAY_health_check_timeout_ms": "2000",
+    "RAY_health_check_failure_threshold": "3",
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "5",
+}
+NODE = {
+    "num_cpus": 1,
+    "object_store_memory": 80 * 2**20,
+    "node_ip_address": "127.0.0.1",  # no port is open to other machines
+    "include_dashboard": False,
+}
+SPACE = NASBench201()
+# A worker has an evaluator for each stage: here one that is right, and others that are not.
+STAGES = {
+    "proxy": {"name": "tests.support.broken_evaluators:Hashed", "fault": "hangs"},
+    "search": {"name": "tests.support.broken_evaluators:Hashed", "seconds": 0.3},
+    "selection": {"name": "tests.support.broken_evaluators:Hashed", "fault": "raises"},
+    "final": {"name": "tests.support.broken_evaluators:Hashed", "fault": "dies"},
+}
+
+
+def job(folder, seconds=30.0, max_memory=4 * 2**30, **stages):
+    return Job(SPACE.to_dict(), STAGES | stages, str(folder), seconds, max_memory)
+
+
+def task(trial=1, stage="search", tokens=(0, 1, 2, 3, 4, 0)):
+    return Task(trial, 0, tokens, stage, Fidelity(3), seed=7)
+
+
+def wait_for(what, seconds=20):
+    """Waits until `what()` is true; returns what it was."""
+    until = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < until, "it does not happen"
+        time.sleep(0.02)
+    return found
+
+
+def reports(engine, count=1):
+    """Polls until there are so many."""
+    found = []
+    wait_for(lambda: found.extend(engine.poll(0.5)) or len(found) >= count)
+    assert len(found) == count
+    return found
+
+
+def wait_for_slots(engine, count):
+    wait_for(lambda: engine.poll(0.1) == [] and engine.slots == count)
+
+
+def processes():
+    """The parent of each process that runs, by their ids; one that ended and was not waited for does not."""
+    parents = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            state, parent = (entry / "stat").read_text().rsplit(")", 1)[1].split()[:2]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if state != "Z":
+            parents[int(entry.name)] = int(parent)
+    return parents
+
+
+def descendants(process):
+    parents, found = processes(), set()
+    while more := {child for child, parent in parents.items() if parent in found | {process}} - found:
+        found |= more
+    return found
+
+
+def process_of(folder, trial):
+    """The process that has begun to evaluate a trial; waits for it."""
+    file = Path(folder) / "trials" / str(trial) / "attempts.txt"
+    return int(wait_for(lambda: file.exists() and file.read_text().split())[0])
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two nodes with one core each."""
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'keras-nasnet[ray]'")
+    from ray.cluster_utils import Cluster
+
+    before = descendants(os.getpid())
+    nodes = Cluster()
+    try:
+        nodes.add_node(**NODE)
+        nodes.add_node(**NODE)
+        yield nodes
+    finally:
+        nodes.shutdown()
+    wait_for(lambda: not (descendants(os.getpid()) - before))
+
+
+@pytest.fixture
+def start(cluster):
+    """Starts engines, and stops them at the end."""
+    started = []
+
+    def begin(*arguments, **options):
+        started.append(make_engine("ray", *arguments, **({"address": cluster.address, "num_cpus": 1} | options)))
+        return started[-1]
+
+    yield begin
+    for engine in started:
+        engine.close()  # once more does no harm
+
+
+# === What it refuses ===
+
+
+def test_without_ray_one_line_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.delitem(sys.modules, "keras_nasnet.search.executors.ray_cluster", raising=False)
+    monkeypatch.delitem(sys.modules, "keras_nasnet.search.executors.ray_connection", raising=False)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ValueError, match=r"^the engine 'ray' needs Ray.*: pip install 'keras-nasnet\[ray\]'$"):
+        make_engine("ray", job(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"workers": 0}, "^workers is 0: it must be a whole number from 1 up$"),
+        ({"num_cpus": 1.5}, "^num_cpus is 1.5: it must be a whole number from 1 up$"),
+        ({"num_cpus": 64}, "^no node of the Ray cluster has the 64 CPU that a worker needs: set num_cpus$"),
+        ({"address": "127.0.0.1:1"}, "^no Ray cluster answers at 127.0.0.1:1: .*; `ray start --head` starts one$"),
+    ],
+)
+def test_what_cannot_work_is_refused_at_once(tmp_path, start, options, message):
+    with pytest.raises(ValueError, match=message):
+        start(job(tmp_path), **options)
+
+
+def test_workers_that_cannot_start_end_the_search_after_a_few_tries(tmp_path, start, monkeypatch):
+    monkeypatch.setattr("keras_nasnet.search.executors.ray_cluster._LOOK_SECONDS", 0.1)
+    with pytest.raises(WorkerLost, match=r"^no worker can be started: .* in its creation task: TypeError: "):
+        start(replace(job(tmp_path), folder=None), workers=1)
+
+
+# === Clusters ===
+
+
+def test_a_cluster_to_which_this_process_is_connected_is_taken_and_left_as_it_is(tmp_path, start, cluster):
+    import ray
+
+    ray.init(address=cluster.address, log_to_driver=False)
+    try:
+        engine = start(job(tmp_path), address=None, workers=1)
+        engine.submit(task())
+        assert reports(engine)[0].result.error is None
+        engine.close()
+        assert ray.is_initialized()
+    finally:
+        ray.shutdown()
+
+
+# === Answers ===
+
+
+def test_both_nodes_work_and_answer_what_the_evaluator_says(tmp_path, start):
+    engine = start(job(tmp_path))
+    wait_for_slots(engine, 2)
+    tasks = [task(1), task(2, tokens=(1, 1, 1, 1, 1, 1))]
+    names = [engine.submit(one) for one in tasks]
+    assert sorted(names) == ["worker-1@127.0.0.1", "worker-2@127.0.0.1"]
+    found = sorted(reports(engine, 2), key=lambda report: report.task.trial)
+    assert [report.task for report in found] == tasks
+    assert [report.worker for report in found] == names
+    for one, report in zip(tasks, found, strict=True):
+        assert report.result == Result(reward_of(SPACE.genotype(one.tokens), 7), params=7, seconds=0.3, device="hash")
+        assert report.notice is None
+    parents = processes()
+    assert len({parents[process_of(tmp_path, one.trial)] for one in tasks}) == 2  # one node is one raylet
+
+
+def test_no_more_workers_than_asked_for_and_one_keeps_its_evaluator(tmp_path, start):
+    engine = start(job(tmp_path), workers=1)
+    begun = time.monotonic()
+    assert engine.poll(1.5) == []
+    assert 1.4 < time.monotonic() - begun < 4
+    assert engine.slots == 1
+    for trial in (1, 2):
+        engine.submit(task(trial))
+        reports(engine)
+    assert process_of(tmp_path, 1) == process_of(tmp_path, 2)
+
+
+def test_the_backend_goes_along_and_signals_stay_with_the_search(tmp_path, start, monkeypatch):
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "my_evaluator.py").write_text(
+        "import os, sys\nfrom keras_nasnet.search.trial import Result\n"
+        "class Mine:\n    max_workers = None\n"
+        "    def evaluate(self, genotype, fidelity, seed, folder):\n"
+        "        print('words on stdout')\n"
+        "        heavy = {'tensorflow', 'keras', 'jax', 'torch'} & set(sys.modules)\n"
+        "        return Result(0.25, device=f\"{heavy} {os.environ['KERAS_BACKEND']}\")\n"
+    )
+    monkeypatch.syspath_prepend(own)
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    before = signal.getsignal(signal.SIGTERM)
+    engine = start(job(tmp_path, search={"name": "my_evaluator:Mine"}), workers=1)
+    assert signal.getsignal(signal.SIGTERM) is before
+    engine.submit(task())
+    assert reports(engine)[0].result == Result(0.25, device="set() jax")
+    log = (tmp_path / "logs" / "worker-1.log").read_text()
+    assert "trial 1, attempt 1, search: 3 epochs" in log
+    assert "words on stdout" in log
+
+
+# === Faults ===
+
+
+def test_one_that_hangs_is_killed_while_others_fail_and_go_on(tmp_path, start):
+    engine = start(job(tmp_path, seconds=1.5))
+    wait_for_slots(engine, 2)
+    hung = engine.submit(task(1, "proxy"))
+    process = process_of(tmp_path, 1)
+    assert engine.submit(task(2, "selection")) != hung
+    failed = reports(engine)[0]
+    assert failed.task == task(2, "selection")
+    assert (failed.result.error.kind, failed.result.error.message) == (
+        "failed",
+        "RuntimeError: this child cannot be built",
+    )
+    late = reports(engine)[0]
+    assert late.worker == hung
+    assert (late.result.error.kind, late.result.error.message) == ("timeout", "it took longer than 1.5 s")
+    assert 1.5 <= late.result.seconds < 4
+    wait_for(lambda: process not in processes())
+    wait_for_slots(engine, 2)
+    assert engine.submit(task(3)) == failed.worker  # it has the evaluator's class loaded; any free one will do
+    assert reports(engine)[0].result.error is None
+
+
+@pytest.mark.parametrize("busy", [True, False])
+def test_a_worker_that_dies_is_replaced_and_only_the_task_that_it_has_is_lost(tmp_path, start, busy):
+    engine = start(job(tmp_path), workers=1)
+    if busy:
+        engine.submit(task(1, "final"))
+        lost = reports(engine)[0]
+        assert lost.task == task(1, "final")
+        assert lost.result.error.kind == "worker_lost"
+        assert lost.result.error.message.startswith("worker-1@127.0.0.1 is gone: The actor died unexpectedly")
+        assert "\n" not in lost.result.error.message
+    else:
+        engine.submit(task(1))
+        reports(engine)
+        os.kill(process_of(tmp_path, 1), signal.SIGKILL)
+        wait_for_slots(engine, 0)
+    wait_for_slots(engine, 1)
+    engine.submit(task(2))
+    assert reports(engine)[0].result.error is None
+    assert process_of(tmp_path, 1) != process_of(tmp_path, 2)
+
+
+def test_a_worker_that_holds_too_much_memory_is_replaced_after_its_task(tmp_path, start):
+    grows = {"name": "tests.support.broken_evaluators:Grows"}
+    engine = start(job(tmp_path, max_memory=180 << 20, search=grows), workers=1)
+    notices = []
+    for trial in range(1, 4):
+        wait_for_slots(engine, 1)
+        engine.submit(task(trial))
+        notices.append(reports(engine)[0].notice)
+    assert any(notice is not None and "was replaced: it held 0." in notice for notice in notices)
+    assert len({process_of(tmp_path, trial) for trial in range(1, 4)}) > 1
+
+
+def test_where_the_evaluator_cannot_be_made_the_error_says_on_which_node(tmp_path, start):
+    engine = start(job(tmp_path, search={"name": "tests.support.broken_evaluators:CannotBeMade"}), workers=1)
+    engine.submit(task())
+    error = reports(engine)[0].result.error
+    assert error.kind == NO_EVALUATOR
+    assert error.message.startswith("worker-1@127.0.0.1: the evaluator of stage 'search' cannot be made")
+
+
+def test_a_search_outlives_a_node_and_takes_a_new_one(tmp_path, start, cluster):
+    """One node of two is killed, with all its processes, while both work; later another joins."""
+    (node,) = cluster.worker_nodes
+    raylet = node.all_processes["raylet"][0].process.pid
+    engines, slots, killed = [], [], []
+
+    def engine(of):
+        engines.append(start(of))
+        return engines[0]
+
+    def watch(store):
+        slots.append(engines[0].slots)
+        running = store.trials(state="running")
+        if not killed and len(running) == 2:
+            on_node = {raylet, *descendants(raylet)}
+            files = [tmp_path / "run" / "trials" / str(trial.id) / "attempts.txt" for trial in running]
+            # Both must have begun just now: a task that is done is not lost any more.
+            if all(file.exists() and time.time() - file.stat().st_mtime < 0.2 for file in files):
+                killed.extend(
+                    trial.id
+                    for trial, file in zip(running, files, strict=True)
+                    if int(file.read_text().split()[0]) in on_node
+                )
+                for process in on_node:
+                    os.kill(process, signal.SIGKILL)
+        if killed and slots[-1] == 1 and len(cluster.worker_nodes) == 1:
+            cluster.add_node(**NODE)
+
+    plan = make_plan("Hashed", budget=12, evaluators={"search": {**STAGES["search"], "seconds": 0.5}})
+    outcome = search(tmp_path / "run", plan, engine, watch=watch)
+    assert outcome.best.keys() == {"evolution", "random"}
+    assert len(killed) == 1, "each node had one of the two"
+    at = slots.index(2)
+    assert 1 in slots[at:], "the node is missed"
+    assert 2 in slots[at + slots[at:].index(1) :], "the new one works"
+    with Store.open(tmp_path / "run" / FILE, readonly=True) as store:
+        trials = store.trials()
+    assert [trial.state for trial in trials] == ["done"] * 24
+    lost = trials[killed[0] - 1]
+    assert (lost.attempt, lost.error.kind) == (1, "worker_lost")
+    assert " is gone: " in lost.error.message
+    assert [trial.id for trial in trials if trial.error] == killed, "the other node's child was not disturbed"
+    assert all(trial.reward == reward_of(SPACE.genotype(trial.tokens), trial.seed) for trial in trials)
+    assert all(trial.consumed for trial in trials)
+
+
+# === The end ===
+
+
+def test_closing_ends_the_workers_and_leaves_the_cluster(tmp_path, start, cluster):
+    engine = start(job(tmp_path))
+    engine.submit(task(1, "proxy"))
+    process = process_of(tmp_path, 1)
+    engine.close()
+    wait_for(lambda: process not in processes())
+    assert cluster.head_node.all_processes["raylet"][0].process.poll() is None
+
+
+@pytest.fixture
+def driver(tmp_path):
+    """Starts a search in a process that ends with the test; returns it and its worker, at the second child."""
+    started, own = [], set()
+
+    def begin(plan):
+        started.append(start_process(tmp_path / "run", plan, "ray", group=True))
+        second = tmp_path / "run" / "trials" / "2" / "attempts.txt"
+        wait_for(lambda: second.exists() or started[0].poll() is not None)
+        assert started[0].poll() is None, started[0].communicate()
+        own.update(descendants(started[0].pid))
+        return started[0], process_of(tmp_path / "run", 2)
+
+    yield begin
+    for one in ({started[0].pid} | descendants(started[0].pid) | own) & processes().keys():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(one, signal.SIGKILL)
+    started[0].communicate()
+
+
+RESUMED = make_plan(budget=3, controllers=("random",), evaluators={"search": STAGES["search"]})
+
+
+def goes_on(folder):
+    search(folder / "run", RESUMED)
+    search(folder / "undisturbed", RESUMED)
+    assert history(folder / "run") == history(folder / "undisturbed")
+
+
+def test_a_cluster_of_its_own_is_closed_to_other_machines_and_ends_on_ctrl_c(tmp_path, cluster, driver):
+    process, worker = driver(RESUMED)
+    own = descendants(process.pid)
+    assert worker in own
+    hosts = {
+        connection.laddr.ip.removeprefix("::ffff:")
+        for one in own | {process.pid}
+        for connection in psutil.Process(one).net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert hosts == {"127.0.0.1"}
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it: to the whole group
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130, err
+    assert f"keras-nasnet search run --resume {tmp_path / 'run'} goes on" in err
+    wait_for(lambda: not own & processes().keys())
+    goes_on(tmp_path)
+
+
+def test_the_workers_of_a_driver_that_is_killed_end_and_the_cluster_does_not(tmp_path, cluster, driver, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+    process, worker = driver(RESUMED)
+    assert processes()[worker] in {node.all_processes["raylet"][0].process.pid for node in cluster.list_all_nodes()}
+    process.kill()
+    process.wait(20)  # until then it holds the folder
+    wait_for(lambda: worker not in processes())
+    assert cluster.head_node.all_processes["raylet"][0].process.poll() is None
+    goes_on(tmp_path)
