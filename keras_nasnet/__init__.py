@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from keras_nasnet.models.variants import variant as variant
     from keras_nasnet.models.variants import variants as variants
     from keras_nasnet.training.features import extract_features as extract_features
-    from keras_nasnet.training.finetune import finetune as finetune
+    from keras_nasnet.training.finetuning import finetune as finetune
     from keras_nasnet.zoo.applications import NASNetLarge as NASNetLarge
     from keras_nasnet.zoo.applications import NASNetMobile as NASNetMobile
     from keras_nasnet.zoo.applications import decode_predictions as decode_predictions
@@ -55,7 +55,7 @@ __getattr__, __dir__, __all__ = lazy_face(
         "NASNetMobile": "zoo.applications",
         "decode_predictions": "zoo.applications",
         "extract_features": "training.features",
-        "finetune": "training.finetune",
+        "finetune": "training.finetuning",
         "load": "zoo.loading",
         "mult_adds": "models.complexity",
         "preprocess_input": "zoo.applications",

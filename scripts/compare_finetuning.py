@@ -29,9 +29,9 @@ import keras
 import numpy as np
 
 import keras_nasnet
+from keras_nasnet.data import Dataset, open_dataset
 from keras_nasnet.data.arrays import ArraySplit
-from keras_nasnet.training import Dataset, get_recipe, open_dataset
-from keras_nasnet.training.augmentation import AUGMENTATIONS
+from keras_nasnet.training import AUGMENTATIONS, get_recipe
 
 # Chosen on splits of the training images of ants and bees, as the recipe's own settings were.
 SCRATCH = ("head_epochs=0", "body_learning_rate=1", "freeze_batch_norm=false", "learning_rate=0.02")

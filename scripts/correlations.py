@@ -17,8 +17,8 @@ import numpy as np
 from scipy.stats import kendalltau
 from tqdm import tqdm
 
-from keras_nasnet.search.executors.contract import Job, Task, make_engine
-from keras_nasnet.search.executors.worker import NO_EVALUATOR
+from keras_nasnet.search.executors.contract import NO_EVALUATOR, Job, Task
+from keras_nasnet.search.executors.registry import make_executor
 from keras_nasnet.search.run.presets import adapted, get_plan
 from keras_nasnet.search.space.registry import get_space
 from keras_nasnet.search.trial import Fidelity
@@ -57,7 +57,7 @@ def run(data: str, data_dir: str | None, children: int, workers: int | None, out
     tokens = [SPACE.sample(rng) for _ in range(children)]
     wanted = [(child, name) for child in range(children) for name in ("proxies", *FIDELITIES)]
     left = [(child, name) for child, name in wanted if (child, PROXIES[0] if name == "proxies" else name) not in done]
-    engine = make_engine("local", Job(SPACE.to_dict(), evaluators, str(out.absolute())), workers)
+    executor = make_executor("local", Job(SPACE.to_dict(), evaluators, str(out.absolute())), workers)
     names: dict[int, tuple[int, str]] = {}
     with path.open("a", newline="") as file, tqdm(total=len(wanted), initial=len(wanted) - len(left)) as progress:
         writer = csv.writer(file)
@@ -66,12 +66,12 @@ def run(data: str, data_dir: str | None, children: int, workers: int | None, out
         try:
             waiting = iter(enumerate(left))
             while progress.n < len(wanted):
-                while len(names) < engine.slots and (one := next(waiting, None)) is not None:
+                while len(names) < executor.slots and (one := next(waiting, None)) is not None:
                     number, (child, name) = one
                     stage, fidelity = ("proxy", PROXY_FIDELITY) if name == "proxies" else ("search", FIDELITIES[name])
-                    engine.submit(Task(number, 0, tokens[child], stage, fidelity, SEED + child))
+                    executor.submit(Task(number, 0, tokens[child], stage, fidelity, SEED + child))
                     names[number] = (child, name)
-                for report in engine.poll(1.0):
+                for report in executor.poll(1.0):
                     child, name = names.pop(report.task.trial)
                     result = report.result
                     if result.error is not None and result.error.kind == NO_EVALUATOR:
@@ -82,7 +82,7 @@ def run(data: str, data_dir: str | None, children: int, workers: int | None, out
                     file.flush()
                     progress.update()
         finally:
-            engine.close()
+            executor.close()
 
 
 @main.command()

@@ -7,31 +7,30 @@ measured accuracy is not the one in the catalog.
 """
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from keras_nasnet import zoo
-from keras_nasnet.zoo.evaluation import MARKDOWN_HEADER, Evaluation
+from keras_nasnet.common.files import write_text
+from keras_nasnet.zoo.evaluation import MARKDOWN_HEADER, ClassificationMetrics
 
 OUT = Path(__file__).parents[1] / "docs" / "results.md"
 DATA = {"CIFAR-10 test": "tfds:cifar10"}  # by the beginning of what an entry's metrics call it
 TOLERANCE = 5e-4  # of accuracy: other processors round otherwise
 
 
-def measure(entry: dict[str, Any], data_dir: str | None) -> Evaluation:
-    """Evaluates one of our nets on the data of its metrics."""
-    name = entry["name"]
-    metric = next(metric for metric in entry["metrics"] if metric["name"] == "top1")
+def measure(entry: zoo.Entry, data_dir: str | None) -> ClassificationMetrics:
+    """Evaluate one of our nets on the data of its metrics."""
+    name = entry.name
+    metric = next(metric for metric in entry.metrics if metric["name"] == "top1")
     found = zoo.evaluate(name, DATA[metric["data"].split(",")[0]], data_dir=data_dir)
     if abs(found.top1 - metric["value"]) > TOLERANCE:
         raise SystemExit(f"{name}: top-1 is {found.top1:.4f}, the catalog says {metric['value']}: correct its entry")
     return found
 
 
-def page(evaluations: Sequence[Evaluation], entries: Sequence[dict[str, Any]]) -> str:
-    """Returns the text of docs/results.md.
+def page(evaluations: Sequence[ClassificationMetrics], entries: Sequence[zoo.Entry]) -> str:
+    """Return the text of docs/results.md.
 
     Args:
         evaluations: of our nets, made on one machine.
@@ -55,19 +54,19 @@ def page(evaluations: Sequence[Evaluation], entries: Sequence[dict[str, Any]]) -
     return "\n\n".join(parts) + "\n"
 
 
-def per_class(evaluation: Evaluation) -> str:
-    """Returns a title and a table."""
+def per_class(evaluation: ClassificationMetrics) -> str:
+    """Return a title and a table."""
     rows = [f"| {one.name} | {one.images:,} | {100 * (one.recall or 0):.2f} % |" for one in evaluation.per_class]
     title = f"Class by class, `{evaluation.model}`:\n"
     return "\n".join([title, "| class | images | recall |", "|---|---|---|", *rows])
 
 
-def published(entries: Sequence[dict[str, Any]]) -> str:
-    """Returns a table of the results of others."""
+def published(entries: Sequence[zoo.Entry]) -> str:
+    """Return a table of the results of others."""
     rows = [
-        f"| {entry['name']} | {result['data']} | {result['name']} | {100 * result['value']:g} % | {result['source']} |"
+        f"| {entry.name} | {result['data']} | {result['name']} | {100 * result['value']:g} % | {result['source']} |"
         for entry in entries
-        for result in entry["published"]
+        for result in entry.published
     ]
     return "\n".join(["| model | data | result | published | source |", "|---|---|---|---|---|", *rows])
 
@@ -77,10 +76,8 @@ def main() -> None:
     parser.add_argument("--data-dir", default=None, help="where tensorflow-datasets keeps its data")
     arguments = parser.parse_args()
     entries = [zoo.info(name) for name in zoo.list()]
-    text = page([measure(entry, arguments.data_dir) for entry in entries if entry["metrics"]], entries)
-    temporary = OUT.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, OUT)
+    text = page([measure(entry, arguments.data_dir) for entry in entries if entry.metrics], entries)
+    write_text(OUT, text)
     print(f"wrote {OUT}")
 
 

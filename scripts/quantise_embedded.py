@@ -20,11 +20,11 @@ from PIL import Image
 
 import keras_nasnet
 from keras_nasnet.accelerate.quiet import quiet
+from keras_nasnet.data import open_dataset
 from keras_nasnet.inference.engines.registry import ENGINES
 from keras_nasnet.inference.exporting import WEIGHTS, export
 from keras_nasnet.inference.formats.registry import FORMATS
 from keras_nasnet.models.predictor import Predictor, Runner
-from keras_nasnet.training import open_dataset
 
 MODEL = "nasnet_a_cifar10"
 MOST_LOST = 0.5  # points

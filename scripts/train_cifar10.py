@@ -20,8 +20,8 @@ import keras
 
 from keras_nasnet.cli.errors import reporting_errors
 from keras_nasnet.common.hardware import hardware
-from keras_nasnet.data import datasets
-from keras_nasnet.training import RECIPES, get_recipe, open_dataset, train
+from keras_nasnet.data import datasets, open_dataset
+from keras_nasnet.training import RECIPES, get_recipe, train
 from keras_nasnet.training.history import read_history
 
 PUBLISHED = {"cifar10": "3.41 % (600 epochs)", "cifar10_cutout": "2.65 % (600 epochs)"}

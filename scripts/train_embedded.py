@@ -28,9 +28,10 @@ import keras_nasnet.training
 from keras_nasnet import NASNet
 from keras_nasnet.cli.errors import reporting_errors
 from keras_nasnet.common.images import Preprocessing
+from keras_nasnet.data import open_dataset
 from keras_nasnet.data.arrays import ArraySplit, into_memory
 from keras_nasnet.models.weights import copy_weights, save_model
-from keras_nasnet.training import Recipe, open_dataset
+from keras_nasnet.training import Recipe
 from keras_nasnet.zoo.formats import weights_file
 
 SEED = 0

@@ -13,6 +13,7 @@ import keras_nasnet
 
 FACES = (
     "keras_nasnet",
+    "keras_nasnet.data",
     "keras_nasnet.detection",
     "keras_nasnet.genotype",
     "keras_nasnet.inference",

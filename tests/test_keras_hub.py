@@ -1,19 +1,18 @@
 """NASNetBackbone as the image encoder of KerasHub's RetinaNet."""
 
-import hashlib
 import subprocess
 import sys
 
 import keras
 import numpy as np
 import pytest
-import tomli_w
 
 from keras_nasnet import NASNet, NASNetBackbone
 from keras_nasnet.zoo.catalog import entries
 from keras_nasnet.zoo.formats import weights_file
 from keras_nasnet.zoo.loading import fill
 from tests.support import ROOT, toy
+from tests.support.catalog_entry import write_entry
 from tests.support.same_weights import assert_equal, values
 
 keras_hub = pytest.importorskip("keras_hub", reason="keras-hub is not installed (extra [hub])")
@@ -39,16 +38,14 @@ def retinanet(encoder):
     return keras_hub.models.RetinaNetBackbone(encoder, min_level=3, max_level=5, use_p5=False, image_shape=(64, 64, 3))
 
 
-def write_entry(folder, name, data, model):
+def publish(folder, name, builder, model):
     """An entry of the catalog whose weights are `model`'s, set to random values."""
     random = np.random.default_rng(0)
     for variable in model.weights:
         variable.assign(random.uniform(0.5, 1, variable.shape))
-    file = folder / f"{name}.safetensors"
-    weights_file.save(model, file)
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    source = {"format": "keras_nasnet", "file": file.name, "sha256": digest}
-    (folder / f"{name}.toml").write_text(tomli_w.dumps(data | {"source": source}))
+    file = f"{name}.safetensors"
+    weights_file.save(model, folder / file)
+    write_entry(folder, name, "keras_nasnet", file, builder)
 
 
 @pytest.fixture(scope="module")
@@ -113,9 +110,7 @@ np.savez("outputs.npz", **{{name: keras.ops.convert_to_numpy(tensor) for name, t
 
 
 def test_weights_of_the_zoo(tmp_path, monkeypatch):
-    data = {"description": "a small net", "task": "classification", "licence": "none"}
-    data |= {"parameters": 0, "mult_adds": 0, "builder": SMALL, "preprocessing": {"height": 64, "width": 64}}
-    write_entry(tmp_path, "small", data, NASNet(**SMALL, classes=3, input_shape=(64, 64, 3)))
+    publish(tmp_path, "small", SMALL, NASNet(**SMALL, classes=3, input_shape=(64, 64, 3)))
     monkeypatch.setenv("KERAS_NASNET_CATALOG", str(tmp_path))
     encoder, features = NASNetBackbone(**SMALL), NASNet(**SMALL, include_top=False)
     backbone = retinanet(encoder)
@@ -130,9 +125,8 @@ def test_weights_of_the_zoo(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_example_of_the_documentation(tmp_path, monkeypatch):
     name = "nasnet_a_mobile_slim"
-    data = entries.entry(name)
-    classes = len(data["class_names"])
-    write_entry(tmp_path, name, data, NASNet(**data["builder"], classes=classes))
+    entry = entries.entry(name)
+    publish(tmp_path, name, entry.builder, NASNet(**entry.builder, classes=len(entry.class_names)))
     monkeypatch.setenv("KERAS_NASNET_CATALOG", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     training, loading = [part.split("```")[0] for part in DOCS.read_text().split("```python\n")[1:]]

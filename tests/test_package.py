@@ -53,7 +53,7 @@ def test_a_wheel_has_one_top_level_name_and_the_shipped_weights(tmp_path):
 def test_train_stays_the_function_whatever_is_imported():
     """A module of the same name would take its place in the package."""
     program = (
-        "import keras_nasnet.training.loop, keras_nasnet.training.trainer, keras_nasnet.training.finetune; "
+        "import keras_nasnet.training.loop, keras_nasnet.training.trainer, keras_nasnet.training.finetuning; "
         "from keras_nasnet import training, finetune; print(callable(training.train), callable(finetune))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

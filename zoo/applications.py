@@ -4,12 +4,16 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from keras.applications.nasnet import decode_predictions, preprocess_input
+import numpy as np
+from keras.applications import nasnet
 
 from keras_nasnet.accelerate.random_values import without_random_values
 from keras_nasnet.models.body import MIN_SIZE
 from keras_nasnet.models.classifier import NASNet
 from keras_nasnet.models.variants import variant
+from keras_nasnet.zoo import loading
+from keras_nasnet.zoo.catalog import entries
+from keras_nasnet.zoo.formats.registry import format_of
 
 __all__ = ["NASNetLarge", "NASNetMobile", "decode_predictions", "preprocess_input"]
 
@@ -32,7 +36,7 @@ def NASNetMobile(
     classifier_activation: Any = "softmax",
     name: str = "nasnet_mobile",
 ) -> NASNet:
-    """NASNet-A 4 @ 1056 for ImageNet, with the arguments of `keras.applications.NASNetMobile`.
+    """Build NASNet-A 4 @ 1056 for ImageNet, with the arguments of `keras.applications.NASNetMobile`.
 
     Args:
         input_shape: (height, width, 3), each from 32 up; without top also None. Default:
@@ -41,7 +45,7 @@ def NASNetMobile(
         include_top: whether the classifier is there.
         weights: "imagenet" downloads the best at the first use (below); None starts at
             random; a name of `keras_nasnet.zoo.list()` takes those; or the path of a file in
-            any format of `keras_nasnet.zoo.formats.registry`: those of other code (.h5 of
+            any of the `keras_nasnet.zoo.WEIGHT_FORMATS`: those of other code (.h5 of
             `keras.applications`, .safetensors or .pth of timm, .tar.gz of TF-slim) come with
             that code's pools.
         input_tensor: a Keras tensor to build on.
@@ -56,6 +60,11 @@ def NASNetMobile(
     "imagenet" is `keras.applications`' checkpoint with its pools, which pool padded zeros like
     pixels: 74.366 % top-1 as published, where TF-slim publishes 74.0 % for the moving averages
     (EMA) of its weights with its own pools.
+
+    Example:
+        >>> body = NASNetMobile((32, 32, 3), include_top=False, weights=None, pooling="avg")
+        >>> body.output_shape
+        (None, 1056)
     """
     return _application(
         "nasnet_a_4_1056_imagenet",
@@ -81,7 +90,7 @@ def NASNetLarge(
     classifier_activation: Any = "softmax",
     name: str = "nasnet_large",
 ) -> NASNet:
-    """NASNet-A 6 @ 4032 for ImageNet, with the arguments of `keras.applications.NASNetLarge`.
+    """Build NASNet-A 6 @ 4032 for ImageNet, with the arguments of `keras.applications.NASNetLarge`.
 
     Args: as for `NASNetMobile`; the default size with top is (331, 331, 3).
 
@@ -89,6 +98,11 @@ def NASNetLarge(
     that they were trained with: 82.7 % top-1 as published. timm publishes 82.638 % with its own
     pools ("nasnet_a_large_timm"), `keras.applications` 82.498 % with its own: for its outputs
     give weights="nasnet_a_large_keras". No result is published for the weights without averaging.
+
+    Example:
+        >>> NASNetLarge(weights="imagenet", classes=10)
+        Traceback (most recent call last):
+        ValueError: classes is 10: the ImageNet weights with top have 1000
     """
     return _application(
         "nasnet_a_6_4032_imagenet",
@@ -120,11 +134,6 @@ def _application(
         raise ValueError(f"classes is {classes}: the ImageNet weights with top have 1000")
     if weights is not None and classifier_activation not in (None, "softmax"):
         raise ValueError(f"classifier_activation is {classifier_activation!r}: with weights it is None or 'softmax'")
-    # Late: the core knows of the zoo only here.
-    from keras_nasnet.zoo import loading
-    from keras_nasnet.zoo.catalog import entries
-    from keras_nasnet.zoo.formats import registry as formats
-
     entry = None
     if weights == "imagenet":
         entry = _BEST[variant_name, include_top]
@@ -148,13 +157,56 @@ def _application(
     if weights is None:
         return variant(variant_name, **options)
     if entry is not None:
-        padding = entries.entry(entry)["builder"].get("pool_padding", "same")
+        padding = entries.entry(entry).builder.get("pool_padding", "same")
     else:
-        padding = formats.POOL_PADDINGS.get(formats.by_content(weights), "same")
+        padding = format_of(weights).pool_padding or "same"
     with without_random_values():
         model = variant(variant_name, pool_padding=padding, **options)
     if entry is not None:
         loading.fill(entry, model)
     else:
-        formats.load_weights(weights, model)
+        format_of(weights).read(weights, model)
     return model
+
+
+def preprocess_input(x: Any, data_format: str | None = None) -> Any:
+    """Scale pixels to [-1, 1], as `keras.applications.nasnet.preprocess_input` does.
+
+    Args:
+        x: array or tensor of pixels 0..255; a float32 array is changed in place.
+        data_format: has no effect on the values; default: that of Keras.
+
+    Returns:
+        The scaled pixels, of the same shape.
+
+    Example:
+        >>> preprocess_input(np.array([0.0, 127.5, 255.0], "float32"))
+        array([-1.,  0.,  1.], dtype=float32)
+    """
+    return nasnet.preprocess_input(x, data_format=data_format)
+
+
+def decode_predictions(preds: np.ndarray, top: int = 5) -> list[list[tuple[str, str, float]]]:
+    """Return the most probable classes of ImageNet, as `keras.applications.nasnet.decode_predictions` does.
+
+    The names are downloaded at the first use.
+
+    Args:
+        preds: probabilities (n, 1000).
+        top: number of classes.
+
+    Returns:
+        For each image a list of WordNet number, name and probability, the most probable first.
+
+    Raises:
+        ValueError: if `preds` has another shape.
+
+    Example:
+        >>> model = keras_nasnet.load("nasnet_a_mobile_keras")  # doctest: +SKIP
+        >>> decode_predictions(model.predict(model.preprocess(["dog.jpg"])), top=1)  # doctest: +SKIP
+        [[('n02099601', 'golden_retriever', 0.93)]]
+        >>> decode_predictions(np.zeros((1, 10)))
+        Traceback (most recent call last):
+        ValueError: `decode_predictions` expects a batch of predictions ...
+    """
+    return nasnet.decode_predictions(preds, top=top)

@@ -46,7 +46,7 @@ class Origin:
 
 
 def write_card(model: "NASNet", repo: str, revision: str | None, origin: Origin) -> str:
-    """Returns the text of README.md.
+    """Return the text of README.md.
 
     Args:
         model: that is published.

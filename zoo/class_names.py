@@ -10,7 +10,7 @@ _IMAGENET = Path(__file__).parent / "catalog" / "imagenet.tsv"
 
 
 def model_labels(names: Sequence[str], data_names: Sequence[str], data: str) -> np.ndarray:
-    """Returns the model's label for each label of the data: int64 (classes,).
+    """Return the model's label for each label of the data: int64 (classes,).
 
     Classes are the same if they have the same names, in any order. The data may call those of
     ImageNet by their WordNet numbers (n01440764). A model whose names are only "0", "1" and so

@@ -1,4 +1,4 @@
-"""Evaluation: how right a trained net is on labelled images, and how well it knows.
+"""Evaluation of trained networks on labelled images: accuracy and calibration.
 
 Reads every image as `classify` does, and holds a few batches of images and some counts:
 memory does not grow with the data.
@@ -21,6 +21,7 @@ from keras_nasnet.common.images import Preprocessing
 from keras_nasnet.common.version import __version__
 from keras_nasnet.data.labelled_images import LabelledImages, open_images, read_batches
 from keras_nasnet.zoo import loading
+from keras_nasnet.zoo.catalog.entry import Entry
 from keras_nasnet.zoo.class_names import model_labels
 from keras_nasnet.zoo.scores import Scores
 
@@ -36,8 +37,8 @@ StrPath = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
-class ClassResult:
-    """How right a net is on one class.
+class ClassRecall:
+    """The recall of one class.
 
     Args:
         name: of the class.
@@ -51,8 +52,8 @@ class ClassResult:
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """How right a net is on labelled images.
+class ClassificationMetrics:
+    """The accuracy and calibration of a network on labelled images, and how they were measured.
 
     Args:
         model: its name or path.
@@ -72,6 +73,15 @@ class Evaluation:
         versions: of keras_nasnet, keras and the backend.
         hardware: in words.
         date: in ISO 8601.
+
+    Example:
+        >>> found = ClassificationMetrics(
+        ...     model="net", data="photos", split=None, images=8, top1=0.75, top5=None, ece=0.1, images_per_second=20.0,
+        ...     per_class=(), preprocessing={"height": 32, "width": 32, "crop_fraction": None}, batch=32,
+        ...     parameters=455706, versions={}, hardware="2 CPU cores, x86_64", date="2026-11-25",
+        ... )
+        >>> found.to_markdown_row()
+        '| net | photos | 8 | 32x32 | none | 75.00 % |  | 0.1000 | 20 | 0.46M |'
     """
 
     model: str
@@ -82,7 +92,7 @@ class Evaluation:
     top5: float | None
     ece: float
     images_per_second: float
-    per_class: tuple[ClassResult, ...]
+    per_class: tuple[ClassRecall, ...]
     preprocessing: dict[str, Any]
     batch: int
     parameters: int
@@ -91,11 +101,11 @@ class Evaluation:
     date: str
 
     def to_json(self) -> str:
-        """Returns all of it as one line of JSON."""
+        """Return all of it as one line of JSON."""
         return json.dumps(asdict(self))
 
     def to_markdown_row(self) -> str:
-        """Returns the row for a table that begins with `MARKDOWN_HEADER`."""
+        """Return the row for a table that begins with `MARKDOWN_HEADER`."""
         crop = self.preprocessing["crop_fraction"]
         cells = (
             self.model,
@@ -121,8 +131,8 @@ def evaluate(
     size: int | tuple[int, int] | None = None,
     batch: int = 32,
     data_dir: str | None = None,
-) -> Evaluation:
-    """Evaluates a net on every image of a labelled set.
+) -> ClassificationMetrics:
+    """Evaluate a network on every image of a labelled set.
 
     The classes of the data must have the model's names, in any order; those of ImageNet may
     be WordNet numbers. To a model without class names labels are just numbers.
@@ -142,6 +152,17 @@ def evaluate(
     Raises:
         ValueError: if there is no such model or data, the classes differ, a class folder is
             empty, a label is none of the classes', or an image cannot be read: nothing is left out.
+
+    Example:
+        >>> import pathlib
+        >>> from PIL import Image
+        >>> for name in info("nasnet_a_cifar10").class_names:
+        ...     folder = pathlib.Path("images", name)
+        ...     folder.mkdir(parents=True)
+        ...     Image.new("RGB", (32, 32)).save(folder / "black.png")
+        >>> found = evaluate("nasnet_a_cifar10", "images")
+        >>> found.images, found.top1
+        (10, 0.1)
     """
     if crop is not None and not 0 < crop <= 1:
         raise ValueError(f"crop is {crop}: it must be above 0, at most 1")
@@ -168,7 +189,7 @@ def evaluate(
     scores = Scores(len(class_names))
     speed = _count(network, images, labels_of, batch, scores, name)
     pairs = zip(class_names, scores.images.tolist(), scores.right.tolist(), strict=True)
-    return Evaluation(
+    return ClassificationMetrics(
         model=name,
         data=str(data),
         split=images.split,
@@ -177,7 +198,7 @@ def evaluate(
         top5=scores.top5,
         ece=scores.ece,
         images_per_second=speed,
-        per_class=tuple(ClassResult(name, count, right / count if count else None) for name, count, right in pairs),
+        per_class=tuple(ClassRecall(name, count, right / count if count else None) for name, count, right in pairs),
         preprocessing=network.preprocessing.to_dict(),
         batch=batch,
         parameters=network.count_params(),
@@ -187,12 +208,12 @@ def evaluate(
     )
 
 
-def _check_entry(entry: dict[str, Any], data: StrPath, images: LabelledImages) -> None:
-    """Says what is wrong before anything is downloaded."""
-    if entry["task"] == "features":
-        raise ValueError(f"{entry['name']} has no classifier: it gives features only")
-    if names := entry.get("class_names"):
-        model_labels(names, images.class_names, str(data))
+def _check_entry(entry: Entry, data: StrPath, images: LabelledImages) -> None:
+    """Check what can be checked before anything is downloaded."""
+    if entry.task == "features":
+        raise ValueError(f"{entry.name} has no classifier: it gives features only")
+    if entry.class_names:
+        model_labels(entry.class_names, images.class_names, str(data))
 
 
 def _preprocessing(model: "NASNet", name: str, crop: float | None, size: int | tuple[int, int] | None) -> Preprocessing:
@@ -206,7 +227,7 @@ def _preprocessing(model: "NASNet", name: str, crop: float | None, size: int | t
 
 
 def _network(model: "NASNet", preprocessing: Preprocessing) -> "NASNet":
-    """Returns the model, or one with its weights, that gives just the probabilities of images so preprocessed."""
+    """Return the model, or one with its weights, that gives just the probabilities of images so preprocessed."""
     from keras_nasnet.models.classifier import NASNet
     from keras_nasnet.models.weights import copy_weights
 
@@ -230,7 +251,7 @@ def _network(model: "NASNet", preprocessing: Preprocessing) -> "NASNet":
 def _count(
     network: "NASNet", images: LabelledImages, labels_of: np.ndarray, batch: int, scores: Scores, name: str
 ) -> float:
-    """Adds all images to the scores; returns images per second."""
+    """Add all images to the scores; returns images per second."""
 
     def probabilities(inputs: np.ndarray) -> np.ndarray:
         # Filled up, so that the last batch needs no graph of its own.

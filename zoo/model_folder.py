@@ -6,14 +6,17 @@ preprocessing.json, metrics.json, the model card README.md, and SHA256SUMS, whic
 """
 
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from keras_nasnet.accelerate.random_values import without_random_values
 from keras_nasnet.common import checksum
+from keras_nasnet.common.errors import one_line
+from keras_nasnet.common.files import replacing_folder
+from keras_nasnet.zoo.formats import keras_weights
+from keras_nasnet.zoo.formats.assign import same_weights
 
 if TYPE_CHECKING:
     from keras_nasnet.models.classifier import NASNet
@@ -23,12 +26,12 @@ READ = (CONFIG, WEIGHTS, SUMS)  # all that `read` needs
 
 
 def is_model_folder(path: Path) -> bool:
-    """Whether `read` may find a model there."""
+    """Return whether `read` may find a model there."""
     return (path / CONFIG).is_file() and (path / WEIGHTS).is_file()
 
 
 def write(model: "NASNet", folder: Path, metrics: Sequence[dict[str, Any]], card: str) -> None:
-    """Writes a model and reads it back; the folder appears then, in place of one that was written before.
+    """Write a model and read it back; the folder appears then, in place of one that was written before.
 
     Args:
         model: a `NASNet`.
@@ -41,19 +44,11 @@ def write(model: "NASNet", folder: Path, metrics: Sequence[dict[str, Any]], card
     """
     if folder.exists() and not (folder / SUMS).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder} is there and is no model's folder: choose another name")
-    from keras_nasnet.zoo.formats import weights_file
-
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
-            written = Path(temporary, "new")
-            written.mkdir()
-            _fill(model, written, metrics, card)
-            if not weights_file.same(read(written, str(folder)), model):
+        with replacing_folder(folder) as new:
+            _fill(model, new, metrics, card)
+            if not same_weights(read(new, str(folder)), model):
                 raise ValueError(f"{folder}: another model was read back than was written, so nothing is kept")
-            if folder.exists():
-                os.replace(folder, Path(temporary, "old"))
-            os.replace(written, folder)
     except OSError as error:
         raise ValueError(f"{folder} cannot be written ({error.strerror or error})") from None
 
@@ -67,8 +62,7 @@ def _fill(model: "NASNet", folder: Path, metrics: Sequence[dict[str, Any]], card
     _write_json(folder / "preprocessing.json", model.preprocessing.to_dict())
     _write_json(folder / "metrics.json", list(metrics))
     # The card may be edited later, so it has no checksum.
-    sums = [f"{checksum.sha256(file)}  {file.name}\n" for file in sorted(folder.iterdir())]
-    (folder / SUMS).write_text("".join(sums), encoding="utf-8")
+    checksum.write_sums(folder)
     (folder / CARD).write_text(card, encoding="utf-8")
 
 
@@ -77,7 +71,7 @@ def _write_json(path: Path, data: Any) -> None:
 
 
 def read(folder: Path, name: str) -> "NASNet":
-    """Returns the model in a folder.
+    """Return the model in a folder.
 
     Args:
         folder: that `write` or `keras.saving.save_model(..., zipped=False)` wrote. Only the
@@ -89,16 +83,13 @@ def read(folder: Path, name: str) -> "NASNet":
     """
     checksum.check_sums(folder, (CONFIG, WEIGHTS), name)
     config = _read_config(folder / CONFIG, name)
-    from keras_nasnet.accelerate.random_values import without_random_values
     from keras_nasnet.models.classifier import NASNet
-    from keras_nasnet.zoo.formats import keras_weights
 
     try:
         with without_random_values():
             model = NASNet.from_config(config)
     except Exception as error:  # a config that is none raises anything
-        text = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"{name}: {CONFIG} is not a NASNet's ({text[:200]})") from None
+        raise ValueError(f"{name}: {CONFIG} is not a NASNet's ({one_line(error, 200)})") from None
     keras_weights.load(folder / WEIGHTS, model)
     return model
 
@@ -109,7 +100,7 @@ def _read_config(path: Path, name: str) -> dict[str, Any]:
         found = data["registered_name"] or data["class_name"]
         config = data["config"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{name}: {CONFIG} is not a model's ({' '.join(str(error).split())})") from None
+        raise ValueError(f"{name}: {CONFIG} is not a model's ({one_line(error)})") from None
     # Only a NASNet is ever built: a model from elsewhere may name any code.
     if found != "keras_nasnet>NASNet" or not isinstance(config, dict) or "layers" in config:
         raise ValueError(f"{name}: holds a {found}, not a NASNet alone")

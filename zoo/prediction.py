@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from keras_nasnet.common.checksum import expected
+from keras_nasnet.common.checksum import sha256
 from keras_nasnet.inference.opening import open_predictor
 from keras_nasnet.models.predictor import Predictor
 from keras_nasnet.zoo import model_folder
@@ -21,7 +21,7 @@ def load_predictor(
     precision: str = "float32",
     report: Callable[[str], None] | None = None,
 ) -> Predictor:
-    """Returns the predictor of a network; compiles the network the first time that this machine sees it.
+    """Return the predictor of a network; compiles the network the first time that this machine sees it.
 
     Args:
         name_or_path: as `load` takes it.
@@ -39,15 +39,16 @@ def load_predictor(
 
 
 def identity(text: str) -> str:
-    """Returns a checksum of all that makes a network what it is.
+    """Return a checksum of all that makes a network what it is.
 
     Args:
         text: a name, an address or a path that `check` lets pass.
     """
     if text in names():
-        data = entry(text)
+        found = entry(text)
+        data, checksum = found.to_dict(), found.source.checksum
         parts = {key: data.get(key) for key in ("builder", "preprocessing", "class_names")}
-        described = json.dumps(parts | {"weights": expected(data["source"])}, sort_keys=True)
+        described = json.dumps(parts | {"weights": [checksum.kind, checksum.digest]}, sort_keys=True)
         return hashlib.sha256(described.encode()).hexdigest()
     path = hub.download(text, model_folder.READ) if hub.is_address(text) else Path(text)
     if model_folder.is_model_folder(path):
@@ -56,6 +57,5 @@ def identity(text: str) -> str:
         files = [path / RUN_FILE if path.is_dir() else path]
     digest = hashlib.sha256()
     for file in files:
-        with open(file, "rb") as opened:
-            digest.update(hashlib.file_digest(opened, "sha256").digest())
+        digest.update(bytes.fromhex(sha256(file)))
     return digest.hexdigest()

@@ -23,7 +23,7 @@ StrPath = str | os.PathLike[str]
 
 @dataclass(frozen=True)
 class Target:
-    """Where a model is published, and what is chosen for it; `publish` says what the fields mean."""
+    """The options of a publication; `publish` says what they mean."""
 
     repo: str
     revision: str | None
@@ -37,7 +37,7 @@ class Publisher:
     """Publishes whatever `load` takes. A subclass knows more of one kind of folder; it has a row in `PUBLISHERS`."""
 
     def check(self, source: StrPath) -> None:
-        """Checks cheaply, without importing Keras, that there is such a source.
+        """Check cheaply, without importing Keras, that there is such a source.
 
         Raises:
             ValueError: if there is not.
@@ -45,7 +45,7 @@ class Publisher:
         loading.check(source)
 
     def prepare(self, source: StrPath, target: Target) -> None:
-        """Writes the folder that is uploaded.
+        """Write the folder that is uploaded.
 
         Raises:
             ValueError: if there is no such model, or the folder cannot be written.
@@ -58,12 +58,12 @@ class Publisher:
         model_folder.write(model, target.folder, origin.metrics, card)
 
     def network(self, source: StrPath, backbone: bool) -> "NASNet":
-        """Returns the network with its weights; with `backbone` without its classifier."""
+        """Return the network with its weights; with `backbone` without its classifier."""
         model = loading.load(source)
         return _without_classifier(model) if backbone else model
 
     def origin(self, source: StrPath, licence: str | None) -> Origin:
-        """Returns what is known of the network beside what it is.
+        """Return what is known of the network beside what it is.
 
         Args:
             source: that is published.
@@ -71,14 +71,8 @@ class Publisher:
         """
         text = os.fspath(source)
         if text in loading.names():
-            data = loading.entry(text)
-            return Origin(
-                data["description"],
-                licence or data["licence"],
-                data.get("dataset", ""),
-                data["metrics"],
-                data["published"],
-            )
+            entry = loading.entry(text)
+            return Origin(entry.description, licence or entry.licence, entry.dataset, entry.metrics, entry.published)
         return Origin("A NASNet", licence or LICENCE, metrics=read_metrics(source))
 
 
@@ -103,7 +97,7 @@ def publish(
     private: bool = False,
     backbone: bool = False,
 ) -> str:
-    """Uploads a model with its class names, preprocessing, metrics and model card, in one commit.
+    """Upload a model with its class names, preprocessing, metrics and model card, in one commit.
 
     Args:
         source: the folder of a training run, or anything that `load` takes; a run of a detector, or its
@@ -122,6 +116,13 @@ def publish(
 
     Raises:
         ValueError: if there is no such model, it cannot be a folder, or the Hub refuses.
+
+    Example:
+        >>> publish("runs/mine", "someone/small-net")  # doctest: +SKIP
+        'https://huggingface.co/someone/small-net/commit/...'
+        >>> publish("nasnet_a_cifar10", "small-net")
+        Traceback (most recent call last):
+        ValueError: small-net: not a repository on the Hub; write ORG/NAME
     """
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(folder) if folder is not None else Path(temporary) / "model"
@@ -139,7 +140,7 @@ def prepare(
     results: StrPath | None = None,
     backbone: bool = False,
 ) -> Path:
-    """Writes the folder that `publish` uploads, and returns its path. Needs no network but for `source`.
+    """Write the folder that `publish` uploads, and returns its path. Needs no network but for `source`.
 
     Args: those of `publish`; a folder that was written before is replaced.
 
@@ -153,7 +154,7 @@ def prepare(
 
 
 def publisher_of(source: StrPath) -> Publisher:
-    """Returns what publishes this source: that of its kind of folder, or the one for all that `load` takes."""
+    """Return what publishes this source: that of its kind of folder, or the one for all that `load` takes."""
     if os.fspath(source) not in loading.names():
         for marker in PUBLISHERS:
             if Path(source, marker).is_file():
@@ -172,7 +173,7 @@ def _without_classifier(model: "NASNet") -> "NASNet":
 
 
 def read_metrics(folder: StrPath) -> list[dict[str, Any]]:
-    """Returns the results in a model's folder; none where it has no metrics.json.
+    """Return the results in a model's folder; none where it has no metrics.json.
 
     Raises:
         ValueError: if that is not a file of results.

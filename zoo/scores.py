@@ -1,4 +1,4 @@
-"""How right probabilities are, from counts that do not grow with the number of images. NumPy only."""
+"""Accuracy and calibration of probabilities, in memory that does not grow with the images. NumPy only."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ CONFIDENCE_BINS = 15
 
 
 class Scores:
-    """Counts over images, from which accuracies and calibration follow.
+    """Running counts over images, from which accuracies and calibration follow.
 
     Args:
         classes: number of classes.
@@ -26,7 +26,7 @@ class Scores:
         self._confirmed = np.zeros(CONFIDENCE_BINS)
 
     def add(self, probabilities: np.ndarray, labels: np.ndarray) -> None:
-        """Counts images: probabilities (n, classes) and labels int64 (n,)."""
+        """Count images: probabilities (n, classes) and labels int64 (n,)."""
         of_label = np.take_along_axis(probabilities, labels[:, None], axis=1)
         # Of equal probabilities the first counts as the larger, as argmax has it.
         equal_before = (probabilities == of_label) & (np.arange(len(self.images)) < labels[:, None])
@@ -51,5 +51,5 @@ class Scores:
 
     @property
     def ece(self) -> float:
-        """Expected calibration error, as `Evaluation` says."""
+        """Expected calibration error, as `ClassificationMetrics` says."""
         return float(np.abs(self._confidence - self._confirmed).sum() / self.images.sum())

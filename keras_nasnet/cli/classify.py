@@ -54,7 +54,7 @@ def classify_command(
         zoo.check(name)
         candidates(engine, precision)
         if name in zoo.names():
-            classes = zoo.entry(name).get("class_names")
+            classes = zoo.entry(name).class_names
             if classes is None:
                 raise ValueError(f"{name} has no classifier: it gives features only (`keras-nasnet features`)")
             _check_top(top, len(classes))

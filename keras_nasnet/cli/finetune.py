@@ -38,7 +38,7 @@ def finetune_command(
     model.keras in the run's folder, which `classify --model` takes.
     """
     with reporting_errors():
-        from keras_nasnet.training.finetune import finetune
+        from keras_nasnet.training.finetuning import finetune
 
         result = finetune(folder, model, epochs, out, settings=settings, resume=resume, seed=seed)
         what, shown = ("test", result.test) if result.test else ("validation", result.validation)

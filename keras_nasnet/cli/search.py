@@ -1,5 +1,6 @@
 """`keras-nasnet search`: runs the architecture search, and shows what comes of it."""
 
+import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import click
 
 from keras_nasnet.cli.errors import reporting_errors
 from keras_nasnet.search.controller.registry import CONTROLLERS
-from keras_nasnet.search.executors.contract import ENGINES
+from keras_nasnet.search.executors.registry import EXECUTORS
 from keras_nasnet.search.run.presets import PRESETS
 from keras_nasnet.training.recipe import STRATEGIES
 
@@ -33,7 +34,7 @@ def search_group() -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="The run's folder.  [default: runs/search-PRESET]")
 @click.option("--resume", metavar="FOLDER", type=click.Path(path_type=Path), help="Go on with the search in a folder.")
 @click.option("--strategy", type=click.Choice(STRATEGIES[:3]), default="default", help="Under which policies learn.")
-@click.option("--engine", type=click.Choice(ENGINES), default="local", show_default=True, help="Where children train.")
+@click.option("--engine", default="local", show_default=True, help=f"Where children train: {', '.join(EXECUTORS)}.")
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Default: one a GPU, or for each two cores.")
 @click.option("--address", help="Of a Ray cluster: HOST:PORT, or auto.")
 @click.option("--print", "only_print", is_flag=True, help="Print the plan as TOML and do nothing.")
@@ -83,9 +84,9 @@ def run_command(
 
             click.echo(to_toml(plan), nl=False)
             return
-        if address is not None and engine != "ray":
+        if address is not None and "address" not in inspect.signature(EXECUTORS.get(engine)).parameters:
             raise ValueError(f"--address is of a Ray cluster, and --engine is {engine}")
-        from keras_nasnet.search.run.launch import BEST_FILE, search
+        from keras_nasnet.search.launch import BEST_FILE, search
 
         folder = resume or out or Path("runs") / f"search-{plan.name if plan else ''}"
         outcome = search(

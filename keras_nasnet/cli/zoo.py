@@ -2,15 +2,17 @@
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
 from keras_nasnet.cli.errors import InputError
+from keras_nasnet.common.errors import one_line
+from keras_nasnet.zoo import files
 from keras_nasnet.zoo.catalog import entries
-from keras_nasnet.zoo.sources import fetch
+from keras_nasnet.zoo.catalog.entry import Entry
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON: a line for each entry.")
 _NAMES = click.argument("names", metavar="NAME...", nargs=-1, required=True)
@@ -39,7 +41,7 @@ def list_command(pattern: str, task: str | None, as_json: bool) -> None:
         found = [entries.entry(name) for name in entries.find(pattern, task)]
         if not found:
             raise ValueError(f"no entry matches {pattern!r}: `keras-nasnet zoo list` prints all")
-        rows = [_row(data) for data in found]
+        rows = [_row(entry) for entry in found]
     if as_json:
         for row in rows:
             click.echo(json.dumps(row))
@@ -53,8 +55,9 @@ def list_command(pattern: str, task: str | None, as_json: bool) -> None:
 def info_command(name: str, as_json: bool) -> None:
     """Print all that the catalog says about an entry."""
     with _reporting_errors():
-        data = entries.entry(name)
-        data |= {"cached": str(found) if (found := fetch.on_this_machine(data)) else None}
+        entry = entries.entry(name)
+        found = files.file_on_this_machine(entry)
+        data = entry.to_dict() | {"cached": str(found) if found else None}
     if as_json:
         click.echo(json.dumps(data, default=str))
         return
@@ -69,7 +72,7 @@ def info_command(name: str, as_json: bool) -> None:
 @_JSON
 def download_command(names: tuple[str, ...], as_json: bool) -> None:
     """Download the files of entries, and print where they are."""
-    _each(names, lambda name: {"name": name, "path": str(fetch.path(name))}, as_json)
+    _each(names, lambda name: {"name": name, "path": str(files.path(name))}, as_json)
 
 
 @zoo_group.command("backbone")
@@ -100,7 +103,7 @@ def verify_command(names: tuple[str, ...], as_json: bool) -> None:
     """
 
     def verify(name: str) -> dict[str, Any]:
-        paths = fetch.verify(name)
+        paths = files.verify(name)
         if not paths and asked:
             raise ValueError(f"{name}: not in the cache; `keras-nasnet zoo download {name}` fetches it")
         return {"name": name, "paths": [str(path) for path in paths]}
@@ -119,19 +122,19 @@ def clear_command(names: tuple[str, ...], everything: bool, as_json: bool) -> No
         raise InputError("name the entries whose files shall be deleted, or give --all")
     _each(
         tuple(entries.names()) if everything else names,
-        lambda name: {"name": name, "bytes_freed": fetch.clear(name)},
+        lambda name: {"name": name, "bytes_freed": files.clear(name)},
         as_json,
     )
 
 
-def _each(names: tuple[str, ...], act: Any, as_json: bool) -> None:
-    """Prints what `act` returns for each name; errors are said as they come, and make the exit code 2."""
+def _each(names: tuple[str, ...], act: Callable[[str], dict[str, Any]], as_json: bool) -> None:
+    """Print what `act` returns for each name; errors are printed as they come, and make the exit code 2."""
     failed = False
     for name in names:
         try:
             result = act(name)
         except ValueError as error:
-            click.echo(f"Error: {' '.join(str(error).split())}", err=True)
+            click.echo(f"Error: {one_line(error)}", err=True)
             failed = True
             continue
         if as_json:
@@ -153,25 +156,21 @@ def _reporting_errors() -> Iterator[None]:
         raise InputError(error) from None
 
 
-def _row(data: dict[str, Any]) -> dict[str, Any]:
-    found = fetch.on_this_machine(data)
-    results = [(result["value"], published) for published in (False, True) for result in _top1(data, published)]
-    value, published = results[0] if results else (None, None)
+def _row(entry: Entry) -> dict[str, Any]:
+    found = files.file_on_this_machine(entry)
+    results = [("measured", result) for result in entry.metrics] + [("published", result) for result in entry.published]
+    how, value = next(((how, result["value"]) for how, result in results if result["name"] == "top1"), (None, None))
     return {
-        "name": data["name"],
-        "task": data["task"],
-        "bytes": found.stat().st_size if found else 4 * data["parameters"],
-        "parameters": data["parameters"],
-        "mult_adds": data["mult_adds"],
+        "name": entry.name,
+        "task": entry.task,
+        "bytes": found.stat().st_size if found else 4 * entry.parameters,
+        "parameters": entry.parameters,
+        "mult_adds": entry.mult_adds,
         "top1": value,
-        "top1_is": None if value is None else "published" if published else "measured",
-        "licence": data["licence"],
+        "top1_is": how,
+        "licence": entry.licence,
         "cached": found is not None,
     }
-
-
-def _top1(data: dict[str, Any], published: bool) -> list[dict[str, Any]]:
-    return [result for result in data["published" if published else "metrics"] if result["name"] == "top1"]
 
 
 def _table(rows: list[dict[str, Any]]) -> str:

@@ -2,20 +2,27 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from keras_nasnet.accelerate.random_values import without_random_values
 from keras_nasnet.cli.errors import InputError
 from keras_nasnet.zoo import loading
-from keras_nasnet.zoo.formats import registry as formats
+from keras_nasnet.zoo.formats.registry import format_by_name, format_of, format_to_write, save_weights
+
+if TYPE_CHECKING:
+    from keras_nasnet.models.classifier import NASNet
 
 
 @click.command("convert")
 @click.argument("model", metavar="MODEL")
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
-@click.option("--to", type=click.Choice(["timm"]), help="Write a .safetensors with timm's names instead of our own.")
+@click.option(
+    "--to",
+    metavar="FORMAT",
+    help="The format to write, where the name of OUT does not say it: timm for a .safetensors with timm's names.",
+)
 @click.option("--network", metavar="VARIANT", help="Which network a MODEL of weights alone is for.")
 @click.option("--no-top", is_flag=True, help="With --network: without its classifier, of which a detector has none.")
 def convert_command(model: str, out: Path, to: str | None, network: str | None, no_top: bool) -> None:
@@ -35,20 +42,21 @@ def convert_command(model: str, out: Path, to: str | None, network: str | None, 
     """
     try:
         # All that can be wrong without Keras is said before it is imported, which takes seconds.
-        form = formats.target(out, to)
+        form = format_to_write(out, to)
         if os.path.lexists(out):
             raise ValueError(f"{out} is there already: delete it or choose another name")
         if no_top and network is None:
             raise ValueError("--no-top goes with --network, for files of weights alone")
         _check_source(model, network)
         loaded = loading.load(model) if network is None else _load_weights(model, network, include_top=not no_top)
-        formats.save_weights(loaded, out, to)
+        save_weights(loaded, out, to)
     except ValueError as error:
         raise InputError(error) from None
     except OSError as error:
         raise click.ClickException(f"{out} cannot be written ({error.strerror or error})") from None
     own = loaded.get_config()["pool_padding"]
-    if (theirs := formats.POOL_PADDINGS.get(form, own)) != own:
+    theirs = form.pool_padding or own
+    if theirs != own:
         click.echo(
             f"note: this model has pool_padding={own!r}; the other code pools like {theirs!r}, "
             "so its outputs differ by about 1e-2",
@@ -58,7 +66,7 @@ def convert_command(model: str, out: Path, to: str | None, network: str | None, 
 
 
 def _check_source(model: str, network: str | None) -> None:
-    is_alone = model not in loading.names() and not model.endswith(".keras") and model.endswith(tuple(formats.SUFFIXES))
+    is_alone = model not in loading.names() and _is_weights_alone(model)
     if network is None and is_alone and os.path.isfile(model):
         raise ValueError(
             f"{model} holds weights alone: say which network they are for, such as --network nasnet_a_4_1056_imagenet"
@@ -71,11 +79,18 @@ def _check_source(model: str, network: str | None) -> None:
         raise ValueError(f"{model}: no such file")
 
 
-def _load_weights(path: str, network: str, include_top: bool) -> Any:
+def _is_weights_alone(model: str) -> bool:
+    try:
+        return not format_by_name(model).is_whole
+    except ValueError:  # of no format
+        return False
+
+
+def _load_weights(path: str, network: str, include_top: bool) -> "NASNet":
     from keras_nasnet.models.variants import variant
 
-    padding = formats.POOL_PADDINGS.get(formats.by_content(path), "same")
+    form = format_of(path)
     with without_random_values():
-        model = variant(network, include_top=include_top, pool_padding=padding)
-    formats.load_weights(path, model)
+        model = variant(network, include_top=include_top, pool_padding=form.pool_padding or "same")
+    form.read(path, model)
     return model

@@ -17,9 +17,9 @@ from typing import Any, TypeVar
 
 from filelock import FileLock
 
+from keras_nasnet.common.checksum import SUMS, read_sums, sha256, write_sums
 from keras_nasnet.common.home import home
 
-SUMS = "SHA256SUMS"
 KEPT = 8  # compiled networks of one name; of more, those that were not used for the longest time go
 
 Read = TypeVar("Read")
@@ -57,7 +57,10 @@ def cached(name: str, key: Mapping[str, Any], make: Callable[[Path], None], read
         new.mkdir()
         make(new)
         with contextlib.suppress(OSError):  # a full disk keeps nobody from a result
-            _write_sums(new)
+            for file in new.iterdir():  # on the disk before they count as whole
+                with open(file, "rb+") as opened:
+                    os.fsync(opened.fileno())
+            write_sums(new)
             if place.exists():
                 os.replace(place, temporary / "damaged")
             os.replace(new, place)
@@ -95,28 +98,12 @@ def _read(place: Path, read: Callable[[Path], Read]) -> Read:
 
 def _is_sound(place: Path) -> bool:
     try:
-        lines = (place / SUMS).read_text(encoding="utf-8").splitlines()
-        sums = {file: digest for digest, file in (line.split("  ", 1) for line in lines)}
+        sums = read_sums(place)
         if {file.name for file in place.iterdir()} != {SUMS, *sums}:
             return False
-        return all(_sha256(place / file) == digest for file, digest in sums.items())
+        return all(sha256(place / file) == digest for file, digest in sums.items())
     except (OSError, ValueError):
         return False
-
-
-def _write_sums(folder: Path) -> None:
-    """As `sha256sum -c` reads them; all files are on the disk then."""
-    lines = []
-    for file in sorted(folder.iterdir()):
-        with open(file, "rb+") as opened:
-            os.fsync(opened.fileno())
-        lines.append(f"{_sha256(file)}  {file.name}\n")
-    (folder / SUMS).write_text("".join(lines), encoding="utf-8")
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _folder() -> Path:

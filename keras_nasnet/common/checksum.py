@@ -1,72 +1,108 @@
-"""Checksums of files: what is not what it should be is deleted."""
+"""Checksums of files; a download that does not have the one it should have is deleted."""
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-SUMS = "SHA256SUMS"  # of a published folder; `sha256sum -c` reads it
+from keras_nasnet.common.errors import one_line
 
-
-def expected(source: dict[str, Any]) -> tuple[str, str]:
-    """Returns the kind ("sha256" or "md5") and the checksum, in hex, of an entry's source."""
-    kind = "sha256" if "sha256" in source else "md5"
-    return kind, source[kind]
+SUMS = "SHA256SUMS"  # of a folder; `sha256sum -c` reads it
 
 
-def check(path: Path, kind: str, digest: str, delete: bool = True) -> None:
-    """Checks a file, which is deleted if it is wrong and `delete` is set; a link with what it points to.
+@dataclass(frozen=True)
+class Checksum:
+    """The checksum that a file should have.
 
-    Raises:
-        ValueError: if the file cannot be read or its checksum is not `digest`; says both.
+    Args:
+        kind: "sha256" or "md5".
+        digest: the checksum in hex.
     """
-    try:
-        with open(path, "rb") as file:
-            found = hashlib.file_digest(file, kind).hexdigest()
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
-    if found == digest:
-        return
-    what = f"its {kind} is {found}, but it should be {digest}"
-    if not delete:
-        raise ValueError(f"{path} is damaged or another file: {what}")
-    try:
-        remove(path)
-    except OSError as error:
-        raise ValueError(f"{path} is damaged or another file: {what}; delete it ({error.strerror})") from None
-    raise ValueError(f"{path} was damaged or another file and is deleted: {what}; run again to download it")
+
+    kind: str
+    digest: str
+
+    def check(self, path: Path, delete: bool) -> None:
+        """Check a file.
+
+        Args:
+            path: of the file.
+            delete: whether a file that is wrong is deleted; a link with what it points to.
+
+        Raises:
+            ValueError: if the file cannot be read or has another checksum; says both.
+        """
+        try:
+            found = _digest(path, self.kind)
+        except OSError as error:
+            raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
+        if found == self.digest:
+            return
+        what = f"its {self.kind} is {found}, but it should be {self.digest}"
+        if not delete:
+            raise ValueError(f"{path} is damaged or another file: {what}")
+        try:
+            remove(path)
+        except OSError as error:
+            raise ValueError(f"{path} is damaged or another file: {what}; delete it ({error.strerror})") from None
+        raise ValueError(f"{path} was damaged or another file and is deleted: {what}; run again to download it")
 
 
 def sha256(path: Path) -> str:
-    """Returns the SHA-256 of a file, in hex."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Return the SHA-256 of a file, in hex."""
+    return _digest(path, "sha256")
+
+
+def write_sums(folder: Path) -> None:
+    """Write SHA256SUMS, with a line for each file in a folder and below it."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    lines = [f"{sha256(file)}  {file.relative_to(folder).as_posix()}\n" for file in files]
+    (folder / SUMS).write_text("".join(lines), encoding="utf-8")
+
+
+def read_sums(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file that a folder's SHA256SUMS names.
+
+    Raises:
+        OSError: if it cannot be read.
+        ValueError: if it is damaged.
+    """
+    lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
+    return {file: digest for digest, file in (line.split("  ", 1) for line in lines)}
 
 
 def check_sums(folder: Path, files: Iterable[str], name: str) -> None:
-    """Checks files of a published folder against its SHA256SUMS, if it has one.
+    """Check files of a published folder against its SHA256SUMS, if it has one.
+
+    Args:
+        folder: that was published.
+        files: names of those to be checked.
+        name: of the model, for messages.
 
     Raises:
-        ValueError: if a file or the list is damaged, or the list lacks a file; `name` is that of the model.
+        ValueError: if a file or the list is damaged, or the list lacks a file.
     """
-    path = folder / SUMS
-    if not path.exists():
+    if not (folder / SUMS).exists():
         return
     try:
-        pairs = [line.split("  ", 1) for line in path.read_text(encoding="utf-8").splitlines()]
-        sums = {file: digest for digest, file in pairs}
+        sums = read_sums(folder)
     except (OSError, ValueError) as error:
-        raise ValueError(f"{name}: {SUMS} is damaged ({' '.join(str(error).split())})") from None
+        raise ValueError(f"{name}: {SUMS} is damaged ({one_line(error)})") from None
     for file in files:
         if file not in sums:
             raise ValueError(f"{name}: {SUMS} is damaged, it has no line for {file}")
-        check(folder / file, "sha256", sums[file], delete=False)
+        Checksum("sha256", sums[file]).check(folder / file, delete=False)
 
 
 def remove(path: Path) -> int:
-    """Deletes a file; of a link also what it points to. Returns the bytes that it had."""
+    """Delete a file, and what it points to if it is a link; return the bytes that it had."""
     target = path.resolve()
     size = target.stat().st_size
     path.unlink()
     target.unlink(missing_ok=True)
     return size
+
+
+def _digest(path: Path, kind: str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, kind).hexdigest()

@@ -14,7 +14,7 @@ def lazy_face(package: str, rows: Mapping[str, str]) -> Face:
 
     Args:
         package: its `__name__`.
-        rows: the public names, each with its module below the package, as in "training.finetune"; with
+        rows: the public names, each with its module below the package, as in "training.finetuning"; with
             "module:attribute" where it is called otherwise there.
 
     Example:

@@ -7,20 +7,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-import numpy as np
-
 BATCHES_AHEAD = 3  # decoded while the step runs
 
 Item = TypeVar("Item")
+Read = TypeVar("Read")
 
 
 def read_ahead(
-    batches: Iterable[Sequence[Item]], read: Callable[[Item], np.ndarray]
-) -> Iterator[tuple[Sequence[Item], list[np.ndarray]]]:
+    batches: Iterable[Sequence[Item]], read: Callable[[Item], Read]
+) -> Iterator[tuple[Sequence[Item], list[Read]]]:
     """Yields each batch with what `read` makes of its items, by threads a few batches ahead."""
     upcoming = iter(batches)
     pool = ThreadPoolExecutor(os.cpu_count())
-    ahead: deque[tuple[Sequence[Item], list[Future[np.ndarray]]]] = deque()
+    ahead: deque[tuple[Sequence[Item], list[Future[Read]]]] = deque()
     try:
         while True:
             for batch in itertools.islice(upcoming, BATCHES_AHEAD - len(ahead)):

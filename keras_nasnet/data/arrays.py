@@ -8,7 +8,7 @@ from keras_nasnet.data.split import Batch, Split, epoch_order, eval_positions, t
 
 
 class ArraySplit:
-    """A split held in memory.
+    """A split of a dataset held in memory.
 
     Args:
         images: uint8 (n, height, width, 3).
@@ -17,6 +17,13 @@ class ArraySplit:
 
     Raises:
         ValueError: if shapes, dtypes or labels are not as above.
+
+    Example:
+        >>> split = ArraySplit(np.zeros((6, 32, 32, 3), "uint8"), labels=np.arange(6) % 3, classes=3)
+        >>> split.class_counts().tolist()
+        [2, 2, 2]
+        >>> [images.shape for images, labels in split.train_batches(4, epoch=0, seed=0)]
+        [(4, 32, 32, 3)]
     """
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, classes: int):
@@ -36,7 +43,7 @@ class ArraySplit:
         return np.bincount(self.labels, minlength=self.classes)
 
     def subset(self, indices: np.ndarray) -> "ArraySplit":
-        """Returns a split of the examples with these indices."""
+        """Return a split of the examples with these indices."""
         return ArraySplit(self.images[indices], self.labels[indices], self.classes)
 
     def train_batches(
@@ -55,7 +62,7 @@ class ArraySplit:
 
 
 def into_memory(split: Split, classes: int) -> ArraySplit:
-    """Reads a whole split into memory, in order; one that is there already is returned as it is."""
+    """Read a whole split into memory, in order; one that is there already is returned as it is."""
     if isinstance(split, ArraySplit):
         return split
     images = np.empty((split.size, *split.image_shape), np.uint8)

@@ -1,4 +1,4 @@
-"""Opens a dataset for training: a file, a folder, a set of tensorflow-datasets, or the digits of scikit-learn."""
+"""Datasets by name: a file, a folder, a set of tensorflow-datasets, or the digits of scikit-learn."""
 
 import lzma
 import os
@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_nasnet.common.errors import one_line
+from keras_nasnet.common.files import replacing
 from keras_nasnet.common.images import Preprocessing
 from keras_nasnet.data.arrays import ArraySplit, into_memory
 from keras_nasnet.data.crop import RandomCrop
@@ -30,7 +32,7 @@ def open_dataset(
     in_memory: bool | None = None,
     with_test: bool = True,
 ) -> Dataset:
-    """Opens a dataset for training.
+    """Return a dataset for training: from a folder, a file, tensorflow-datasets or scikit-learn.
 
     Args:
         name_or_folder: an .npz file (see `write_npz`), a folder of class folders, "digits" (1,797 images
@@ -52,6 +54,20 @@ def open_dataset(
     Raises:
         ValueError: if there is no such dataset, or it cannot be trained on; says why in one line.
         TypeError: if `crop` is something else.
+
+    Example:
+        >>> import os
+        >>> from PIL import Image
+        >>> for color in ("red", "blue"):
+        ...     os.makedirs(f"photos/{color}")
+        ...     for number in range(5):
+        ...         Image.new("RGB", (40, 30), color).save(f"photos/{color}/{number}.png")
+        >>> dataset = open_dataset("photos", image_size=(32, 32))
+        >>> dataset.class_names, dataset.train.size, dataset.validation.size
+        (('blue', 'red'), 8, 2)
+        >>> images, labels = next(iter(dataset.train.train_batches(4, epoch=0, seed=0)))
+        >>> images.shape, images.dtype
+        ((4, 32, 32, 3), dtype('uint8'))
     """
     if crop is not None and not isinstance(crop, RandomCrop):
         raise TypeError(f"crop is {crop!r}: it must be a RandomCrop or None")
@@ -86,26 +102,31 @@ def open_dataset(
 
 
 def write_npz(dataset: Dataset, path: str | Path) -> None:
-    """Writes a dataset as an .npz file that `open_dataset` opens with NumPy alone.
+    """Write a dataset as an .npz file that `open_dataset` opens with NumPy alone.
 
     The file holds uint8 `train_images` (n, height, width, 3), int32 `train_labels` (n,), the same
     for `validation` and `test` where the dataset has them, and `class_names`. Its compression
-    (LZMA) is slow: CIFAR-10 takes a few minutes, and 140 MB instead of 184.
+    (LZMA) is slow: CIFAR-10 takes a few minutes, and 140 MB instead of 184. It appears when it is whole.
+
+    Args:
+        dataset: to be written.
+        path: of the file, whose name ends in .npz.
+
+    Example:
+        >>> split = ArraySplit(np.zeros((4, 8, 8, 3), "uint8"), labels=np.arange(4) % 2, classes=2)
+        >>> write_npz(Dataset("black", ("a", "b"), train=split, validation=split, test=None), "black.npz")
+        >>> open_dataset("black.npz", image_size=None).train.size
+        4
     """
     arrays: dict[str, np.ndarray] = {"class_names": np.array(dataset.class_names)}
     for part, split in _parts(dataset).items():
         read = into_memory(split, len(dataset.class_names))
         arrays |= {f"{part}_images": read.images, f"{part}_labels": read.labels}
-    temporary = Path(f"{path}.tmp")
-    try:
-        # np.savez_compressed knows only Deflate, which leaves CIFAR-10 at 169 MB.
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_LZMA) as archive:
-            for key, array in arrays.items():
-                with archive.open(f"{key}.npy", "w", force_zip64=True) as file:
-                    np.lib.format.write_array(file, array, allow_pickle=False)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    # np.savez_compressed knows only Deflate, which leaves CIFAR-10 at 169 MB.
+    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_LZMA) as archive:
+        for key, array in arrays.items():
+            with archive.open(f"{key}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
 
 
 def _parts(dataset: Dataset) -> dict[str, Split]:
@@ -126,7 +147,7 @@ def _open_npz(path: Path, image_size: tuple[int, int] | None, held_out: int, see
         with np.load(path) as file:
             arrays = {key: file[key] for key in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
-        raise ValueError(f"{path}: cannot be read as an .npz file ({' '.join(str(error).split())})") from None
+        raise ValueError(f"{path}: cannot be read as an .npz file ({one_line(error)})") from None
     if not {"train_images", "train_labels"} <= set(arrays):
         raise ValueError(f"{path}: needs the arrays train_images and train_labels, and has {', '.join(arrays)}")
     try:

@@ -12,7 +12,7 @@ _TEST = 360  # a fifth; chosen once, so that the test images are the same whatev
 
 
 def open_digits(image_size: tuple[int, int] | None, held_out: int, seed: int) -> Dataset:
-    """Opens the digits; `open_dataset` says what the arguments mean.
+    """Return the digits as a dataset; `open_dataset` says what the arguments mean.
 
     1,437 training and 360 test images, about as many of each digit; grey values 0 to 16 become 0 to 255,
     three times over.

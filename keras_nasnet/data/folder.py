@@ -34,7 +34,7 @@ def open_folder(
     seed: int,
     in_memory: bool | None,
 ) -> Dataset:
-    """Opens a folder of class folders; `open_dataset` says what the arguments mean.
+    """Return a folder of class folders as a dataset; `open_dataset` says what the arguments mean.
 
     The class folders lie in it, or in its folders train/ and val/ (validation/, valid/) and
     test/, of which all but train/ may be missing. Images in folders below a class folder belong to
@@ -110,12 +110,12 @@ class FolderSplit:
         return np.bincount(self.labels, minlength=self.classes)
 
     def subset(self, indices: np.ndarray) -> "FolderSplit":
-        """Returns a split of the examples with these indices."""
+        """Return a split of the examples with these indices."""
         paths = [self.paths[index] for index in indices]
         return FolderSplit(paths, self.labels[indices], self.classes, self.image_shape[:2], self.crop)
 
     def readable(self, problems: list[str]) -> "FolderSplit":
-        """Returns a split of the images that can be read; what is wrong with the others goes to `problems`."""
+        """Return a split of the images that can be read; what is wrong with the others goes to `problems`."""
         kept = []
         for index, result in enumerate(_read_each(self.paths, lambda image: None)):
             if isinstance(result, ValueError):
@@ -125,7 +125,7 @@ class FolderSplit:
         return self.subset(np.array(kept, np.int64))
 
     def into_memory(self, problems: list[str]) -> ArraySplit:
-        """Reads the images that can be read into memory; what is wrong with the others goes to `problems`."""
+        """Return a split in memory of the images that can be read; what is wrong with the others goes to `problems`."""
         images = np.empty((self.size, *self.image_shape), np.uint8)
         kept: list[int] = []
         for index, result in enumerate(_read_each(self.paths, self._central.fit)):
@@ -163,14 +163,14 @@ class FolderSplit:
     def _batches(
         self, ranges: Iterable[range], order: np.ndarray, read: Callable[[int], np.ndarray]
     ) -> Iterator[Batch]:
-        """Yields the batches of these positions in `order`, reading ahead."""
+        """Yield the batches of these positions in `order`, reading ahead."""
         for positions, images in read_ahead(ranges, read):
             pixels = np.array(images, np.uint8).reshape(-1, *self.image_shape)
             yield pixels, self.labels[order[np.asarray(positions, np.int64)]]
 
 
 def _read_each(paths: Iterable[Path], make: Callable[[Image.Image], Any]) -> Iterator[Any]:
-    """Yields what is made of each image, in order, or the ValueError that says why it cannot be read."""
+    """Yield what is made of each image, in order, or the ValueError that says why it cannot be read."""
 
     def attempt(path: Path) -> Any:
         try:
@@ -184,7 +184,7 @@ def _read_each(paths: Iterable[Path], make: Callable[[Image.Image], Any]) -> Ite
 
 
 def _parts(folder: Path) -> dict[str, Path]:
-    """Returns the folders that hold the class folders of "train" and, where they exist, "validation" and "test"."""
+    """Return the folders that hold the class folders of "train" and, where they exist, "validation" and "test"."""
     train, test = folder / "train", folder / "test"
     validation = next((folder / name for name in VALIDATION_NAMES if (folder / name).is_dir()), None)
     if not train.is_dir():
@@ -201,7 +201,7 @@ def _parts(folder: Path) -> dict[str, Path]:
 
 
 def class_folders(place: Path) -> list[str]:
-    """Returns the names of the folders in a folder, sorted; hidden ones are ignored."""
+    """Return the names of the folders in a folder, sorted; hidden ones are ignored."""
     return sorted(path.name for path in place.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
@@ -221,7 +221,7 @@ def _class_names(parts: dict[str, Path]) -> tuple[str, ...]:
 
 
 def _list_images(place: Path, class_names: Sequence[str], problems: list[str]) -> tuple[list[Path], np.ndarray]:
-    """Returns the images below the class folders in order of class and path, and their labels."""
+    """Return the images below the class folders in order of class and path, and their labels."""
     paths: list[Path] = []
     labels: list[int] = []
     others: list[Path] = []
@@ -241,7 +241,7 @@ def _list_images(place: Path, class_names: Sequence[str], problems: list[str]) -
 
 
 def visible_files(folder: Path) -> Iterator[Path]:
-    """Yields the files below a folder, in no order; hidden ones are ignored."""
+    """Yield the files below a folder, in no order; hidden ones are ignored."""
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         yield from (Path(place, name) for name in files if not name.startswith("."))

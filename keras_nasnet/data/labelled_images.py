@@ -3,13 +3,14 @@
 import io
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 
 import numpy as np
 from PIL import Image
 
+from keras_nasnet.common.errors import one_line
 from keras_nasnet.common.images import SUFFIXES, read_image
 from keras_nasnet.common.reading import read_ahead
 from keras_nasnet.data.folder import VALIDATION_NAMES, class_folders, visible_files
@@ -19,7 +20,7 @@ _TFDS = "tfds:"
 
 
 class LabelledImage(NamedTuple):
-    """An image still encoded: its path or open file, how messages call it, and its label."""
+    """An image that is not decoded yet: its path or open file, its name for messages, and its label."""
 
     file: Path | BinaryIO
     name: str
@@ -43,7 +44,7 @@ class LabelledImages(Protocol):
 
 
 def open_images(data: str | os.PathLike[str], split: str | None, data_dir: str | None) -> LabelledImages:
-    """Opens labelled images; `zoo.evaluate` says what the arguments mean.
+    """Open labelled images; `keras_nasnet.zoo.evaluate` says what the arguments mean.
 
     Raises:
         ValueError: if there are none, or a class has none.
@@ -53,8 +54,10 @@ def open_images(data: str | os.PathLike[str], split: str | None, data_dir: str |
     return _FolderImages(Path(data).expanduser(), split)
 
 
-def read_batches(images: LabelledImages, fit: Callable[[Image.Image], np.ndarray], batch: int) -> Iterator[Batch]:
-    """Yields all images in order, fitted and in batches, of which the last may be smaller.
+def read_batches(
+    images: LabelledImages, fit: Callable[[Image.Image], np.ndarray], batch: int
+) -> Generator[Batch, None, None]:
+    """Yield all images in order, fitted and in batches, of which the last may be smaller.
 
     Threads read a few batches ahead; no more are in memory.
 
@@ -132,7 +135,7 @@ class _TfdsImages:
         try:
             self._examples = examples(split)
         except ValueError as error:
-            raise ValueError(f"{name}: there is no split {split!r} ({' '.join(str(error).split())})") from None
+            raise ValueError(f"{name}: there is no split {split!r} ({one_line(error)})") from None
         self.split: str | None = split
         self.class_names = class_names(builder, label_key)
         self.size = self._examples.size

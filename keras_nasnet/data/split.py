@@ -12,24 +12,30 @@ Batch = tuple[Any, Any]  # images uint8 (b, height, width, 3), labels int32 (b,)
 
 
 class Split(Protocol):
-    """Labelled images of one size.
+    """A part of a dataset: labelled images of one size. Any class with these members is one.
 
     Attributes:
         size: number of examples.
         image_shape: (height, width, 3) of every image.
+
+    Example:
+        >>> def brightness(split: Split) -> float:
+        ...     return float(np.mean([images.mean() for images, labels in split.eval_batches(1)]))
+        >>> brightness(ArraySplit(np.full((3, 8, 8, 3), 100, "uint8"), labels=np.arange(3), classes=3))
+        100.0
     """
 
     size: int
     image_shape: tuple[int, int, int]
 
     def class_counts(self) -> np.ndarray:
-        """Returns the number of examples of each class, int64 (classes,)."""
+        """Return the number of examples of each class, int64 (classes,)."""
         ...
 
     def train_batches(
         self, batch: int, epoch: int, seed: int, start: int = 0, shard: tuple[int, int] = (0, 1)
     ) -> Iterable[Batch]:
-        """Returns one epoch's batches in shuffled order; the incomplete last one is dropped.
+        """Return one epoch's batches in shuffled order; the incomplete last one is dropped.
 
         All that is random follows from (seed, epoch) and the position in the epoch, so an epoch
         continued at `start` gives the very batches that the uninterrupted one would have given.
@@ -47,7 +53,7 @@ class Split(Protocol):
         ...
 
     def eval_batches(self, batch: int, shard: tuple[int, int] = (0, 1)) -> Iterable[Batch]:
-        """Returns every example once, in order. The last batch may be smaller.
+        """Return every example once, in order. The last batch may be smaller.
 
         Each shard gets the same number of batches, ceil(size / batch): its slice of the last
         one may be empty.
@@ -67,6 +73,14 @@ class Dataset:
             split and nothing is held out.
         test: what is looked at once, at the end; None where the set has none.
         problems: warnings for the user, a line each: files left out and why.
+
+    Example:
+        >>> def noise(count):
+        ...     pixels = np.random.default_rng(count).integers(0, 256, (count, 32, 32, 3), "uint8")
+        ...     return ArraySplit(pixels, labels=np.arange(count) % 2, classes=2)
+        >>> dataset = Dataset("noise", ("even", "odd"), train=noise(20), validation=noise(6), test=noise(10))
+        >>> dataset.train.size
+        20
     """
 
     name: str
@@ -93,7 +107,7 @@ def assemble(
     seed: int,
     problems: Iterable[str] = (),
 ) -> Dataset:
-    """Makes a dataset of the parts "train", "validation" and "test", of which the latter two may be missing.
+    """Return a dataset of the parts "train", "validation" and "test", of which the latter two may be missing.
 
     Args:
         name: of the dataset.
@@ -117,12 +131,12 @@ def assemble(
 
 
 def epoch_order(size: int, seed: int, epoch: int) -> np.ndarray:
-    """Returns the order of the examples in an epoch: a permutation, int64 (size,)."""
+    """Return the order of the examples in an epoch: a permutation, int64 (size,)."""
     return np.random.default_rng((seed, epoch)).permutation(size)
 
 
 def shard_range(batch: int, shard: tuple[int, int]) -> tuple[int, int]:
-    """Returns where a worker's slice of a global batch begins and ends.
+    """Return where a worker's slice of a global batch begins and ends.
 
     Raises:
         ValueError: if there is no such shard, or the batch cannot be shared out evenly.
@@ -136,7 +150,7 @@ def shard_range(batch: int, shard: tuple[int, int]) -> tuple[int, int]:
 
 
 def train_positions(size: int, batch: int, start: int = 0, shard: tuple[int, int] = (0, 1)) -> list[range]:
-    """Returns which positions of an epoch's order make up a worker's batches, from global batch `start` on."""
+    """Return which positions of an epoch's order make up a worker's batches, from global batch `start` on."""
     low, high = shard_range(batch, shard)
     if size < batch:
         raise ValueError(f"the batch of {batch} is larger than the training set of {size}: take a smaller batch")
@@ -144,13 +158,13 @@ def train_positions(size: int, batch: int, start: int = 0, shard: tuple[int, int
 
 
 def eval_positions(size: int, batch: int, shard: tuple[int, int] = (0, 1)) -> list[range]:
-    """Returns which examples make up a worker's batches while evaluating; the last range may be empty."""
+    """Return which examples make up a worker's batches while evaluating; the last range may be empty."""
     low, high = shard_range(batch, shard)
     return [range(min(first + low, size), min(first + high, size)) for first in range(0, size, batch)]
 
 
 def held_out_indices(labels: np.ndarray, count: int | None, seed: int) -> np.ndarray:
-    """Chooses the examples to hold out of a training set, about the same part of each class.
+    """Return the examples to hold out of a training set, about the same part of each class.
 
     Args:
         labels: (n,) of the whole training set.

@@ -27,7 +27,7 @@ def open_tfds(
     data_dir: str | None,
     with_test: bool,
 ) -> Dataset:
-    """Opens a prepared image classification set; `open_dataset` says what the arguments mean.
+    """Return a prepared image classification set as a dataset; `open_dataset` says what the arguments mean.
 
     What is held out is the end of the training split in its stored order, which tensorflow-datasets
     shuffles when it prepares a set: always the same images.
@@ -78,12 +78,12 @@ def _import_tfds() -> Any:
 
 
 def _is_for_users(record: logging.LogRecord) -> bool:
-    """Drops the warnings that tensorflow-datasets gives about its own code."""
+    """Drop the warnings that tensorflow-datasets gives about its own code."""
     return record.levelno > logging.WARNING or "tensorflow_datasets" not in record.pathname
 
 
 def prepared_builder(name: str, data_dir: str | None) -> Any:
-    """Returns the builder of a set of tensorflow-datasets.
+    """Return the builder of a set of tensorflow-datasets.
 
     Raises:
         ValueError: if the set is unknown or not prepared.
@@ -109,7 +109,7 @@ def prepared_builder(name: str, data_dir: str | None) -> Any:
 
 
 def image_and_label_keys(builder: Any, name: str) -> tuple[str, str]:
-    """Returns the names of the features that hold the image and its class.
+    """Return the names of the features that hold the image and its class.
 
     Raises:
         ValueError: if the set is no image classification.
@@ -125,7 +125,7 @@ def image_and_label_keys(builder: Any, name: str) -> tuple[str, str]:
 
 
 def class_names(builder: Any, label_key: str) -> tuple[str, ...]:
-    """Returns the names of the classes in order; a set without names has "0", "1", and so on."""
+    """Return the names of the classes in order; a set without names has "0", "1", and so on."""
     names = tuple(builder.info.features[label_key].names)
     # Its names come with the download: a set that was prepared from other files lacks them.
     unnamed = builder.name == "cifar10" and names == tuple("0123456789")
@@ -150,12 +150,12 @@ class EncodedSplit:
         self.size: int = builder.info.splits[instruction].num_examples
 
     def __iter__(self) -> Iterator[tuple[bytes, int]]:
-        """Yields the image file and the label of every example, in order.
+        """Yield the image file and the label of every example, in order.
 
         Raises:
             ValueError: if the set's files are damaged.
         """
-        with self._said_in_one_line():
+        with self._one_line_errors():
             for example in self._read(decoders=self._skip_decoding()).as_numpy_iterator():
                 yield example[self.image_key], int(example[self.label_key])
 
@@ -164,7 +164,7 @@ class EncodedSplit:
         return np.fromiter(self._read_labels(), np.int64, self.size)
 
     def _read_labels(self) -> Iterator[int]:
-        """The labels in order; no image is decoded."""
+        """Return the labels in order; no image is decoded."""
         tfds = _import_tfds()
         labels = self._read(decoders=tfds.decode.PartialDecoding({self.label_key: True}))
         return (example[self.label_key] for example in labels.as_numpy_iterator())
@@ -179,7 +179,7 @@ class EncodedSplit:
         return {self.image_key: _import_tfds().decode.SkipDecoding()}
 
     def _read(self, decoders: Any, file_seed: int | None = None) -> Any:
-        """A tf.data.Dataset of the examples, the images still encoded; with a seed the files are shuffled."""
+        """Return a tf.data.Dataset of the examples, their images encoded; with a seed the files are shuffled."""
         config = _import_tfds().ReadConfig(
             try_autocache=False,
             shuffle_seed=file_seed,
@@ -192,7 +192,7 @@ class EncodedSplit:
         )
 
     @contextlib.contextmanager
-    def _said_in_one_line(self) -> Iterator[None]:
+    def _one_line_errors(self) -> Iterator[None]:
         import tensorflow as tf
 
         try:
@@ -271,7 +271,7 @@ class TfdsSplit(EncodedSplit):
         return self._padded(self._batches(examples, decode, high - low), math.ceil(self.size / batch))
 
     def _padded(self, batches: Iterable[Batch], count: int) -> Iterator[Batch]:
-        """Adds the empty batch of a shard whose slice of the last batch has no example."""
+        """Yield the batches, and an empty one for a shard whose slice of the last batch has no example."""
         for batch in batches:
             yield batch
             count -= 1
@@ -285,11 +285,11 @@ class TfdsSplit(EncodedSplit):
         options = tf.data.Options()
         options.deterministic = True
         batches = decoded.batch(batch).prefetch(tf.data.AUTOTUNE).with_options(options)
-        with self._said_in_one_line():
+        with self._one_line_errors():
             yield from batches.as_numpy_iterator()
 
     def _central_crop(self, encoded: Any, fraction: float) -> Any:
-        """Decodes an image, and crops and resizes as keras_nasnet.common.images.Preprocessing does."""
+        """Return an image decoded, cropped and resized, as `common.images.Preprocessing` does it."""
         import tensorflow as tf
 
         pixels = _decode(encoded)
@@ -300,7 +300,7 @@ class TfdsSplit(EncodedSplit):
         return self._resize(pixels, (size - wanted) / 2, wanted)
 
     def _random_crop(self, encoded: Any, crop: RandomCrop, seed: Any) -> Any:
-        """Decodes and resizes a random part of an image; of a JPEG, only that part is decoded."""
+        """Return a random part of an image, resized; of a JPEG, only that part is decoded."""
         import tensorflow as tf
 
         is_jpeg = tf.io.is_jpeg(encoded)
@@ -324,7 +324,7 @@ class TfdsSplit(EncodedSplit):
         return self._resize(pixels, tf.zeros(2), tf.cast(size[:2], tf.float32))
 
     def _resize(self, pixels: Any, begin: Any, size: Any) -> Any:
-        """Resizes the box at `begin` of `size`, (height, width) in pixels, bicubic and antialiased."""
+        """Return the box at `begin` of `size`, both (height, width) in pixels, resized bicubically and antialiased."""
         import tensorflow as tf
 
         height, width, _ = self.image_shape
@@ -351,7 +351,7 @@ class TfdsSplit(EncodedSplit):
 
 
 def _decode(encoded: Any) -> Any:
-    """Decodes JPEG, PNG, GIF's first frame or BMP to uint8 (height, width, 3)."""
+    """Return a JPEG, PNG or BMP, or a GIF's first frame, as uint8 (height, width, 3)."""
     import tensorflow as tf
 
     return tf.cond(

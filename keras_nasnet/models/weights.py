@@ -1,10 +1,8 @@
 """A network's weights: copied into another, and written with it."""
 
-import os
-from pathlib import Path
-
 import keras
 
+from keras_nasnet.common.files import StrPath, replacing
 from keras_nasnet.models.classifier import NASNet
 
 
@@ -41,12 +39,7 @@ def for_inference(network: NASNet) -> NASNet:
     return kept
 
 
-def save_model(model: keras.Model, path: str | os.PathLike[str]) -> None:
+def save_model(model: keras.Model, path: StrPath) -> None:
     """Writes a `.keras` file, which appears when it is whole."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp.keras")
-    try:
+    with replacing(path) as temporary:
         model.save(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -1,7 +1,6 @@
-"""Checkpoint: the whole state of a run in one file, which is replaced at once or not at all."""
+"""Checkpoints: the whole state of a run in one file, which is replaced at once or not at all."""
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,25 +10,28 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from keras_nasnet.common.errors import one_line
+from keras_nasnet.common.files import StrPath, write_bytes
+
 FILE = "checkpoint.safetensors"
 
 
 class Checkpoint:
-    """Writes and reads the state of a run.
+    """The state of a run in a safetensors file.
 
     Args:
         path: of the file. It is never seen half written: a kill leaves the one before.
     """
 
-    def __init__(self, path: str | os.PathLike[str]):
+    def __init__(self, path: StrPath):
         self.path = Path(path)
 
     def save(self, variables: Sequence[keras.Variable], progress: dict[str, Any]) -> None:
-        """Replaces the file.
+        """Replace the file.
 
         Args:
-            variables: whose values are kept, in order.
-            progress: plain data that JSON can hold: where the run stands.
+            variables: whose values are written, in their order.
+            progress: where the run stands, as data that JSON can hold.
 
         Raises:
             OSError: if it cannot be written (a full disk); the file is then as it was.
@@ -38,20 +40,10 @@ class Checkpoint:
             key: np.array(keras.ops.convert_to_numpy(variable), order="C")
             for key, variable in _keyed(variables).items()
         }
-        data = save(tensors, {"progress": json.dumps(progress)})
-        temporary = self.path.with_name(f"{self.path.name}.tmp")  # one name: what a kill leaves is overwritten
-        try:
-            with open(temporary, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, self.path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
+        write_bytes(self.path, save(tensors, {"progress": json.dumps(progress)}), sync=True)
 
     def progress(self) -> dict[str, Any] | None:
-        """Returns where the run stood; None if there is no checkpoint yet.
+        """Return where the run stood; None if there is no checkpoint yet.
 
         Raises:
             ValueError: if the file is no checkpoint.
@@ -62,13 +54,13 @@ class Checkpoint:
             with safe_open(self.path, framework="numpy") as file:
                 return json.loads(file.metadata()["progress"])
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{self.path}: not a checkpoint ({' '.join(str(error).split())})") from None
+            raise ValueError(f"{self.path}: not a checkpoint ({one_line(error)})") from None
 
     def load(self, variables: Sequence[keras.Variable]) -> None:
-        """Fills variables with the values that `save` wrote.
+        """Assign the values that `save` wrote to variables.
 
         Raises:
-            ValueError: if the file's variables are not these; nothing is changed then.
+            ValueError: if the file is of other variables; none is changed then.
         """
         keyed = _keyed(variables)
         with safe_open(self.path, framework="numpy") as file:

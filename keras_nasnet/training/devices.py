@@ -21,7 +21,7 @@ _SAY_SECONDS = 5.0  # a wait of more than this is worth a line
 
 
 class Devices:
-    """Where a run computes, and this process' place in it.
+    """The devices that compute a run, and the place of this process among them.
 
     Args:
         strategy: "default" (one device), "mirrored" (all devices of this machine; on JAX
@@ -29,11 +29,11 @@ class Devices:
             environment variable TF_CONFIG lists) or "central" (variables in main memory,
             all devices of this machine compute). Only the first two exist on JAX, only the
             first on PyTorch.
-        say: gets a line for the user, on whom it waits.
+        say: called with a line of text that names the workers for which it waits, where that takes long.
 
     Raises:
-        ValueError: if the strategy is unknown, the backend has it not, or TF_CONFIG is wrong.
-        WorkerLost: if another worker does not come up.
+        ValueError: if the strategy is unknown or the backend does not support it, or if TF_CONFIG is wrong.
+        WorkerLost: if another worker does not start.
     """
 
     def __init__(self, strategy: str = "default", say: Callable[[str], None] = lambda line: None):
@@ -59,7 +59,7 @@ class Devices:
             import tensorflow as tf
 
             meet(addresses, self.worker, say)
-            # Waits for ever, deaf to signals, should another worker die just now.
+            # It waits for ever and ignores signals, should another worker die just now.
             faulthandler.dump_traceback_later(START_SECONDS, exit=True, file=sys.__stderr__ or sys.stderr)
             self.tf_strategy = tf.distribute.MultiWorkerMirroredStrategy()
             faulthandler.cancel_dump_traceback_later()
@@ -78,19 +78,19 @@ class Devices:
 
     @property
     def shard(self) -> tuple[int, int]:
-        """This process' slice of each batch, as (index, count)."""
+        """The slice of each batch that this process takes, as (index, count)."""
         return self.worker, self.workers
 
     @property
     def replicas(self) -> int:
-        """Devices, on all machines, among which a batch is shared."""
+        """The number of devices, on all machines, among which a batch is shared."""
         if self.tf_strategy is not None:
             return self.tf_strategy.num_replicas_in_sync
         return max(1, len(self._jax_devices))
 
     @contextlib.contextmanager
     def scope(self) -> Iterator[None]:
-        """Where variables are made and steps are taken."""
+        """Return a context in which variables are made and steps are taken."""
         with contextlib.ExitStack() as stack:
             if keras.backend.backend() == "tensorflow":
                 stack.enter_context(_plain_graphs_on_cpus())
@@ -102,7 +102,7 @@ class Devices:
             yield
 
     def total(self, array: np.ndarray) -> np.ndarray:
-        """Returns the sum of an array over all processes, to each of them: float64."""
+        """Return the sum of an array over all processes, float64, in each of them."""
         if self.workers == 1:
             return np.asarray(array, np.float64)
         if self._total is None:
@@ -110,18 +110,18 @@ class Devices:
         return self._total(np.asarray(array, np.float64)).numpy()
 
     def agree(self, *flags: bool) -> tuple[bool, ...]:
-        """Returns for each flag whether any process has it up; all processes must call it in step."""
+        """Return for each flag whether it is true in any process; all processes must call it in step."""
         return tuple(bool(count) for count in self.total(np.asarray(flags, np.float64)))
 
     def check_same(self, number: int, problem: str) -> None:
-        """Raises ValueError(problem) in all processes where the number is not the same in all."""
+        """Raise ValueError(problem) in all processes if the number is not the same in all."""
         numbers = np.zeros(self.workers)
         numbers[self.worker] = number
         if len(set(self.total(numbers))) > 1:
             raise ValueError(problem)
 
     def is_lost_worker(self, error: Exception) -> bool:
-        """Whether an error says that another worker is gone."""
+        """Return whether an error means that another worker is gone."""
         if self.workers == 1:
             return False
         import tensorflow as tf
@@ -130,13 +130,13 @@ class Devices:
         return isinstance(error, kinds) or "Collective ops is aborted" in str(error)
 
     def check_batch(self, batch: int) -> None:
-        """Raises ValueError where a batch cannot be shared out evenly."""
+        """Raise ValueError if a batch cannot be shared out evenly."""
         if batch % self.replicas:
             raise ValueError(f"batch is {batch}: it must be a multiple of the {self.replicas} devices that share it")
 
 
 def worker_place(tf_config: str | None) -> tuple[int, list[str]]:
-    """Returns a worker's number and the addresses of all workers, from TF_CONFIG's JSON.
+    """Return a worker's number and the addresses of all workers, from TF_CONFIG's JSON.
 
     Raises:
         ValueError: if it is missing or wrong; says what it must look like.
@@ -156,12 +156,12 @@ def worker_place(tf_config: str | None) -> tuple[int, list[str]]:
 
 
 def meet(addresses: Sequence[str], index: int, say: Callable[[str], None], seconds: float = START_SECONDS) -> None:
-    """Waits until all workers are up: TensorFlow would wait for ever, deaf to Ctrl-C and SIGTERM.
+    """Wait until all workers have started: TensorFlow would wait for ever, and ignore Ctrl-C and SIGTERM.
 
     Args:
         addresses: "host:port" of each worker. This one listens on its own while it waits.
         index: this worker's number.
-        say: gets a line where it takes long.
+        say: called with a line of text that names the workers for which it waits, where that takes long.
         seconds: the longest wait.
 
     Raises:
@@ -199,7 +199,7 @@ def _answers(address: str) -> bool:
 
 
 def _total(strategy: Any, local_replicas: int) -> Callable[[np.ndarray], Any]:
-    """Returns a function that sums a float64 array over all processes; they must call it in step."""
+    """Return a function that sums a float64 array over all processes; they must call it in step."""
     import tensorflow as tf
 
     @tf.function(autograph=False)
@@ -221,7 +221,7 @@ def _local_devices(tf: Any) -> list[tuple[str, Any]]:
 
 @contextlib.contextmanager
 def _plain_graphs_on_cpus() -> Iterator[None]:
-    """On CPUs TensorFlow's graph optimizer takes half of the first step and makes no training step quicker."""
+    """Switch off TensorFlow's graph optimizer on CPUs: it takes half of the first step and makes none quicker."""
     import tensorflow as tf
 
     if tf.config.list_physical_devices("GPU"):

@@ -1,4 +1,4 @@
-"""Evaluation: how right a network is on a split, with all devices and workers at work."""
+"""The evaluation of a network on a split, with all devices and workers at work."""
 
 import contextlib
 from collections.abc import Iterator
@@ -14,8 +14,8 @@ from keras_nasnet.training.steps.contract import Step
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """How right a network is.
+class Scores:
+    """What a network scores on a split of a dataset.
 
     Args:
         loss: mean cross entropy.
@@ -23,6 +23,12 @@ class Evaluation:
         accuracy_5: share whose five most probable classes contain it.
         examples: number of examples.
         confusion: int64 (classes, classes): examples of the row's class taken for the column's.
+
+    Example:
+        >>> confusion = np.array([[40, 10], [5, 45]])
+        >>> scores = Scores(loss=0.4, accuracy=0.85, accuracy_5=1.0, examples=100, confusion=confusion)
+        >>> print(confusion.trace() / scores.examples)
+        0.85
     """
 
     loss: float
@@ -32,11 +38,15 @@ class Evaluation:
     confusion: np.ndarray
 
 
-def evaluate(step: Step, split: Split, batch: int, classes: int, devices: Devices) -> Evaluation:
-    """Evaluates on a whole split; every worker gets the whole result.
+def evaluate(step: Step, split: Split, batch: int, classes: int, devices: Devices) -> Scores:
+    """Return the scores of a network on a whole split, the same on every worker.
 
     Args:
+        step: that trains the network.
+        split: to be evaluated on.
         batch: examples at a time, over all devices.
+        classes: number of classes.
+        devices: that share each batch.
     """
     share = batch // devices.workers
     confusion = np.zeros((classes, classes), np.int64)
@@ -53,11 +63,11 @@ def evaluate(step: Step, split: Split, batch: int, classes: int, devices: Device
     confusion = total[3:].astype(np.int64).reshape(classes, classes)
     examples = int(confusion.sum())
     loss, right, right_5 = (float(value) / examples for value in total[:3])
-    return Evaluation(loss, right, right_5, examples, confusion)
+    return Scores(loss, right, right_5, examples, confusion)
 
 
 def _filled(images: np.ndarray, labels: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A batch filled up to a size, so that no batch needs a graph of its own, and the weights of its examples."""
+    """Return a batch filled up to a size, so that no batch needs a graph of its own, and its examples' weights."""
     missing = size - len(labels)
     weights = np.concatenate([np.ones(len(labels), np.float32), np.zeros(missing, np.float32)])
     if missing == 0:
@@ -68,7 +78,7 @@ def _filled(images: np.ndarray, labels: np.ndarray, size: int) -> tuple[np.ndarr
 
 @contextlib.contextmanager
 def averaged_weights(step: Step, optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
-    """Within it, the weights are their moving averages, where the optimizer keeps those."""
+    """Return a context in which the weights are their moving averages, where the optimizer keeps those."""
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     if not inner.use_ema:
         yield

@@ -1,17 +1,17 @@
-"""Feature extraction: what a network makes of images in front of its classifier, in memory or as a file."""
+"""Features of images, the numbers in front of a network's classifier, in memory or as a file."""
 
-import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_nasnet.common.files import StrPath, replacing
 from keras_nasnet.common.images import SUFFIXES, find_images, read_image
-from keras_nasnet.zoo import loading as zoo
+from keras_nasnet.common.reading import read_ahead
+from keras_nasnet.zoo import loading
 
 if TYPE_CHECKING:
     from keras_nasnet.models.classifier import NASNet
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 FORMATS = (".npz", ".parquet")
 SPLITS = ("train", "val", "validation", "valid", "test")  # folders that hold class folders
 BATCH = 32
-
-StrPath = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -32,6 +30,12 @@ class Features:
         paths: of the images.
         labels: of the images: the names of their class folders, "" where there is none.
         problems: a line for each image that was left out.
+
+    Example:
+        >>> features = Features(np.zeros((2, 64), "float32"), ("cat/1.png", "dog/2.png"), ("cat", "dog"))
+        >>> features.save("features.npz")
+        >>> np.load("features.npz")["labels"].tolist()
+        ['cat', 'dog']
     """
 
     features: np.ndarray
@@ -40,26 +44,19 @@ class Features:
     problems: tuple[str, ...] = ()
 
     def save(self, path: StrPath) -> None:
-        """Writes a .npz file (arrays features, paths, labels) or a .parquet file (columns of these names).
+        """Write a .npz file (arrays features, paths, labels) or a .parquet file (columns path, label, features).
 
         The file appears when it is whole.
 
         Raises:
             ValueError: if `path` ends in neither, or pyarrow is missing; see `check_format`.
         """
-        path = Path(path)
         check_format(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            if path.suffix == ".npz":
-                with open(temporary, "wb") as file:
-                    np.savez(file, features=self.features, paths=np.array(self.paths), labels=np.array(self.labels))
+        with replacing(path) as temporary:
+            if temporary.suffix == ".npz":
+                np.savez(temporary, features=self.features, paths=np.array(self.paths), labels=np.array(self.labels))
             else:
                 self._write_parquet(temporary)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
 
     def _write_parquet(self, path: Path) -> None:
         import pyarrow
@@ -71,7 +68,7 @@ class Features:
 
 
 def check_format(path: StrPath) -> None:
-    """Raises ValueError if features cannot be written to a file of this name."""
+    """Raise ValueError if features cannot be written to a file of this name."""
     suffix = Path(path).suffix
     if suffix not in FORMATS:
         raise ValueError(f"{os.fspath(path)}: the file's name must end in {' or '.join(FORMATS)}")
@@ -92,7 +89,7 @@ def extract_features(
     image_size: int | tuple[int, int] | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Features:
-    """Returns what a network sees in images: the last features, averaged over height and width.
+    """Return the features of images: the numbers in front of a network's classifier.
 
     Args:
         model: a name in the catalog, a .keras file, or a NASNet.
@@ -102,17 +99,29 @@ def extract_features(
         out: a .npz or .parquet file to write as well, see `Features.save`.
         image_size: side, or (height, width), in pixels to which the images are cropped and
             scaled; default: the model's own, 224 where it takes any.
-        say: gets a line for each image that cannot be read and is left out; default: they
-            are in `problems` only.
+        say: called with a line of text for each image that cannot be read and is left out; default: these lines
+            are in the result's `problems` only.
 
     Raises:
         ValueError: if there is no such model or path, no image, or none that can be read, or
             `out` is no such file.
+
+    Example:
+        >>> cell = CellSpec((Block((0, 1), ("max_pool_3x3", "identity")),), outputs=((2,),))
+        >>> network = NASNet(Genotype(cell, cell), num_blocks=1, penultimate_filters=48, stem="cifar", classes=10)
+        >>> from PIL import Image
+        >>> for color in ("red", "blue"):
+        ...     Image.new("RGB", (40, 40), color).save(f"{color}.png")
+        >>> features = extract_features(network, ["red.png", "blue.png"], image_size=32)
+        >>> features.features.shape
+        (2, 48)
+        >>> features.paths
+        ('red.png', 'blue.png')
     """
     if out is not None:
         check_format(out)
     found = list_images(images)
-    network = _body(zoo.load(model) if isinstance(model, str | os.PathLike) else model, image_size)
+    network = _body(loading.load(model) if isinstance(model, str | os.PathLike) else model, image_size)
     features, paths, labels, problems = [], [], [], []
     for batch in _batches(network, found):
         inputs = []
@@ -136,7 +145,7 @@ def extract_features(
 
 
 def list_images(images: StrPath | Iterable[StrPath]) -> list[tuple[Path, str]]:
-    """Returns the images of files and folders, each with its label.
+    """Return the images of files and folders, each with its label.
 
     Raises:
         ValueError: if a path does not exist, or there are no images.
@@ -163,7 +172,7 @@ def _label(path: Path) -> str:
 
 
 def _body(model: "NASNet", image_size: int | tuple[int, int] | None) -> "NASNet":
-    """Returns the network without its classifier, for images of one size, with the same weights."""
+    """Return the network without its classifier, for images of one size, with the same weights."""
     from keras_nasnet.models.body import MIN_SIZE
     from keras_nasnet.models.classifier import NASNet
     from keras_nasnet.models.weights import copy_weights
@@ -187,19 +196,17 @@ def _body(model: "NASNet", image_size: int | tuple[int, int] | None) -> "NASNet"
 
 
 def _batches(
-    network: "NASNet", found: Iterable[tuple[Path, str]]
+    network: "NASNet", found: Sequence[tuple[Path, str]]
 ) -> Iterator[list[tuple[Path, str, np.ndarray | ValueError]]]:
-    def read(path: Path) -> np.ndarray | ValueError:
+    def read(image: tuple[Path, str]) -> np.ndarray | ValueError:
         try:
-            return network.preprocess(read_image(path))
+            return network.preprocess(read_image(image[0]))
         except ValueError as error:
             return error
 
-    upcoming = iter(found)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        while batch := list(itertools.islice(upcoming, BATCH)):
-            results = pool.map(read, [path for path, _ in batch])
-            yield [(path, label, result) for (path, label), result in zip(batch, results, strict=True)]
+    chunks = (found[start : start + BATCH] for start in range(0, len(found), BATCH))
+    for chunk, results in read_ahead(chunks, read):
+        yield [(path, label, result) for (path, label), result in zip(chunk, results, strict=True)]
 
 
 def _run(network: "NASNet", batch: np.ndarray) -> np.ndarray:

@@ -1,13 +1,14 @@
-"""What a run says while it trains: `history.csv`, TensorBoard scalars, progress on stderr. Imports no Keras."""
+"""The course of a run: `history.csv`, TensorBoard scalars, and progress on stderr. Imports no Keras."""
 
 import csv
 import itertools
-import os
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
+
+from keras_nasnet.common.files import StrPath, replacing
 
 if TYPE_CHECKING:
     from tensorboardX.event_file_writer import EventsWriter
@@ -49,7 +50,7 @@ class History:
         ValueError: if the folder's `history.csv` is damaged or has other columns.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], columns: Sequence[str] = COLUMNS):
+    def __init__(self, folder: StrPath, columns: Sequence[str] = COLUMNS):
         missing = [name for name in _INTEGERS if name not in columns]
         if missing or len(set(columns)) != len(columns):
             raise ValueError(f"columns are {', '.join(columns)}: each once, epoch and step among them")
@@ -64,11 +65,11 @@ class History:
 
     @property
     def rows(self) -> list[Row]:
-        """Copies of all rows: epoch and step are int, the others float, or None where there was no value."""
+        """All rows, copied: epoch and step are int, the others float, or None where there was no value."""
         return [dict(row) for row in self._rows]
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Adds the row of an epoch.
+        """Add the row of an epoch.
 
         Args:
             row: a number (NumPy's also) or None for every column.
@@ -85,7 +86,7 @@ class History:
         self._rows.append(checked)
 
     def restore(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Makes `rows`, kept in a checkpoint, the whole history; `restore([])` begins a new one."""
+        """Replace the whole history by `rows` from a checkpoint; `restore([])` begins a new one."""
         new = [self._checked(row) for row in rows]
         self._check_order(new)
         same = 0
@@ -98,11 +99,11 @@ class History:
         self._rows = new
 
     def truncate(self, step: int) -> None:
-        """Drops all rows later than `step`, that of the checkpoint from which the run goes on."""
+        """Drop all rows later than `step`, that of the checkpoint from which the run goes on."""
         self.restore([row for row in self._rows if _step(row) <= step])
 
     def close(self) -> None:
-        """Closes the TensorBoard files; `append` opens new ones."""
+        """Close the TensorBoard files; `append` opens new ones."""
         for writer in self._writers.values():
             writer.close()
         self._writers = {}
@@ -125,21 +126,14 @@ class History:
                 raise ValueError(f"a row of step {step} follows one of step {last}: call truncate or restore first")
 
     def _write_csv(self, rows: Sequence[Row]) -> None:
-        temporary = self.path.with_name(f"{self.path.name}.{os.getpid()}.tmp")
-        try:
-            with open(temporary, "w", newline="", encoding="utf-8") as file:
-                writer = csv.writer(file, lineterminator="\n")
-                writer.writerow(self.columns)
-                # csv writes a float with all its digits, None as an empty cell
-                writer.writerows([row[name] for name in self.columns] for row in rows)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, self.path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(self.path, sync=True) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(self.columns)
+            # csv writes a float with all its digits, None as an empty cell
+            writer.writerows([row[name] for name in self.columns] for row in rows)
 
     def _open_writers(self, kept: Sequence[Row]) -> None:
-        """Opens a new event file for each TensorBoard run, which hides all earlier scalars but those of `kept`."""
+        """Open a new event file for each TensorBoard run, which hides all earlier scalars but those of `kept`."""
         from tensorboardX.event_file_writer import EventsWriter
         from tensorboardX.proto.event_pb2 import Event, SessionLog
 
@@ -173,8 +167,8 @@ class History:
             writer.flush()
 
 
-def read_history(path: str | os.PathLike[str]) -> list[Row]:
-    """Returns the rows of a `history.csv`: epoch and step int, the others float, None for an empty cell.
+def read_history(path: StrPath) -> list[Row]:
+    """Return the rows of a `history.csv`: epoch and step int, the others float, None for an empty cell.
 
     Raises:
         ValueError: if the file is missing or damaged; names the line.
@@ -220,14 +214,14 @@ def _step(row: Row) -> int:
 
 
 def _tensorboard_name(column: str) -> tuple[str, str]:
-    """Returns the run and the tag of a column."""
+    """Return the run and the tag of a column."""
     if column.startswith(_VALIDATION):
         return "validation", column.removeprefix(_VALIDATION)
     return "train", column
 
 
 class Progress:
-    """Shows on stderr how far a run is: a bar for each epoch, and a line when the epoch is over.
+    """Show on stderr how far a run is: a bar for each epoch, and a line when the epoch is over.
 
     The bar shows the epoch's loss and accuracy so far, images per second, and the time left of
     the whole run. Speed and time left leave out the first step of the process, which compiles.
@@ -264,20 +258,20 @@ class Progress:
 
     @property
     def images_per_second(self) -> float:
-        """Of the present epoch's steps in this process; validation does not count. 0 before there is a measure."""
+        """The speed of the present epoch's steps in this process, without validation; 0 before there is a measure."""
         seconds = self._last[0] - self._epoch_start[0]
         return (self._last[1] - self._epoch_start[1]) * self.batch / seconds if seconds > 0 else 0.0
 
     @property
     def seconds_left(self) -> float | None:
-        """Of the whole run, validation and checkpoints included; None before there is a measure."""
+        """The time left of the whole run, with validation and checkpoints; None before there is a measure."""
         if self._run_start is None or self.step <= self._run_start[1]:
             return None
         seconds, first_step = time.monotonic() - self._run_start[0], self._run_start[1]
         return seconds / (self.step - first_step) * (self.epochs * self.steps - self.step)
 
     def begin_epoch(self) -> None:
-        """Starts the clock and the bar of the epoch in which the run's step lies."""
+        """Start the clock and the bar of the epoch in which the run's step lies."""
         self._epoch = min(self.step // self.steps + 1, self.epochs)
         self._epoch_start = self._last = (time.monotonic(), self.step)
         if self._terminal:
@@ -294,7 +288,7 @@ class Progress:
             )
 
     def update(self, steps: int = 1, loss: float | None = None, accuracy: float | None = None) -> None:
-        """Says that `steps` more steps are done, with the epoch's mean loss and accuracy so far."""
+        """Count `steps` more steps as done, and show the epoch's mean loss and accuracy so far."""
         self.step += steps
         self._last = (time.monotonic(), self.step)
         if self._run_start is None:
@@ -305,7 +299,7 @@ class Progress:
             self._bar.update(steps)
 
     def end_epoch(self, row: Mapping[str, Any]) -> None:
-        """Takes the bar away and writes the epoch's line; `row` is that of the history."""
+        """Remove the bar and write the epoch's line, from its row of the history."""
         self.close()
         left = self.seconds_left if self.step < self.epochs * self.steps else None
         parts = _parts(
@@ -314,7 +308,7 @@ class Progress:
         print("  ".join([f"epoch {self._epoch}/{self.epochs}", *parts]), file=self.file, flush=True)
 
     def close(self) -> None:
-        """Takes the bar away, if there is one."""
+        """Remove the bar, if there is one."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
@@ -329,7 +323,7 @@ class Progress:
 def _parts(
     loss: float | None, accuracy: float | None, validation: float | None, speed: float | None, left: float | None
 ) -> list[str]:
-    """Returns the texts of the values that there are."""
+    """Return the texts of the values that there are."""
     named = {"loss": loss, "accuracy": accuracy, "validation": validation}
     parts = [f"{name} {value:.3f}" for name, value in named.items() if value is not None]
     if speed:
@@ -340,7 +334,7 @@ def _parts(
 
 
 def duration(seconds: float) -> str:
-    """Returns a time as a person says it: "45 s", "12 min", "3 h 20 min", "2 d 4 h"."""
+    """Return a time in words: "45 s", "12 min", "3 h 20 min", "2 d 4 h"."""
     if seconds < 59.5:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

@@ -1,4 +1,4 @@
-"""The loop: a recipe, a dataset and devices in; checkpoints, history and a trained network out."""
+"""The training loop: from a recipe, a dataset and devices to checkpoints, a history and a trained network."""
 
 import contextlib
 import math
@@ -13,13 +13,13 @@ import numpy as np
 
 from keras_nasnet.common.errors import Diverged, WorkerLost
 from keras_nasnet.common.signals import StopSignal
-from keras_nasnet.data.datasets import Dataset
-from keras_nasnet.data.split import Split
+from keras_nasnet.data.split import Dataset, Split
+from keras_nasnet.models.classifier import NASNet
 from keras_nasnet.models.weights import for_inference, save_model
 from keras_nasnet.training import metrics, report
 from keras_nasnet.training.checkpoint import FILE, Checkpoint
 from keras_nasnet.training.devices import Devices
-from keras_nasnet.training.evaluation import Evaluation, averaged_weights, evaluate
+from keras_nasnet.training.evaluation import Scores, averaged_weights, evaluate
 from keras_nasnet.training.history import History, Progress
 from keras_nasnet.training.network import make_network, train_all, train_only_head
 from keras_nasnet.training.objective import Objective, make_augmentation
@@ -31,8 +31,8 @@ FETCH_STEPS = 32  # losses are looked at this often at least: waiting for each w
 
 
 @dataclass(frozen=True)
-class Result:
-    """What a run came to.
+class TrainingResult:
+    """The outcome of a training run.
 
     Args:
         folder: of the run.
@@ -41,12 +41,19 @@ class Result:
             where there are no validation images.
         test: of the test images, looked at once; None where there are none.
         epochs: that were trained.
+
+    Example:
+        >>> scores = Scores(0.4, accuracy=0.85, accuracy_5=1.0, examples=2, confusion=np.eye(2, dtype=int))
+        >>> network = keras_nasnet.NASNet("nasnet_b", 1, 96, stem="cifar", classes=2)
+        >>> result = TrainingResult("run", network, validation=scores, test=None, epochs=3)
+        >>> result.validation.accuracy
+        0.85
     """
 
     folder: Path
-    network: Any
-    validation: Evaluation | None
-    test: Evaluation | None
+    network: NASNet
+    validation: Scores | None
+    test: Scores | None
     epochs: int
 
 
@@ -59,7 +66,7 @@ class Run:
         folder: checkpoints, history and results go here.
         devices: where to compute.
         checkpoint_seconds: the longest time between two checkpoints.
-        say: gets a line for the user.
+        say: called with each line of text for the user, by the worker that writes the files.
     """
 
     def __init__(
@@ -95,8 +102,8 @@ class Run:
         self._saved_step = -1
         self._saved_at = time.monotonic()
 
-    def run(self) -> Result:
-        """Trains to the end.
+    def run(self) -> TrainingResult:
+        """Train to the end and return the outcome.
 
         Raises:
             Diverged: if the loss is not finite.
@@ -164,7 +171,7 @@ class Run:
                 self._interrupt(progress)
 
     def _begin_phase(self, epoch: int) -> None:
-        """Makes the step of the phase in which an epoch lies: the head alone, or the whole network."""
+        """Make the step of the phase in which an epoch lies: the head alone, or the whole network."""
         head = epoch < self.recipe.head_epochs
         if self._head_phase == head:
             return
@@ -181,7 +188,7 @@ class Run:
         self._fetched_at = time.monotonic()
 
     def _fetch(self, progress: "Progress | _Nothing") -> None:
-        """Adds the sums of the steps that were not waited for, and looks whether they are finite."""
+        """Add the sums of the steps that were not waited for, and check that they are finite."""
         pending, self._pending = self._pending, []
         for step, sums in pending:
             loss, right, examples = (
@@ -242,12 +249,12 @@ class Run:
         since = max(self.best["epoch"], self.recipe.head_epochs)
         return epoch - since >= self.recipe.patience
 
-    def _evaluate(self, split: Split) -> Evaluation:
+    def _evaluate(self, split: Split) -> Scores:
         return evaluate(self.trainer, split, self.recipe.batch, len(self.dataset.class_names), self.devices)
 
     @contextlib.contextmanager
     def _lost_workers(self) -> Iterator[None]:
-        """Says in one line when other workers are gone."""
+        """Raise WorkerLost for any error that means that another worker is gone."""
         try:
             yield
         except Exception as error:
@@ -290,7 +297,7 @@ class Run:
         self._saved_step = self.step
 
     def _save_best(self) -> None:
-        """Keeps the weights that evaluation used; written before the checkpoint that knows of them."""
+        """Keep the weights that evaluation used; written before the checkpoint that knows of them."""
         if not self.devices.is_chief:
             return
         self.trainer.sync()
@@ -319,7 +326,7 @@ class Run:
 
     # --- the end
 
-    def _finish(self) -> Result:
+    def _finish(self) -> TrainingResult:
         self.trainer.sync()
         best = Checkpoint(self.folder / "best.safetensors")
         if self.recipe.patience and self.best is not None:
@@ -341,7 +348,7 @@ class Run:
                 report.plot_confusion(shown.confusion, names, self.folder / "confusion.png")
                 self.say(report.class_report(shown.confusion, names))
             metrics.save(self.folder, self.recipe, self.dataset.name, {"validation": validation, "test": test})
-        return Result(self.folder, network, validation, test, self.step // self.steps)
+        return TrainingResult(self.folder, network, validation, test, self.step // self.steps)
 
     # --- preparation
 
@@ -361,12 +368,12 @@ class Run:
 
 
 def balanced_weights(counts: np.ndarray) -> list[float]:
-    """Returns a weight for each class, in inverse proportion to its examples; their mean over the examples is 1."""
+    """Return a weight for each class, in inverse proportion to its examples; their mean over the examples is 1."""
     return [float(counts.sum() / (len(counts) * max(1, count))) for count in counts]
 
 
 class _Nothing:
-    """Progress for those who do not show it."""
+    """A `Progress` that shows nothing, for the workers that write no files."""
 
     def __enter__(self) -> "_Nothing":
         return self

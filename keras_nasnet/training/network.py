@@ -1,4 +1,4 @@
-"""A recipe's network for training, and what is kept of it afterwards."""
+"""The network of a recipe, and which part of it is trained."""
 
 import inspect
 from collections.abc import Sequence
@@ -14,10 +14,11 @@ from keras_nasnet.models.variants import VARIANTS
 from keras_nasnet.models.weights import copy_weights
 from keras_nasnet.training.augmentation import AUGMENTATIONS
 from keras_nasnet.training.recipe import Recipe
+from keras_nasnet.zoo.loading import load
 
 
 def make_network(recipe: Recipe, class_names: Sequence[str]) -> NASNet:
-    """Returns the recipe's network for these classes: logits, with drop path and, if it has weight, auxiliary head.
+    """Return the recipe's network for these classes: logits, with drop path and, if it has weight, auxiliary head.
 
     Raises:
         ValueError: if there is no such variant or model, or its weights do not fit.
@@ -62,8 +63,6 @@ def make_network(recipe: Recipe, class_names: Sequence[str]) -> NASNet:
 
 
 def _load(name: str) -> NASNet:
-    from keras_nasnet.zoo.loading import load
-
     try:
         return load(name)
     except ValueError as error:
@@ -71,13 +70,13 @@ def _load(name: str) -> NASNet:
 
 
 def train_only_head(network: keras.Model) -> None:
-    """Freezes all but the classifier."""
+    """Freeze all but the classifier."""
     for layer in network.layers:
         layer.trainable = layer.name in ("predictions", "auxiliary_predictions")
 
 
 def train_all(network: keras.Model, freeze_batch_norm: bool) -> None:
-    """Unfreezes the network; BN keeps its statistics, scales and offsets where it is frozen."""
+    """Unfreeze the network; BN keeps its statistics, scales and offsets where it is frozen."""
     for layer in network.layers:
         layer.trainable = True
     if freeze_batch_norm:

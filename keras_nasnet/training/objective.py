@@ -1,4 +1,4 @@
-"""Objective: a network from raw pixels to its loss, as one Keras layer that every backend's step runs."""
+"""The objective of training: from pixels through the network to the loss, one Keras layer for all backends."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from keras_nasnet.training.recipe import Recipe
 
 
 class Objective(keras.layers.Layer):
-    """Augments pixels, scales them, runs the network, and says how wrong it is.
+    """Augment and scale pixels, run the network, and compute its loss.
 
     All state of a run but the optimizer's is in its variables: weights, BN statistics, the
     seeds of augmentation, dropout and DropPath, and how far DropPath's rates have grown.
@@ -44,7 +44,7 @@ class Objective(keras.layers.Layer):
     def call(
         self, images: Any, labels: Any, weights: Any = None, progress: Any = None, training: bool = False
     ) -> dict[str, Any]:
-        """Returns sums over the examples, float32 scalars: "loss", "right", "right_5", "examples"; and "predicted".
+        """Return sums over the examples, float32 scalars: "loss", "right", "right_5", "examples"; and "predicted".
 
         Args:
             images: pixels 0..255, (batch, height, width, 3).
@@ -94,7 +94,7 @@ def make_augmentation(recipe: Recipe, network: Any) -> list[keras.layers.Layer]:
 
 
 def scale(images: Any, network: Any) -> Any:
-    """Pixels 0..255 (batch, height, width, 3) as the network's float32 input."""
+    """Return pixels 0..255, (batch, height, width, 3), as the network's float32 input."""
     preprocessing = network.preprocessing
     images = (ops.cast(images, "float32") - ops.convert_to_tensor(preprocessing.mean, "float32")) / (
         ops.convert_to_tensor(preprocessing.std, "float32")
@@ -103,7 +103,13 @@ def scale(images: Any, network: Any) -> Any:
 
 
 def cross_entropy(logits: Any, labels: Any, smoothing: float = 0.0) -> Any:
-    """Softmax cross entropy of each example, (batch,); `smoothing` spreads that much of a label over all classes."""
+    """Return the softmax cross entropy of each example, (batch,).
+
+    Args:
+        logits: float (batch, classes).
+        labels: int (batch,).
+        smoothing: the part of each label that is spread over all classes.
+    """
     log_probabilities = ops.log_softmax(logits, axis=-1)
     target = ops.take_along_axis(log_probabilities, ops.expand_dims(labels, -1), axis=-1)[:, 0]
     return -((1.0 - smoothing) * target + smoothing * ops.mean(log_probabilities, axis=-1))

@@ -53,7 +53,7 @@ def _handle(variable: Any) -> Any:
 def make_optimizer(
     recipe: Recipe, steps_per_epoch: int, epochs: int | None = None, accumulate: int = 1
 ) -> keras.optimizers.Optimizer:
-    """Returns the optimizer of a recipe, with its schedule, EMA and loss scaling.
+    """Return the optimizer of a recipe, with its schedule, EMA and loss scaling.
 
     Weight decay, clipping and the factor of the body are done by `adjust_gradients`; but the
     optimizer clips where it takes the mean of `accumulate` steps' gradients for one update.
@@ -94,7 +94,7 @@ class RMSProp(_TakesSums, keras.optimizers.RMSprop):
 
 
 def is_decayed(variable: keras.Variable) -> bool:
-    """Whether weight decay pulls a variable: kernels, and neither BN nor biases."""
+    """Return whether weight decay applies to a variable: to kernels, and neither to BN nor to biases."""
     return "kernel" in variable.name
 
 
@@ -105,7 +105,7 @@ def adjust_gradients(
     recipe: Recipe,
     scale: Any = 1.0,
 ) -> list[Any]:
-    """Adds weight decay, clips to the global norm, and slows the body down; in this order.
+    """Return gradients with weight decay, clipped to a global norm, and smaller for the body; in this order.
 
     Args:
         gradients: of the loss times `scale`, summed over all devices.

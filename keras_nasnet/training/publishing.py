@@ -14,7 +14,7 @@ class RunPublisher(Publisher):
     """Publishes the network of a training run, with its recipe on the model card."""
 
     def origin(self, source: str | os.PathLike[str], licence: str | None) -> Origin:
-        """Returns what the run's recipe and results say."""
+        """Return what the run's recipe and results say."""
         recipe = get_recipe(Path(source, "recipe.toml"))
         description = f"A NASNet trained with the recipe {recipe.name}"
         shown = _without_places(recipe).to_toml()

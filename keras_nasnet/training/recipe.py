@@ -1,4 +1,4 @@
-"""Recipe: all that decides a training run, as data; the paper's recipes by name."""
+"""Recipes: all that decides a training run, as data; the paper's by name."""
 
 import dataclasses
 import os
@@ -9,18 +9,20 @@ from typing import Any
 
 import tomli_w
 
+from keras_nasnet.common.errors import one_line
+from keras_nasnet.common.files import StrPath, write_text
 from keras_nasnet.genotype import get as get_genotype
 from keras_nasnet.training.augmentation import AUGMENTATIONS
 
 OPTIMIZERS = ("sgd", "rmsprop")
 SCHEDULES = ("cosine", "exponential", "one_cycle", "constant")
-STRATEGIES = ("default", "mirrored", "multiworker", "central")  # no recipe names one: see `distribution.Devices`
+STRATEGIES = ("default", "mirrored", "multiworker", "central")  # no recipe names one: see `devices.Devices`
 DTYPES = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained.
+    """All that decides how a network is trained, as data.
 
     Args:
         name: of the recipe.
@@ -61,6 +63,17 @@ class Recipe:
         patience: epochs without a better validation accuracy before training stops; 0 for never.
         class_weights: whether rare classes count more, in inverse proportion to their images.
         seed: of everything random.
+
+    Raises:
+        ValueError, TypeError: if a setting is wrong; names it.
+
+    Example:
+        >>> recipe = Recipe("mine", augmentation="pad_crop_flip", epochs=10, batch=64)
+        >>> recipe.with_settings("learning_rate=0.1", "network.num_blocks=2").network
+        {'num_blocks': 2}
+        >>> recipe.save("mine.toml")
+        >>> get_recipe("mine.toml") == recipe
+        True
     """
 
     name: str
@@ -106,8 +119,7 @@ class Recipe:
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: choose from {', '.join(choices)}")
         # By name only: a recipe can be read where its augmentation cannot be imported.
-        if self.augmentation not in AUGMENTATIONS and not all(self.augmentation.partition(":")):
-            raise ValueError(AUGMENTATIONS.unknown(self.augmentation))
+        AUGMENTATIONS.check(self.augmentation)
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
@@ -139,15 +151,12 @@ class Recipe:
     def to_toml(self) -> str:
         return tomli_w.dumps(self.to_dict())
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the recipe as TOML; the file appears when it is whole."""
-        path = Path(path)
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        temporary.write_text(self.to_toml(), encoding="utf-8")
-        os.replace(temporary, path)
+    def save(self, path: StrPath) -> None:
+        """Write the recipe as a TOML file, which appears when it is whole."""
+        write_text(path, self.to_toml())
 
     def with_settings(self, *assignments: str) -> "Recipe":
-        """Returns the recipe with settings replaced, each written "name=value" as in TOML.
+        """Return the recipe with settings replaced, each written "name=value" as in TOML.
 
         Text needs no quotes; `network.num_blocks=2` sets one argument of the network;
         `none` is None.
@@ -173,15 +182,19 @@ class Recipe:
 
 
 def settings() -> list[str]:
-    """Returns the names of a recipe's settings."""
+    """Return the names of a recipe's settings."""
     return [spec.name for spec in dataclasses.fields(Recipe)]
 
 
-def get_recipe(name_or_path: str | os.PathLike[str] | Recipe) -> Recipe:
-    """Returns a recipe by its name in `RECIPES`, or from a TOML file.
+def get_recipe(name_or_path: StrPath | Recipe) -> Recipe:
+    """Return the recipe of a name in `RECIPES`, or that of a TOML file.
 
     Raises:
         ValueError: if there is no such recipe, or the file is none; says what is wrong.
+
+    Example:
+        >>> get_recipe("cifar10").epochs
+        600
     """
     if isinstance(name_or_path, Recipe):
         return name_or_path
@@ -196,7 +209,7 @@ def get_recipe(name_or_path: str | os.PathLike[str] | Recipe) -> Recipe:
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, ValueError, TypeError) as error:
-        raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
+        raise ValueError(f"{path}: {one_line(error)}") from None
 
 
 def _parsed(text: str) -> Any:
@@ -207,7 +220,7 @@ def _parsed(text: str) -> Any:
 
 
 def _checked(name: str, kind: Any, value: Any) -> Any:
-    """The value in its field's type, or a TypeError that names the field."""
+    """Return the value in its field's type, or raise a TypeError that names the field."""
     if name == "image_size":
         sides = (value, value) if isinstance(value, int) else value
         if not isinstance(sides, list | tuple) or len(sides) != 2 or not all(_is_int(side) for side in sides):
@@ -233,7 +246,7 @@ def _checked(name: str, kind: Any, value: Any) -> Any:
 
 
 def _without_files(network: dict[str, Any]) -> dict[str, Any]:
-    """The arguments with a genotype's file replaced by what it holds: the recipe must hold on any machine."""
+    """Return the arguments with a genotype's file replaced by its content: a recipe must work on any machine."""
     genotype = network.get("genotype")
     if isinstance(genotype, str) and genotype.endswith(".json"):
         return network | {"genotype": get_genotype(genotype).to_dict()}

@@ -1,13 +1,12 @@
-"""What a run leaves to look at: curves, confusion matrix, a table per class. Imports no Keras, opens no window."""
+"""Pictures and tables of a run: curves, confusion matrix, a table by class. Imports no Keras, opens no window."""
 
-import os
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_nasnet.common.files import StrPath, replacing
 from keras_nasnet.training.history import Row, read_history
 
 if TYPE_CHECKING:
@@ -20,12 +19,12 @@ _MOST_NUMBERS = 25  # classes up to which the cells of a confusion matrix hold t
 _MOST_NAMES = 120  # classes up to which its axes name them
 
 
-def plot_curves(history_csv: str | os.PathLike[str], png: str | os.PathLike[str]) -> None:
-    """Draws the losses and accuracies of a run over its epochs.
+def plot_curves(history_csv: StrPath, png: StrPath) -> None:
+    """Draw the losses and accuracies of a run over its epochs into a PNG file.
 
     Args:
         history_csv: that `History` wrote; columns without a value are left out.
-        png: the picture's path; replaced whole.
+        png: path of the picture, which appears when it is whole.
 
     Raises:
         ValueError: if the history is missing, damaged, or has no row yet.
@@ -80,7 +79,7 @@ def _panel_title(rows: Sequence[Row], panel: str) -> str:
 
 
 def confusion_matrix(labels: Any, predictions: Any, classes: int) -> np.ndarray:
-    """Counts the images of each true class (rows) by predicted class (columns).
+    """Count the images of each true class (rows) by predicted class (columns).
 
     Args:
         labels: true classes, integers (n,), 0 to classes - 1.
@@ -106,7 +105,7 @@ def confusion_matrix(labels: Any, predictions: Any, classes: int) -> np.ndarray:
 
 
 def class_report(matrix: np.ndarray, class_names: Sequence[str]) -> str:
-    """Returns a table in plain text: precision, recall, F1 and images of each class, and the overall accuracy.
+    """Return a table in plain text: precision, recall, F1 and images of each class, and the overall accuracy.
 
     A dash stands where a number is undefined: the precision of a class that was never
     predicted, the recall of one without images.
@@ -135,7 +134,7 @@ def _ratio(part: int, whole: int) -> str:
 
 
 def _checked(matrix: np.ndarray, class_names: Sequence[str]) -> tuple[np.ndarray, list[str]]:
-    """Returns the matrix, and the names on one line each."""
+    """Return the matrix, and the names on one line each."""
     matrix = np.asarray(matrix)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.size == 0:
         raise ValueError(f"the confusion matrix has shape {matrix.shape}: it must be (classes, classes)")
@@ -146,8 +145,8 @@ def _checked(matrix: np.ndarray, class_names: Sequence[str]) -> tuple[np.ndarray
     return matrix, [" ".join(name.split()) for name in class_names]
 
 
-def plot_confusion(matrix: np.ndarray, class_names: Sequence[str], png: str | os.PathLike[str]) -> None:
-    """Draws a confusion matrix; a cell's colour is its share of the images of its true class.
+def plot_confusion(matrix: np.ndarray, class_names: Sequence[str], png: StrPath) -> None:
+    """Draw a confusion matrix into a PNG file; a cell's colour is its share of the images of its true class.
 
     Up to 25 classes the cells hold their counts, up to 120 the axes hold the names of the
     classes; beyond that the axes hold numbers of classes.
@@ -155,7 +154,7 @@ def plot_confusion(matrix: np.ndarray, class_names: Sequence[str], png: str | os
     Args:
         matrix: int64 (classes, classes), rows are the true classes.
         class_names: one for each class.
-        png: the picture's path; replaced whole.
+        png: path of the picture, which appears when it is whole.
     """
     import matplotlib
     from matplotlib.colors import ListedColormap, PowerNorm
@@ -201,14 +200,8 @@ def plot_confusion(matrix: np.ndarray, class_names: Sequence[str], png: str | os
     _save(figure, png, bbox_inches="tight", pad_inches=0.2, dpi=200 if not named else 130)
 
 
-def _save(figure: "Figure", png: str | os.PathLike[str], **options: Any) -> None:
-    png = Path(png)
-    temporary = png.with_name(f"{png.name}.{os.getpid()}.tmp")
-    try:
-        with warnings.catch_warnings():
-            # Names in scripts that the font lacks are drawn as boxes; the report has them in full.
-            warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-            figure.savefig(temporary, format="png", **{"dpi": 130} | options)
-        os.replace(temporary, png)
-    finally:
-        temporary.unlink(missing_ok=True)
+def _save(figure: "Figure", png: StrPath, **options: Any) -> None:
+    with replacing(png) as temporary, warnings.catch_warnings():
+        # Names in scripts that the font lacks are drawn as boxes; the report has them in full.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(temporary, format="png", **{"dpi": 130} | options)

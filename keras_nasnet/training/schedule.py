@@ -65,7 +65,7 @@ class WarmUpSchedule(keras.optimizers.schedules.LearningRateSchedule):
 def make_schedule(
     recipe: Recipe, steps_per_epoch: int, epochs: int | None = None, accumulate: int = 1
 ) -> WarmUpSchedule:
-    """Returns the recipe's schedule for this many updates an epoch, over `epochs` (default: the recipe's)."""
+    """Return the recipe's schedule for this many updates an epoch, over `epochs` (default: the recipe's)."""
     return WarmUpSchedule(
         recipe.schedule,
         recipe.scaled_learning_rate,

@@ -1,4 +1,4 @@
-"""`train`: runs a recipe in a folder, from the start or from where it stopped."""
+"""A training run in a folder, from the start or from where it stopped."""
 
 import contextlib
 import os
@@ -8,20 +8,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_nasnet.data.datasets import Dataset, open_dataset
+from keras_nasnet.data.datasets import open_dataset
+from keras_nasnet.data.split import Dataset
 from keras_nasnet.training.augmentation import AUGMENTATIONS
 from keras_nasnet.training.checkpoint import FILE
 from keras_nasnet.training.recipe import Recipe, get_recipe
 
 if TYPE_CHECKING:
-    from keras_nasnet.training.loop import Result
+    from keras_nasnet.training.loop import TrainingResult
 
 RECIPE_FILE = "recipe.toml"
 CHECKPOINT_SECONDS = 180.0
 
 
 def say(line: str) -> None:
-    """Writes a line for the user to stderr."""
+    """Print a line of text to stderr."""
     print(line, file=sys.stderr, flush=True)
 
 
@@ -35,8 +36,8 @@ def train(
     resume: bool = False,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     say: Callable[[str], None] = say,
-) -> "Result":
-    """Trains a network, and leaves in a folder what came of it.
+) -> "TrainingResult":
+    """Train a network as a recipe says, and write it with its history to a folder.
 
     The folder then holds `model.keras` (which `keras_nasnet.load` takes), `recipe.toml`,
     `history.csv`, `metrics.json`, `tensorboard/`, `curves.png`, `confusion.png` and
@@ -48,19 +49,39 @@ def train(
         data: replaces the recipe's dataset: a name that tensorflow-datasets knows, a folder
             of class folders, a .npz file, or a `Dataset`.
         data_dir: where tensorflow-datasets keeps its data; default: its own choice.
-        strategy: "default", "mirrored", "multiworker" or "central", see `distribution.Devices`.
+        strategy: "default", "mirrored", "multiworker" or "central", see `devices.Devices`.
         resume: goes on from the folder's checkpoint, if there is one. The curve of a run
             that was interrupted is that of one that was not.
         checkpoint_seconds: the longest time between two checkpoints; there is one at the end
             of every epoch anyway.
-        say: gets each line for the user; default: prints it on stderr.
+        say: called with each line of text for the user; default: prints it to stderr.
 
     Returns:
-        A `loop.Result`.
+        A `TrainingResult`.
 
     Raises:
         ValueError: if recipe, dataset, strategy or folder do not go together; says why.
-        loop.Interrupted, loop.Diverged, distribution.WorkerLost: see `loop.Run.run`.
+        Interrupted: after Ctrl-C or SIGTERM; a checkpoint is written.
+        Diverged: if the loss is no finite number any more.
+        WorkerLost: if another worker is gone.
+        OSError: if a file cannot be written.
+
+    Example:
+        One step of a network of one cell.
+
+        >>> from keras_nasnet.data import ArraySplit, Dataset
+        >>> images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), "uint8")
+        >>> split = ArraySplit(images, labels=np.arange(8) % 2, classes=2)
+        >>> data = Dataset("noise", ("even", "odd"), train=split, validation=split, test=None)
+        >>> cell = keras_nasnet.CellSpec((keras_nasnet.Block((0, 1), ("max_pool_3x3", "identity")),), outputs=((2,),))
+        >>> genotype = keras_nasnet.Genotype(cell, cell).to_dict()
+        >>> network = {"genotype": genotype, "num_blocks": 1, "penultimate_filters": 48}
+        >>> recipe = Recipe("tiny", network=network, batch=8)
+        >>> result = train(recipe, "runs/tiny", data=data, say=lambda line: None)
+        >>> result.epochs, result.validation.examples
+        (1, 8)
+        >>> keras_nasnet.load("runs/tiny/model.keras").class_names
+        ('even', 'odd')
     """
     recipe = get_recipe(recipe)
     if data is not None:
@@ -97,7 +118,7 @@ def train(
 
 
 def check_folder(folder: Path, recipe: Recipe, resume: bool) -> None:
-    """Raises ValueError where a run cannot begin, or go on, in a folder."""
+    """Raise ValueError if a run cannot begin, or go on, in a folder."""
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder}: a file, not a folder for a run")
     if not (folder / FILE).exists():
@@ -116,7 +137,7 @@ def check_folder(folder: Path, recipe: Recipe, resume: bool) -> None:
 
 @contextlib.contextmanager
 def no_search_for_tensorflow() -> Iterator[None]:
-    """Keeps Keras from importing TensorFlow, for seconds, only to see that a model of JAX has nothing of it."""
+    """Keep Keras from importing TensorFlow, for seconds, only to see that a model of JAX has nothing of it."""
     import keras
 
     lazy = keras.src.utils.module_utils.tensorflow

@@ -15,7 +15,7 @@ from keras_nasnet.common.errors import Diverged
 from keras_nasnet.data.split import Batch, Dataset
 from keras_nasnet.models.classifier import NASNet
 from keras_nasnet.training.devices import Devices
-from keras_nasnet.training.evaluation import Evaluation, evaluate
+from keras_nasnet.training.evaluation import Scores, evaluate
 from keras_nasnet.training.loop import FETCH_STEPS
 from keras_nasnet.training.objective import Objective, make_augmentation
 from keras_nasnet.training.optimizer import make_optimizer
@@ -25,7 +25,7 @@ from keras_nasnet.training.steps.contract import make_step
 
 def train_child(
     child: NASNet, recipe: Recipe, dataset: Dataset, devices: Devices, accumulate: int = 1, first_epoch: int = 0
-) -> Evaluation:
+) -> Scores:
     """Trains a child and returns how right it is on the validation split. Call it within `devices.scope()`.
 
     Args:

@@ -48,6 +48,7 @@ def max_workers(config: Mapping[str, Any]) -> int | None:
         ValueError: if there is no such evaluator.
     """
     name = config.get("name")
+    EVALUATORS.check(name)
     if name in _MAX_WORKERS:
         return _MAX_WORKERS[name]
     limit: int | None = getattr(EVALUATORS.get(name), "max_workers", None)

@@ -1,1 +1,5 @@
-"""Where children are evaluated: processes of this machine, or a Ray cluster."""
+"""Where children are evaluated: in processes of this machine, or on a Ray cluster.
+
+`contract` says what an executor takes and answers, `registry` lists those there are. `worker` is what each of their
+workers does with a task; `pool` is what the executors do with their workers.
+"""

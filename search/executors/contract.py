@@ -1,4 +1,4 @@
-"""Engines: where children are evaluated: processes of this machine, or a Ray cluster."""
+"""What an executor takes and answers: a job, its tasks, and a report of each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,9 @@ from typing import Any, Protocol
 
 from keras_nasnet.search.trial import Fidelity, Result
 
-ENGINES = ("local", "ray")
+# Kinds of `Error` that are no child's: the search stops at once, and they are written to no trial.
+DISK_FULL = "disk_full"
+NO_EVALUATOR = "no_evaluator"
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,16 @@ class Job:
 
 @dataclass(frozen=True)
 class Task:
-    """One attempt at one trial."""
+    """One attempt at one trial.
+
+    Args:
+        trial: id of the trial.
+        attempt: how often it was tried before.
+        tokens: of the child.
+        stage: one of `trial.STAGES`; says which of the job's evaluators judges it.
+        fidelity: how much to spend.
+        seed: of everything random in the evaluation.
+    """
 
     trial: int
     attempt: int
@@ -57,7 +68,7 @@ class Report:
     notice: str | None = None
 
 
-class Engine(Protocol):
+class Executor(Protocol):
     """Runs tasks on workers.
 
     Attributes:
@@ -82,27 +93,3 @@ class Engine(Protocol):
     def close(self) -> None:
         """Stops all workers, at once."""
         ...
-
-
-def make_engine(name: str, job: Job, workers: int | None = None, **options: Any) -> Engine:
-    """Returns a started engine.
-
-    Args:
-        name: one of `ENGINES`.
-        job: what its workers do.
-        workers: how many; None: one a GPU, without GPUs one for each two CPU cores; "ray": as many as the cluster has
-            room for.
-        **options: of the engine, such as `address` of a Ray cluster.
-
-    Raises:
-        ValueError: if there is no such engine, or its package is not installed; says what to install.
-    """
-    if name == "local":
-        from keras_nasnet.search.executors.local import LocalEngine
-
-        return LocalEngine(job, workers, **options)
-    if name == "ray":
-        from keras_nasnet.search.executors.ray_cluster import RayEngine
-
-        return RayEngine(job, workers, **options)
-    raise ValueError(f"engine is {name!r}: choose from {', '.join(ENGINES)}")

@@ -7,7 +7,6 @@ import selectors
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,14 +15,12 @@ from typing import IO, Any
 from keras_nasnet.common.errors import WorkerLost
 from keras_nasnet.search.executors.contract import Job, Report, Task
 from keras_nasnet.search.executors.placement import Place, places
+from keras_nasnet.search.executors.pool import MAX_FALSE_STARTS, Pool, Worker
 from keras_nasnet.search.executors.worker import from_dict
-from keras_nasnet.search.trial import Error, Result
-
-MAX_FALSE_STARTS = 3  # worker processes in a row that end before they are ready
 
 
-class LocalEngine:
-    """Runs tasks in worker processes of this machine; see `Engine`.
+class LocalExecutor(Pool["_Process"]):
+    """Runs tasks in worker processes of this machine; see `Executor`.
 
     A worker that dies, hangs, runs out of memory, or holds more than `Job.max_memory` after a
     task is replaced by a new one. All that workers print is in `logs/worker-<n>.log` of the
@@ -45,55 +42,34 @@ class LocalEngine:
             if len(environments) != len(chosen):
                 raise ValueError(f"there are {len(environments)} environments for {len(chosen)} workers")
             chosen = [Place(one.cores, dict(more)) for one, more in zip(chosen, environments, strict=True)]
-        self.job = job
+        super().__init__(job)
         self._false_starts = 0
         self._selector = selectors.DefaultSelector()
-        self._workers: list[_Worker] = []
         for number, place in enumerate(chosen, start=1):
-            self._workers.append(_Worker(f"worker-{number}", job, place))
-            self._begin(self._workers[-1])
+            self.workers.append(_Process(f"worker-{number}", job, place))
+            self._begin(self.workers[-1])
 
     @property
     def slots(self) -> int:
-        return len(self._workers)
+        return len(self.workers)
 
-    def submit(self, task: Task) -> str:
-        free = [worker for worker in self._workers if worker.task is None]
-        # One that has the stage's evaluator already need not make it.
-        worker = next((worker for worker in free if task.stage in worker.stages), free[0])
-        worker.give(task)
-        return worker.name
-
-    def poll(self, seconds: float) -> list[Report]:
-        until = time.monotonic() + seconds
-        reports: list[Report] = []
-        while not reports:
-            now = time.monotonic()
-            deadlines = [worker.began + self.job.seconds for worker in self._workers if worker.task is not None]
-            pause = min([until, *deadlines]) - now
-            for key, _ in self._selector.select(max(0.0, pause)):
-                reports += self._hear(key.data)
-            for worker in self._workers:
-                if worker.task is not None and time.monotonic() - worker.began > self.job.seconds:
-                    reports.append(self._lost(worker, "timeout", f"it took longer than {self.job.seconds:g} s"))
-            if time.monotonic() >= until:
-                break
-        return reports
+    def listen(self, seconds: float) -> list[Report]:
+        return [report for key, _ in self._selector.select(seconds) for report in self._hear(key.data)]
 
     def close(self) -> None:
-        for worker in self._workers:
+        for worker in self.workers:
             worker.kill()
         self._selector.close()
 
-    def _begin(self, worker: "_Worker") -> None:
+    def _begin(self, worker: "_Process") -> None:
         self._selector.register(worker.begin(), selectors.EVENT_READ, worker)
 
-    def _replace(self, worker: "_Worker") -> None:
+    def discard(self, worker: "_Process") -> None:
         self._selector.unregister(worker.answers)
         worker.kill()
         self._begin(worker)
 
-    def _hear(self, worker: "_Worker") -> list[Report]:
+    def _hear(self, worker: "_Process") -> list[Report]:
         """Takes what a worker says: that it is ready, a result, or, at the end of its channel, that it is dead."""
         messages, ended = worker.read()
         reports = []
@@ -101,15 +77,8 @@ class LocalEngine:
             if "ready" in message:
                 self._false_starts, worker.ready = 0, True
                 continue
-            assert worker.task is not None
-            result, notice = from_dict(message["result"]), None
-            if result.error is not None and result.error.kind == "out_of_memory":
-                notice = f"{worker.name} was replaced: it ran out of memory"
-            elif message["memory"] > self.job.max_memory:
-                notice = f"{worker.name} was replaced: it held {message['memory'] / 2**30:.2f} GiB of memory"
-            reports.append(Report(worker.take_task(), worker.name, result, notice))
-            if notice is not None:
-                self._replace(worker)
+            reports.append(self.answered(worker, from_dict(message["result"]), message["memory"]))
+            if reports[-1].notice is not None:  # it was replaced: what it said after that is of no interest
                 return reports
         if not ended:
             return reports
@@ -119,34 +88,26 @@ class LocalEngine:
             if self._false_starts >= MAX_FALSE_STARTS:
                 raise WorkerLost(f"{worker.name} cannot be started, it {how}: {worker.log} says why")
         if worker.task is not None:
-            reports.append(self._lost(worker, "worker_lost", f"{worker.name} {how}"))
+            reports.append(self.lost(worker, "worker_lost", f"{worker.name} {how}"))
         else:
-            self._replace(worker)
+            self.discard(worker)
         return reports
 
-    def _lost(self, worker: "_Worker", kind: str, message: str) -> Report:
-        seconds = time.monotonic() - worker.began
-        report = Report(worker.take_task(), worker.name, Result(None, seconds=seconds, error=Error(kind, message)))
-        self._replace(worker)
-        return report
 
-
-class _Worker:
-    """One worker: its process, or the one that came after it, and the task that it has."""
+class _Process(Worker):
+    """A worker: its process, or the one that came after it."""
 
     process: subprocess.Popen[bytes]
 
     def __init__(self, name: str, job: Job, place: Place):
-        self.name = name
+        super().__init__(name)
         self.job = job
         self.place = place
         self.log = Path(job.folder) / "logs" / f"{name}.log"
-        self.task: Task | None = None
-        self.began = 0.0  # with its task; monotonic time
 
     def begin(self) -> IO[bytes]:
         """Starts the process; returns what it will say."""
-        self.stages: set[str] = set()  # whose evaluators it has
+        self.stages.clear()
         self.ready = False
         self._heard = b""
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -171,15 +132,8 @@ class _Worker:
         assert self.process.stdout is not None
         return self.process.stdout
 
-    def give(self, task: Task) -> None:
-        self.task, self.began = task, time.monotonic()
-        self.stages.add(task.stage)
+    def send(self, task: Task) -> None:
         self._write({**vars(task), "fidelity": task.fidelity.to_dict()})
-
-    def take_task(self) -> Task:
-        assert self.task is not None
-        task, self.task = self.task, None
-        return task
 
     def _write(self, data: dict[str, Any]) -> None:
         assert self.process.stdin is not None

@@ -1,4 +1,4 @@
-"""A worker process of `LocalEngine`: it reads tasks from stdin and answers on stdout, a JSON a line.
+"""A worker process of `LocalExecutor`: it reads tasks from stdin and answers on stdout, a JSON a line.
 
 What evaluators print goes to stderr, the worker's log. The worker ends when its stdin does: when
 the driver closes it, or is dead, however it died.
@@ -9,7 +9,6 @@ import json
 import os
 import queue
 import signal
-import sys
 import threading
 from typing import IO, Any
 
@@ -26,7 +25,7 @@ def main() -> None:
 
     from keras_nasnet.search.evaluators.contract import Evaluator
     from keras_nasnet.search.executors.contract import Job, Task
-    from keras_nasnet.search.executors.worker import run_task, to_dict
+    from keras_nasnet.search.executors.worker import resident_memory, run_task, to_dict
     from keras_nasnet.search.trial import Fidelity
 
     job = Job(**setup["job"])
@@ -40,18 +39,6 @@ def main() -> None:
             print(f"trial {task.trial}, attempt {task.attempt + 1}, {task.stage}: {fidelity}", flush=True)
         result = run_task(job, evaluators, task)
         _answer(answers, {"result": to_dict(result), "memory": resident_memory()})
-
-
-def resident_memory() -> int:
-    """Returns the bytes of memory that this process holds; where the system does not tell, the most it ever held."""
-    try:
-        with open("/proc/self/statm") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        import resource
-
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _take_channels() -> tuple[IO[str], IO[str]]:
@@ -68,7 +55,7 @@ def _listen(lines: IO[str], tasks: "queue.SimpleQueue[dict[str, Any]]") -> None:
     """Takes tasks; at the end of the channel ends this process and all that it started, whatever they do."""
     for line in lines:
         tasks.put(json.loads(line))
-    os.killpg(0, signal.SIGKILL)  # the engine has given it a session, and so a group, of its own
+    os.killpg(0, signal.SIGKILL)  # the executor has given it a session, and so a group, of its own
 
 
 def _answer(answers: IO[str], data: dict[str, Any]) -> None:

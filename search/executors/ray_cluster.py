@@ -8,20 +8,19 @@ from itertools import count
 from typing import Any
 
 from keras_nasnet.common.errors import WorkerLost
-from keras_nasnet.search.executors.contract import Job, Report, Task
-from keras_nasnet.search.executors.local import MAX_FALSE_STARTS
+from keras_nasnet.search.executors.contract import NO_EVALUATOR, Job, Report, Task
+from keras_nasnet.search.executors.pool import MAX_FALSE_STARTS, Pool, Worker
 from keras_nasnet.search.executors.ray_connection import connect, in_one_line, ray
 from keras_nasnet.search.executors.ray_worker import RayWorker
-from keras_nasnet.search.executors.worker import NO_EVALUATOR
-from keras_nasnet.search.trial import Error, Result
+from keras_nasnet.search.trial import Result
 
 START_SECONDS = 120.0  # in which the first worker must be there
 _LOOK_SECONDS = 1.0  # between two looks at which nodes the cluster has
 _LONGEST_PAUSE = 64.0  # seconds, between two tries to start workers that do not start
 
 
-class RayEngine:
-    """Runs tasks on the workers of a Ray cluster; see `Engine`.
+class RayExecutor(Pool["_Actor"]):
+    """Runs tasks on the workers of a Ray cluster; see `Executor`.
 
     A worker is a Ray actor, on whichever node Ray puts it; its name says which. `slots` follows the
     cluster: nodes that join get workers, and nodes that die take theirs along, whose tasks are
@@ -41,7 +40,7 @@ class RayEngine:
         address: "host:port" of the cluster's head, or "auto" for the cluster that `ray start` has
             made this machine a node of; default: the environment's `RAY_ADDRESS`, and without that
             "local": a cluster of this machine alone, which nobody else can reach and which ends
-            with the engine. A cluster to which this process is connected already is taken as it is.
+            with the executor. A cluster to which this process is connected already is taken as it is.
             Ray takes no process that had a "local" cluster into another one.
         num_cpus: cores of a worker, where the cluster has no GPU when the search starts; else
             each worker has one GPU. None: 2, or 1 where no node has 2.
@@ -55,9 +54,8 @@ class RayEngine:
         for name, value in {"workers": workers, "num_cpus": num_cpus}.items():
             if value is not None and (type(value) is not int or value < 1):
                 raise ValueError(f"{name} is {value!r}: it must be a whole number from 1 up")
-        self.job = job
+        super().__init__(job)
         self._most = workers
-        self._workers: list[_Worker] = []
         self._false_starts = 0
         self._pause_until = 0.0  # no worker is started before; monotonic time
         self._looked = -_LOOK_SECONDS
@@ -73,34 +71,17 @@ class RayEngine:
 
     @property
     def slots(self) -> int:
-        return sum(worker.ready for worker in self._workers)
+        return sum(worker.ready for worker in self.workers)
 
-    def submit(self, task: Task) -> str:
-        free = [worker for worker in self._workers if worker.ready and worker.task is None]
-        # One that has the stage's evaluator already need not make it.
-        worker = next((worker for worker in free if task.stage in worker.stages), free[0])
-        worker.give(task)
-        return worker.name
-
-    def poll(self, seconds: float) -> list[Report]:
+    def listen(self, seconds: float) -> list[Report]:
         until = time.monotonic() + seconds
-        reports: list[Report] = []
-        while not reports:
-            self._follow_cluster()
-            deadlines = [worker.began + self.job.seconds for worker in self._workers if worker.task is not None]
-            pause = min([until, self._looked + _LOOK_SECONDS, *deadlines]) - time.monotonic()
-            for worker, done in self._wait(max(0.0, pause)):
-                reports += self._hear(worker, done)
-            for worker in [*self._workers]:
-                if worker.task is not None and time.monotonic() - worker.began > self.job.seconds:
-                    reports.append(self._lost(worker, "timeout", f"it took longer than {self.job.seconds:g} s"))
-            if time.monotonic() >= until:
-                break
-        return reports
+        self._follow_cluster()
+        pause = min(until, self._looked + _LOOK_SECONDS) - time.monotonic()
+        return [report for worker, done in self._wait(max(0.0, pause)) for report in self._hear(worker, done)]
 
     def close(self) -> None:
-        for worker in [*self._workers]:
-            self._end(worker)
+        for worker in [*self.workers]:
+            self.discard(worker)
         if self._connected:
             self._connected = False
             ray.shutdown()
@@ -126,16 +107,16 @@ class RayEngine:
             return
         self._looked = time.monotonic()
         wanted = self._room() if self._most is None else min(self._most, self._room())
-        for worker in [worker for worker in self._workers if not worker.ready][: max(0, len(self._workers) - wanted)]:
-            self._end(worker)
-        taken = {worker.number for worker in self._workers}
+        for worker in [worker for worker in self.workers if not worker.ready][: max(0, len(self.workers) - wanted)]:
+            self.discard(worker)
+        taken = {worker.number for worker in self.workers}
         free = (number for number in count(1) if number not in taken)
-        while len(self._workers) < wanted and time.monotonic() >= self._pause_until:
-            self._workers.append(_Worker(next(free), self.job, self._share))
+        while len(self.workers) < wanted and time.monotonic() >= self._pause_until:
+            self.workers.append(_Actor(next(free), self.job, self._share))
 
-    def _wait(self, seconds: float) -> list[tuple["_Worker", set[Any]]]:
+    def _wait(self, seconds: float) -> list[tuple["_Actor", set[Any]]]:
         """Waits until something happens to a worker; returns those to which it did, each with what of its is done."""
-        calls = {call: worker for worker in self._workers for call in worker.calls}
+        calls = {call: worker for worker in self.workers for call in worker.calls}
         if not calls:
             time.sleep(seconds)
             return []
@@ -143,14 +124,14 @@ class RayEngine:
         done = set(ray.wait([*calls], num_returns=len(calls), timeout=0, fetch_local=False)[0])
         return [(worker, done) for worker in dict.fromkeys(calls[call] for call in done)]
 
-    def _hear(self, worker: "_Worker", done: set[Any]) -> list[Report]:
+    def _hear(self, worker: "_Actor", done: set[Any]) -> list[Report]:
         """Takes what has come of a worker's calls: it is there, has a result, or is dead."""
         if not worker.ready:
             try:
                 worker.is_at(ray.get(worker.begins))
                 self._false_starts = 0
             except ray.exceptions.RayError as error:
-                self._end(worker)
+                self.discard(worker)
                 self._false_start(error)
             return []
         try:
@@ -162,8 +143,8 @@ class RayEngine:
                 # Ray ends a worker before the memory of its node is full.
                 full = isinstance(error, ray.exceptions.OutOfMemoryError)
                 kind = "out_of_memory" if full else "worker_lost"
-                return [self._lost(worker, kind, f"{worker.name} is gone: {in_one_line(error)}")]
-            self._end(worker)
+                return [self.lost(worker, kind, f"{worker.name} is gone: {in_one_line(error)}")]
+            self.discard(worker)
         return []
 
     def _false_start(self, error: Exception) -> None:
@@ -175,41 +156,24 @@ class RayEngine:
             raise WorkerLost(f"no worker can be started: {in_one_line(error)}") from error
         self._pause_until = time.monotonic() + min(_LOOK_SECONDS * 2**self._false_starts, _LONGEST_PAUSE)
 
-    def _answered(self, worker: "_Worker", result: Result, memory: int) -> Report:
-        notice = None
+    def _answered(self, worker: "_Actor", result: Result, memory: int) -> Report:
         if result.error is not None and result.error.kind == NO_EVALUATOR:  # the data may lack on one node
             result = replace(result, error=replace(result.error, message=f"{worker.name}: {result.error.message}"))
-        if result.error is not None and result.error.kind == "out_of_memory":
-            notice = f"{worker.name} was replaced: it ran out of memory"
-        elif memory > self.job.max_memory:
-            notice = f"{worker.name} was replaced: it held {memory / 2**30:.2f} GiB of memory"
-        report = Report(worker.take_task(), worker.name, result, notice)
-        if notice is not None:
-            self._end(worker)
-        return report
+        return self.answered(worker, result, memory)
 
-    def _lost(self, worker: "_Worker", kind: str, message: str) -> Report:
-        seconds = time.monotonic() - worker.began
-        report = Report(worker.take_task(), worker.name, Result(None, seconds=seconds, error=Error(kind, message)))
-        self._end(worker)
-        return report
-
-    def _end(self, worker: "_Worker") -> None:
-        """Kills a worker; the next look at the cluster replaces it."""
+    def discard(self, worker: "_Actor") -> None:
+        """Kills a worker; the next look at the cluster, which is due at once, starts another."""
         ray.kill(worker.actor)
-        self._workers.remove(worker)
+        self.workers.remove(worker)
         self._looked = -_LOOK_SECONDS
 
 
-class _Worker:
-    """The driver's side of one worker: its actor, what was asked of it, and the task that it has."""
+class _Actor(Worker):
+    """A worker: its actor, and what was asked of it."""
 
     def __init__(self, number: int, job: Job, share: dict[str, int]):
+        super().__init__("")
         self.number = number
-        self.name = ""
-        self.stages: set[str] = set()  # whose evaluators it has
-        self.task: Task | None = None
-        self.began = 0.0  # with its task; monotonic time
         variables = {name: os.environ[name] for name in ("KERAS_BACKEND",) if name in os.environ}
         variables |= {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}
         if "CPU" in share:  # Ray itself sets OMP_NUM_THREADS
@@ -233,6 +197,10 @@ class _Worker:
         return bool(self.name)
 
     @property
+    def is_free(self) -> bool:
+        return self.ready and self.task is None
+
+    @property
     def calls(self) -> list[Any]:
         """What it has been asked and has not answered."""
         if not self.ready:
@@ -242,15 +210,12 @@ class _Worker:
     def is_at(self, host: str) -> None:
         self.name = f"worker-{self.number}@{host}"
 
-    def give(self, task: Task) -> None:
-        self.task, self.began = task, time.monotonic()
-        self.stages.add(task.stage)
+    def send(self, task: Task) -> None:
         self.runs = self.actor.run.remote(task)
 
-    def take_task(self) -> Task:
-        assert self.task is not None
-        task, self.task, self.runs = self.task, None, None
-        return task
+    def take(self) -> Task:
+        self.runs = None
+        return super().take()
 
 
 def _nodes() -> list[dict[str, float]]:

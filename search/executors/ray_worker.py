@@ -1,4 +1,4 @@
-"""The worker of `RayEngine`: an actor, in a process of its own on some node of the cluster."""
+"""The worker of `RayExecutor`: an actor, in a process of its own on some node of the cluster."""
 
 import contextlib
 import os
@@ -8,8 +8,7 @@ from pathlib import Path
 
 from keras_nasnet.search.evaluators.contract import Evaluator
 from keras_nasnet.search.executors.contract import Job, Task
-from keras_nasnet.search.executors.local_worker import resident_memory
-from keras_nasnet.search.executors.worker import run_task
+from keras_nasnet.search.executors.worker import resident_memory, run_task
 from keras_nasnet.search.trial import Result
 
 

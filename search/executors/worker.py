@@ -3,6 +3,8 @@
 import contextlib
 import errno
 import math
+import os
+import sys
 import time
 import traceback
 from collections.abc import Iterator, MutableMapping
@@ -10,15 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from keras_nasnet.common.errors import one_line
 from keras_nasnet.search.evaluators.contract import Evaluator
 from keras_nasnet.search.evaluators.registry import make_evaluator
-from keras_nasnet.search.executors.contract import Job, Task
+from keras_nasnet.search.executors.contract import DISK_FULL, NO_EVALUATOR, Job, Task
 from keras_nasnet.search.space.registry import get_space
 from keras_nasnet.search.trial import Error, Result
-
-# Errors that are no child's: the search stops at once, and they are written to no trial.
-DISK_FULL = "disk_full"
-NO_EVALUATOR = "no_evaluator"
 
 
 def run_task(job: Job, evaluators: MutableMapping[str, Evaluator], task: Task) -> Result:
@@ -99,8 +98,20 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 def _line(error: BaseException) -> str:
     """Returns the error as one line of at most 300 characters."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}"[:300] if text else type(error).__name__
+    name, text = type(error).__name__, one_line(error)
+    return name if text == name else f"{name}: {text}"[:300]
+
+
+def resident_memory() -> int:
+    """Returns the bytes of memory that this process holds; where the system does not tell, the most it ever held."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
 
 
 def to_dict(result: Result) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The runner: asks controllers for children, gives them to an engine, records what comes of them; resumes where it was.
+"""The runner: asks controllers for children, gives them to an executor, records what comes of them, and resumes.
 
 Every decision follows from the store (`schedule`), and every change of it is one transaction. So a
 run may be killed at any moment: the next goes on from what the store says, runs again what had been
@@ -17,13 +17,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from keras_nasnet.common.errors import one_line
+from keras_nasnet.common.files import replacing
+from keras_nasnet.common.signals import StopSignal
 from keras_nasnet.genotype import Genotype
 from keras_nasnet.search.controller.contract import Controller
 from keras_nasnet.search.controller.registry import make_controller
 from keras_nasnet.search.evaluators.registry import max_workers
-from keras_nasnet.search.executors.contract import Engine, Job, Report, Task
-from keras_nasnet.search.executors.worker import DISK_FULL, NO_EVALUATOR
-from keras_nasnet.search.run.driver import StopSignal, alone, opened
+from keras_nasnet.search.executors.contract import DISK_FULL, NO_EVALUATOR, Executor, Job, Report, Task
+from keras_nasnet.search.run.driver import alone, opened
 from keras_nasnet.search.run.plan import Plan
 from keras_nasnet.search.run.schedule import Schedule
 from keras_nasnet.search.space.registry import get_space
@@ -62,7 +64,7 @@ class Runner:
     Args:
         folder: of the run; made if it is not there. One that has a store goes on.
         plan: of the search.
-        engine: makes the engine, such as `functools.partial(make_engine, "local")`.
+        executor: makes the executor, such as `functools.partial(make_executor, "local")`.
         strategy: a `tf.distribute.Strategy` for controllers with a policy.
         watch: is called with the store after each change, and at least twice a second.
         say: gets a line for the user.
@@ -73,7 +75,7 @@ class Runner:
         self,
         folder: str | os.PathLike[str],
         plan: Plan,
-        engine: Callable[[Job], Engine],
+        executor: Callable[[Job], Executor],
         strategy: Any = None,
         watch: Callable[[Store], None] | None = None,
         say: Callable[[str], None] | None = None,
@@ -82,7 +84,7 @@ class Runner:
         self.folder = Path(folder).absolute()
         self.plan = plan
         self.space = get_space(plan.space)
-        self._make_engine = engine
+        self._make_executor = executor
         self._strategy = strategy
         self._watch = watch or _nothing
         self._say = say or _nothing
@@ -105,16 +107,16 @@ class Runner:
             self.schedule = Schedule(self.plan, self.store.trials())
             if not self.schedule.finished:
                 self._begin()
-                self._engine = self._make_engine(self._job())
+                self._executor = self._make_executor(self._job())
                 try:
                     self._loop()
                 except BaseException as error:
                     with contextlib.suppress(OSError), self.store.transaction():  # the disk may be full
                         self._release_running()
-                        self.store.event("stop", " ".join(str(error).split()) or type(error).__name__)
+                        self.store.event("stop", one_line(error))
                     raise
                 finally:
-                    self._engine.close()
+                    self._executor.close()
             return self._outcome()
 
     def _loop(self) -> None:
@@ -124,10 +126,12 @@ class Runner:
             self._watch(self.store)
             if self.schedule.finished:
                 return
-            for report in self._engine.poll(POLL_SECONDS):
+            for report in self._executor.poll(POLL_SECONDS):
                 self._record(report)
             self._give_up_lost_leases()
-            self._signal.check(f"after {len(self.schedule.trials)} trials", self.folder)
+            if self._signal.came:
+                done = f"after {len(self.schedule.trials)} trials, all of them kept"
+                raise self._signal.interrupted(f"{done}: keras-nasnet search run --resume {self.folder} goes on")
 
     # === Asking and telling ===
 
@@ -144,7 +148,7 @@ class Runner:
 
     def _fill(self) -> None:
         """Gives free workers what waits, and asks for more when nothing does."""
-        while len(self._running) < self._engine.slots and not self._signal.came:
+        while len(self._running) < self._executor.slots and not self._signal.came:
             if self.schedule.waiting:
                 trial = self._next_waiting()
                 if trial is None:
@@ -211,8 +215,8 @@ class Runner:
             return
         self._copy_weights(trial)
         task = Task(trial.id, trial.attempt, trial.tokens, trial.stage, trial.fidelity, trial.seed)
-        worker = self._engine.submit(task)
-        # The engine ends what hangs; a lease that runs out is an engine that lost a task.
+        worker = self._executor.submit(task)
+        # The executor ends what hangs; a lease that runs out is an executor that lost a task.
         lease = 2 * self.plan.seconds + 60
         self._running[trial.id, trial.attempt] = time.monotonic() + lease
         self.schedule.note(self.store.start(trial.id, worker, time.time() + lease))
@@ -224,10 +228,8 @@ class Runner:
         weights = self.folder / "trials" / str(trial.parent) / "child.safetensors"
         place = self.folder / "trials" / str(trial.id) / "parent.safetensors"
         if weights.exists():
-            place.parent.mkdir(parents=True, exist_ok=True)
-            partial = place.with_name(f"{place.name}.tmp")
-            shutil.copyfile(weights, partial)
-            os.replace(partial, place)
+            with replacing(place) as temporary:
+                shutil.copyfile(weights, temporary)
 
     def _record(self, report: Report) -> None:
         task, result, error = report.task, report.result, report.result.error

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from keras_nasnet.common.files import replacing
 from keras_nasnet.search.store.schema import SCHEMA, SCHEMA_VERSION
 
 
@@ -45,19 +46,12 @@ class Database:
         path = Path(path)
         if path.exists():
             raise ValueError(f"{path} exists: resume that search, or choose another folder")
-        partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        partial.unlink(missing_ok=True)
-        try:
-            with _as_os_error(path), contextlib.closing(sqlite3.connect(partial, isolation_level=None)) as connection:
-                connection.executescript(f"BEGIN; {SCHEMA}")
-                rows = {"schema": str(SCHEMA_VERSION), "config": json.dumps(config)}
-                connection.executemany("INSERT INTO meta VALUES (?, ?)", rows.items())
-                connection.execute("COMMIT")
-                connection.execute("PRAGMA journal_mode = WAL")
-            os.replace(partial, path)
-        finally:
-            for file in (partial, *(Path(f"{partial}-{end}") for end in ("wal", "shm", "journal"))):
-                file.unlink(missing_ok=True)
+        with replacing(path) as partial:
+            try:
+                _make(partial, path, config)
+            finally:
+                for end in ("wal", "shm", "journal"):
+                    Path(f"{partial}-{end}").unlink(missing_ok=True)
         return cls.open(path)
 
     @classmethod
@@ -133,6 +127,16 @@ class Database:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _make(partial: Path, path: Path, config: Mapping[str, Any]) -> None:
+    """Writes a store without trials to `partial`; `path` is what errors call it."""
+    with _as_os_error(path), contextlib.closing(sqlite3.connect(partial, isolation_level=None)) as connection:
+        connection.executescript(f"BEGIN; {SCHEMA}")
+        rows = {"schema": str(SCHEMA_VERSION), "config": json.dumps(config)}
+        connection.executemany("INSERT INTO meta VALUES (?, ?)", rows.items())
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA journal_mode = WAL")
 
 
 @contextlib.contextmanager

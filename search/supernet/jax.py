@@ -75,8 +75,8 @@ class JaxSteps(Steps):
                 own = [[x[slot] for slot in node.slots] for x in (vectors, momentum, kernels)]
                 gradient, square = self._decay(gradient, own[0], own[2], square)
                 parts.append((node.slots, own[0], own[1], gradient))
-        for names, *own in parts:
-            new = self._update(*own, square, rate)
+        for names, old, old_momenta, gradient in parts:
+            new = self._update(old, old_momenta, gradient, square, rate)
             vectors.update(zip(names, new[0], strict=True))
             momentum.update(zip(names, new[1], strict=True))
 

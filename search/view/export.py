@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from keras_nasnet.common.files import replacing, write_text
 from keras_nasnet.genotype import Genotype
 from keras_nasnet.search.run.plan import Plan
 from keras_nasnet.search.run.schedule import Schedule
@@ -54,15 +55,9 @@ def export_trials(store: Store, path: str | os.PathLike[str]) -> int:
     trials = store.trials()
     extras = sorted({name for trial in trials for name in trial.extra})
     rows = [_row(trial, extras) for trial in trials]
-    partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        if path.suffix == ".csv":
-            _write_csv(partial, rows, extras)
-        else:
-            _write_parquet(partial, rows, extras)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write = _write_csv if path.suffix == ".csv" else _write_parquet
+    with replacing(path) as temporary:
+        write(temporary, rows, extras)
     return len(rows)
 
 
@@ -92,13 +87,7 @@ def export_best(store: Store, path: str | os.PathLike[str], trial: int | None = 
         text = replace(child, name=f"{plan.name}, trial {chosen.id}").to_json()
     else:
         text = json.dumps(child)
-    path = Path(path)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        partial.write_text(f"{text}\n", encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_text(path, f"{text}\n")
     return chosen
 
 

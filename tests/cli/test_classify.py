@@ -243,11 +243,11 @@ def test_catalog_agrees_with_the_training_script():
             target = node.targets[0] if isinstance(node, ast.Assign) else node.target
             if isinstance(target, ast.Name) and target.id in ("BUILDER", "MEAN", "STD"):
                 values[target.id] = ast.literal_eval(node.value)
-    data = zoo.entry("nasnet_a_cifar10")
+    entry = zoo.entry("nasnet_a_cifar10")
     builder = values["BUILDER"] | {"num_blocks": list(values["BUILDER"]["num_blocks"])}
-    assert data["builder"] == builder | {"stem": "cifar", "input_shape": [32, 32, 3]}
-    assert data["preprocessing"]["mean"] == list(values["MEAN"])
-    assert data["preprocessing"]["std"] == list(values["STD"])
+    assert entry.builder == builder | {"stem": "cifar", "input_shape": [32, 32, 3]}
+    assert entry.preprocessing.mean == tuple(values["MEAN"])
+    assert entry.preprocessing.std == tuple(values["STD"])
 
 
 def test_shipped_accuracy():
@@ -268,6 +268,6 @@ def test_shipped_accuracy():
         total += len(images)
     assert total == 10_000
     accuracy = right / total
-    stated = next(metric["value"] for metric in zoo.entry("nasnet_a_cifar10")["metrics"] if metric["name"] == "top1")
+    stated = next(metric["value"] for metric in zoo.entry("nasnet_a_cifar10").metrics if metric["name"] == "top1")
     assert accuracy >= 0.88
     assert accuracy == pytest.approx(stated, abs=0.001)

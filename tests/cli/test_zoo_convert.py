@@ -1,6 +1,5 @@
 """`keras-nasnet zoo convert`: from names and files to other files, or one line that says why not."""
 
-import os
 import subprocess
 import sys
 
@@ -12,12 +11,15 @@ from click.testing import CliRunner
 import keras_nasnet
 from keras_nasnet import NASNet, zoo
 from keras_nasnet.cli.main import main
-from keras_nasnet.zoo import applications
-from keras_nasnet.zoo.formats import registry as formats
-from tests.support import ROOT
+from keras_nasnet.models.variants import VARIANTS
+from keras_nasnet.zoo.formats import keras_h5, weights_file
+from tests.support import environment
+from tests.support.catalog_entry import write_entry
+from tests.support.toy import NETWORK
 
-NAME = "nasnet_a_cifar10"
+NAME = "toy"
 SMALL = {"num_blocks": 1, "penultimate_filters": 192, "stem_filters": 8, "classes": 3}
+TOY = {**NETWORK, "stem": "cifar", "stem_filters": 4}
 VARIANT = "nasnet_a_4_1056_imagenet"
 
 
@@ -39,12 +41,19 @@ def same(first, second):
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """A small net and a folder with its weights in two formats."""
+    """A small net and a folder with its weights in two formats, which is also a catalog with a net called NAME."""
     folder = tmp_path_factory.mktemp("files")
     model = NASNet(**SMALL)
-    for name in ("net.h5", "net.safetensors"):
-        formats.save_weights(model, folder / name)
+    keras_h5.to_keras(model, folder / "net.h5")
+    weights_file.save(model, folder / "net.safetensors")
+    weights_file.save(NASNet(**TOY, classes=3), folder / "toy.safetensors")
+    write_entry(folder, NAME, "keras_nasnet", "toy.safetensors", TOY, class_names=["a", "b", "c"])
     return folder, model
+
+
+@pytest.fixture(autouse=True)
+def catalog(files, monkeypatch):
+    monkeypatch.setenv("KERAS_NASNET_CATALOG", str(files[0]))
 
 
 def test_a_name_of_the_catalog(tmp_path):
@@ -64,7 +73,7 @@ def test_a_name_of_the_catalog(tmp_path):
 
 def test_weights_alone_with_their_network(files, tmp_path, monkeypatch):
     folder, model = files
-    monkeypatch.setitem(applications.VARIANTS, VARIANT, SMALL)
+    monkeypatch.setitem(VARIANTS, VARIANT, SMALL)
     result = run(folder / "net.h5", tmp_path / "net.keras", "--network", VARIANT)
     assert (result.exit_code, result.stderr) == (0, ""), result.output
     whole = keras_nasnet.load(tmp_path / "net.keras")
@@ -77,11 +86,11 @@ def test_weights_alone_with_their_network(files, tmp_path, monkeypatch):
 
 def test_what_cannot_be_converted(files, tmp_path, monkeypatch):
     folder, _ = files
-    monkeypatch.setitem(applications.VARIANTS, VARIANT, SMALL | {"num_blocks": 2})
+    monkeypatch.setitem(VARIANTS, VARIANT, SMALL | {"classes": 4})
     assert "is not for this model" in refusal(folder / "net.h5", tmp_path / "net.keras", "--network", VARIANT)
     assert "is not for this model" in refusal(folder / "net.safetensors", tmp_path / "net.h5", "--network", VARIANT)
     assert "unknown variant 'net'" in refusal(folder / "net.h5", tmp_path / "net.keras", "--network", "net")
-    assert "stem is 'cifar', there it is 'imagenet'" in refusal(NAME, tmp_path / "net.h5")
+    assert "it has NASNet-A only" in refusal(NAME, tmp_path / "net.h5")
     assert "timm has no such network" in refusal(NAME, tmp_path / "net.safetensors", "--to", "timm")
     (tmp_path / "broken.keras").write_bytes(b"PK")
     assert "not a .keras file" in refusal(tmp_path / "broken.keras", tmp_path / "net.h5")
@@ -118,8 +127,7 @@ def test_errors_that_need_no_keras(files, tmp_path):
         "print(sorted({'keras', 'tensorflow', 'torch', 'jax'} & set(sys.modules)))"
     )
     words = [" ".join(["zoo", "convert", *map(str, arguments)]) for arguments, _ in cases]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     result = subprocess.run(
-        [sys.executable, "-c", code, *words], capture_output=True, text=True, env=environment, check=False
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, env=environment(), check=False
     )
     assert result.stdout.splitlines() == ["[]"], result.stderr

@@ -135,8 +135,8 @@ def test_imagenet_photographs_are_the_same_to_all(to, folded, imagenet, tmp_path
 def test_imagenet_photographs_are_the_same_to_networks_of_full_size(variant, to, tmp_path):
     needs(to)
     files = originals()
-    data = zoo.info(variant)
-    model = unsure(NASNet(**data["builder"], preprocessing=data["preprocessing"], class_names=data["class_names"]))
+    entry = zoo.info(variant)
+    model = unsure(NASNet(**entry.builder, preprocessing=entry.preprocessing, class_names=entry.class_names))
     runner = FORMATS.get(to).read(export(model, to, path_of(tmp_path, to)))
     assert comparison.compare(model, runner, [model.preprocess([file]) for file in files]).images == len(files)
 

@@ -2,8 +2,9 @@
 
     python distributed_run.py RUN_FOLDER STRATEGY [NAME=VALUE ...] [, STRATEGY ...]
 
-Runs one strategy after the other, the n-th in RUN_FOLDER/n, and leaves all variables of each
-local replica in `worker_W_replica_R.npz`, what evaluation said in `evaluation_W.json`.
+Runs one strategy after the other, the n-th in RUN_FOLDER/n, and leaves all variables of each local replica in
+`worker_W_replica_R.npz`, what evaluation said in `evaluation_W.json`. With two devices (LOGICAL_CPUS=2) it also
+leaves random numbers that they draw, in RUN_FOLDER/random_numbers.json.
 """
 
 import json
@@ -16,7 +17,7 @@ import keras
 import numpy as np
 
 from keras_nasnet.data.arrays import ArraySplit
-from keras_nasnet.data.datasets import Dataset
+from keras_nasnet.data.split import Dataset
 from keras_nasnet.genotype import Block, CellSpec, Genotype
 from keras_nasnet.training.recipe import Recipe
 
@@ -94,6 +95,27 @@ def train(strategy: str, folder: Path, settings: list[str]) -> None:
     (folder / f"evaluation_{devices.worker}.json").write_text(json.dumps(evaluations))
 
 
+def random_numbers(strategy: str) -> dict[str, Any]:
+    """What each replica draws in two steps, and the states of the seeds then."""
+    import tensorflow as tf
+
+    from keras_nasnet.training.devices import Devices
+    from keras_nasnet.training.steps.tensorflow import TensorFlowStep
+
+    devices = Devices(strategy)
+    with devices.scope():
+        layer = keras.layers.Dropout(0.5, seed=3)
+        TensorFlowStep(layer, keras.optimizers.SGD(), Recipe("x"), devices)
+    tf_strategy = devices.tf_strategy or tf.distribute.get_strategy()
+    draw = tf.function(lambda: tf_strategy.run(lambda: keras.random.uniform([4], seed=layer.seed_generator)))
+    values = [tf_strategy.experimental_local_results(draw()) for _ in range(2)]
+    states = tf_strategy.experimental_local_results(layer.seed_generator.state.value)
+    return {
+        "values": [[value.numpy().tolist() for value in step] for step in values],
+        "states": [state.numpy().tolist() for state in states],
+    }
+
+
 def main(folder: Path, arguments: list[str]) -> None:
     count = int(os.environ.get("LOGICAL_CPUS", "1"))
     if count > 1:
@@ -104,6 +126,9 @@ def main(folder: Path, arguments: list[str]) -> None:
     for number, run in enumerate(" ".join(arguments).split(",")):
         strategy, *settings = run.split()
         train(strategy, folder / str(number), settings)
+    if count > 1:
+        drawn = {strategy: random_numbers(strategy) for strategy in ("default", "mirrored", "central")}
+        (folder / "random_numbers.json").write_text(json.dumps(drawn))
 
 
 if __name__ == "__main__":

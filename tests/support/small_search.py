@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 
 from keras_nasnet.cli.errors import reporting_errors
-from keras_nasnet.search.executors.contract import Report, make_engine
+from keras_nasnet.search.executors.contract import Report
+from keras_nasnet.search.executors.registry import make_executor
 from keras_nasnet.search.executors.worker import run_task
 from keras_nasnet.search.run.plan import Arm, Plan
 from keras_nasnet.search.run.runner import Runner
@@ -43,7 +44,7 @@ CASCADE = {"proposals": 2, "rungs": (Fidelity(3), Fidelity(9)), "eta": 2, "final
 
 
 class Inline:
-    """An engine of this process: one worker that is always right."""
+    """An executor of this process: one worker that is always right."""
 
     slots = 1
 
@@ -62,9 +63,9 @@ class Inline:
         self.tasks = []
 
 
-def search(folder, plan, engine=Inline, **options):
+def search(folder, plan, executor=Inline, **options):
     """Runs a search here; returns its outcome."""
-    return Runner(folder, plan, engine, **options).run()
+    return Runner(folder, plan, executor, **options).run()
 
 
 def history(folder):
@@ -79,12 +80,12 @@ def history(folder):
         return trials, updates, [store.controller_state(arm) for arm in arms]
 
 
-def start(folder, plan, engine="local", file=None, group=False):
+def start(folder, plan, executor="local", file=None, group=False):
     """Starts a search in a process of its own, with one worker; `file` is for its plan, `group`: as a shell does."""
     file = file or Path(f"{folder}.json")
     file.write_text(json.dumps(plan.to_dict()))
     return subprocess.Popen(
-        [sys.executable, __file__, folder, file, engine],
+        [sys.executable, __file__, folder, file, executor],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -95,13 +96,13 @@ def start(folder, plan, engine="local", file=None, group=False):
 @click.command()
 @click.argument("folder")
 @click.argument("plan")
-@click.argument("engine")
-def main(folder, plan, engine):
+@click.argument("executor")
+def main(folder, plan, executor):
     with reporting_errors():
         search(
             folder,
             Plan.from_dict(json.loads(Path(plan).read_text())),
-            functools.partial(make_engine, engine, workers=1),
+            functools.partial(make_executor, executor, workers=1),
         )
     print("the end; imported:", *sorted({"tensorflow", "keras", "jax", "torch"} & set(sys.modules)))
 

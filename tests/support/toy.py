@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_nasnet.data.arrays import ArraySplit
-from keras_nasnet.data.datasets import Dataset
+from keras_nasnet.data.split import Dataset
 from keras_nasnet.genotype import Block, CellSpec, Genotype
 from keras_nasnet.training.recipe import Recipe
 

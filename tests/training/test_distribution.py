@@ -3,8 +3,6 @@
 import json
 import socket
 import subprocess
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,31 +10,73 @@ import pytest
 
 from keras_nasnet.common.errors import WorkerLost
 from keras_nasnet.training.devices import meet, worker_place
+from keras_nasnet.training.history import read_history
 from tests.support import SUPPORT, distributed_run
 from tests.support.together import finish, free_ports, start, tf_configs
 
 PROGRAM = SUPPORT / "distributed_run.py"
 
+# What a user runs, but it ends itself at a given step by a signal.
+COMMAND = """
+import os, signal, sys
+from keras_nasnet.cli.main import main
+from keras_nasnet.training.steps.tensorflow import TensorFlowStep
+train, steps = TensorFlowStep.train, []
+def counted(self, *arguments):
+    steps.append(1)
+    if os.environ.get("DIES") == str(len(steps)):
+        os.kill(os.getpid(), getattr(signal, os.environ["DIES_BY"]))
+    return train(self, *arguments)
+TensorFlowStep.train = counted
+main(prog_name="keras-nasnet")
+"""
+
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten steps on one device, on two of one process, and in two processes; the runs' folders."""
+def all_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list[int]]]:
+    """Ten steps on one device, on two of one process, and in two processes: the runs' folders, and exit codes.
+
+    Of the two processes one is killed, then one is stopped; both begin again each time.
+    """
     folder = tmp_path_factory.mktemp("runs")
-    processes = {
+    distributed_run.write_npz(folder / "stripes.npz")
+    distributed_run.RECIPE.save(folder / "recipe.toml")
+    out = folder / "workers"
+    options = ["--data", folder / "stripes.npz", "--resume", "--strategy", "multiworker", "--out", out / "0"]
+    command = ["-c", COMMAND, "train", folder / "recipe.toml", *options]
+    others = {
         "two": start(PROGRAM, folder / "two", "mirrored", log=folder / "two.log", LOGICAL_CPUS="2"),
         "one": start(PROGRAM, folder / "one", "default", log=folder / "one.log"),
     }
-    for index, config in enumerate(tf_configs()):
-        log = folder / f"worker{index}.log"
-        processes[log.stem] = start(PROGRAM, folder / "workers", "multiworker", log=log, TF_CONFIG=config)
-    for name, code in zip(processes, finish(*processes.values()), strict=True):
+    codes = {
+        "killed": finish(*pair(folder, "killed", *command, DIES="8", DIES_BY="SIGKILL")),
+        "stopped": finish(*pair(folder, "stopped", *command, DIES="2", DIES_BY="SIGTERM")),
+        "workers": finish(*pair(folder, "workers", PROGRAM, out, "multiworker")),
+    }
+    for name, code in zip(others, finish(*others.values()), strict=True):
         assert code == 0, f"{name}: {(folder / f'{name}.log').read_text()}"
-    return folder
+    assert codes["workers"] == [0, 0], (folder / "workers0.log").read_text()
+    return folder, codes
+
+
+def pair(folder: Path, name: str, *command: object, **of_second: str) -> list[subprocess.Popen[bytes]]:
+    """Starts two workers."""
+    first, second = tf_configs()
+    return [
+        start(*command, log=folder / f"{name}0.log", TF_CONFIG=first),
+        start(*command, log=folder / f"{name}1.log", TF_CONFIG=second, **of_second),
+    ]
+
+
+@pytest.fixture
+def runs(all_runs) -> Path:
+    return all_runs[0]
 
 
 @pytest.fixture(scope="module")
-def more_runs(runs: Path) -> Path:
+def more_runs(all_runs: tuple[Path, dict[str, list[int]]]) -> Path:
     """As `runs`; those that only the slow tests need are there too."""
+    runs = all_runs[0]
     log = runs / "more.log"
     more = "central , mirrored dtype=mixed_float16 epochs=1 , mirrored dtype=mixed_bfloat16 epochs=1"
     assert finish(start(PROGRAM, runs / "more", more, log=log, LOGICAL_CPUS="2")) == [0], log.read_text()
@@ -116,102 +156,47 @@ def test_mixed_precision_trains_on_two_devices(more_runs, run):
     np.testing.assert_allclose(states[0][kernel], one[kernel], atol=0.02)
 
 
-def test_each_replica_has_its_own_random_numbers(tmp_path):
-    code = """
-import tensorflow as tf
-tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
-import keras
-from keras_nasnet.training.devices import Devices
-from keras_nasnet.training.recipe import Recipe
-from keras_nasnet.training.steps.tensorflow import TensorFlowStep
-
-def draws(name, times):
-    devices = Devices(name)
-    with devices.scope():
-        layer = keras.layers.Dropout(0.5, seed=3)
-        step = TensorFlowStep(layer, keras.optimizers.SGD(), Recipe("x"), devices.tf_strategy)
-    strategy = devices.tf_strategy or tf.distribute.get_strategy()
-    draw = tf.function(lambda: strategy.run(lambda: keras.random.uniform([4], seed=layer.seed_generator)))
-    values = [strategy.experimental_local_results(draw()) for _ in range(times)]
-    states = strategy.experimental_local_results(layer.seed_generator.state.value)
-    return [[v.numpy().tolist() for v in step] for step in values], [s.numpy().tolist() for s in states]
-
-(first,), (second,) = draws("default", 2)[0]
-for name in ("mirrored", "central"):
-    ((a, b), (c, d)), states = draws(name, 2)
-    assert a == first and c == second, name
-    assert len({tuple(x) for x in (a, b, c, d)}) == 4, name
-    assert all(state == [3, 2] for state in states), (name, states)
-"""
-    log = tmp_path / "log"
-    assert finish(start("-c", code, log=log)) == [0], log.read_text()
+def test_each_replica_has_its_own_random_numbers(runs):
+    drawn = json.loads((runs / "two" / "random_numbers.json").read_text())
+    (first,), (second,) = drawn["default"]["values"]
+    for strategy in ("mirrored", "central"):
+        (a, b), (c, d) = drawn[strategy]["values"]
+        assert a == first and c == second
+        assert len({tuple(values) for values in (a, b, c, d)}) == 4
+        assert all(state == [3, 2] for state in drawn[strategy]["states"])
 
 
 # --- one of two is gone
-
-
-# What a user runs, but it ends itself at a given step by a signal.
-COMMAND = """
-import os, signal, sys
-from keras_nasnet.cli.main import main
-from keras_nasnet.training.steps.tensorflow import TensorFlowStep
-train, steps = TensorFlowStep.train, []
-def counted(self, *arguments):
-    steps.append(1)
-    if os.environ.get("DIES") == str(len(steps)):
-        os.kill(os.getpid(), getattr(signal, os.environ["DIES_BY"]))
-    return train(self, *arguments)
-TensorFlowStep.train = counted
-main(prog_name="keras-nasnet")
-"""
-
-
-@pytest.fixture(scope="module")
-def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[object]]:
-    folder = tmp_path_factory.mktemp("command")
-    distributed_run.write_npz(folder / "stripes.npz")
-    distributed_run.RECIPE.save(folder / "recipe.toml")
-    yield ["-c", COMMAND, "train", folder / "recipe.toml", "--data", folder / "stripes.npz", "--resume"]
-
-
-def start_workers(command: list[object], folder: Path, **of_second: str) -> list[subprocess.Popen[bytes]]:
-    configs = tf_configs()
-    options = ["--strategy", "multiworker", "--out", folder / "run"]
-    return [
-        start(*command, *options, log=folder / "0.log", TF_CONFIG=configs[0]),
-        start(*command, *options, log=folder / "1.log", TF_CONFIG=configs[1], **of_second),
-    ]
 
 
 def last_line(log: Path) -> str:
     return log.read_text().strip().splitlines()[-1]
 
 
-def test_a_killed_worker_ends_the_other_and_both_resume(runs, command, tmp_path):
-    first, second = start_workers(command, tmp_path, DIES="8", DIES_BY="SIGKILL")
-    assert finish(second) == [-9]
-    begun = time.monotonic()
-    assert finish(first) == [1]
-    assert time.monotonic() - begun < 60
-    assert last_line(tmp_path / "0.log").startswith("Error: another worker does not answer after step ")
-    assert "Traceback" not in (tmp_path / "0.log").read_text()
+def test_a_killed_worker_ends_the_other(all_runs):
+    folder, codes = all_runs
+    assert codes["killed"] == [1, -9]
+    assert last_line(folder / "killed0.log").startswith("Error: another worker does not answer after step ")
+    assert "Traceback" not in (folder / "killed0.log").read_text()
 
-    # Again, and SIGTERM to one: both stop after the same step, with a checkpoint.
-    assert finish(*start_workers(command, tmp_path, DIES="2", DIES_BY="SIGTERM")) == [143, 143]
-    assert "goes on after step 5 of 10" in (tmp_path / "0.log").read_text()
-    for log in ("0.log", "1.log"):
-        assert last_line(tmp_path / log).startswith("Error: stopped by SIGTERM after step 7 of 10, checkpoint written")
 
-    assert finish(*start_workers(command, tmp_path)) == [0, 0], (tmp_path / "0.log").read_text()
-    assert "goes on after step 7 of 10" in (tmp_path / "0.log").read_text()
-    timeless = slice(0, 7)  # all but speed and time
-    expected = [row.split(",")[timeless] for row in (runs / "workers/0/history.csv").read_text().splitlines()]
-    found = [row.split(",")[timeless] for row in (tmp_path / "run/history.csv").read_text().splitlines()]
-    assert len(found) == 3 and found[0] == expected[0]
-    for row, expected_row in zip(found[1:], expected[1:], strict=True):
-        np.testing.assert_allclose([*map(float, row)], [*map(float, expected_row)], rtol=1e-5)
-    assert (tmp_path / "run/model.keras").exists()
+def test_a_signal_to_one_stops_both_after_the_same_step(all_runs):
+    folder, codes = all_runs
+    assert codes["stopped"] == [143, 143]
+    assert "goes on after step 5 of 10" in (folder / "stopped0.log").read_text()
+    for log in ("stopped0.log", "stopped1.log"):
+        assert last_line(folder / log).startswith("Error: stopped by SIGTERM after step 7 of 10, checkpoint written")
+
+
+def test_both_go_on_with_the_curve_of_one_device(runs):
+    assert "goes on after step 7 of 10" in (runs / "workers0.log").read_text()
+    rows, expected = (
+        [[*row.values()][:7] for row in read_history(runs / name / "0/history.csv")]  # all but speed and time
+        for name in ("workers", "one")
+    )
+    assert len(rows) == 2
+    np.testing.assert_allclose(rows, expected, rtol=1e-5)
+    assert (runs / "workers/0/model.keras").exists()
 
 
 # --- before it begins

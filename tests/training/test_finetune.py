@@ -10,7 +10,7 @@ from PIL import Image
 import keras_nasnet
 from keras_nasnet import Block, CellSpec, Genotype, NASNet
 from keras_nasnet.inference.classification import classify
-from keras_nasnet.training.finetune import prepare
+from keras_nasnet.training.finetuning import prepare
 from keras_nasnet.training.network import make_network
 from keras_nasnet.training.recipe import get_recipe
 
@@ -120,9 +120,14 @@ def test_stops_when_nothing_gets_better(photos, source, tmp_path):
 def test_slow_batch_norm_that_trains_is_warned_of(photos, source, tmp_path):
     assert get_recipe("finetune").freeze_batch_norm
     assert get_recipe("finetune").batch_norm_momentum == 0.9
-    settings = ("freeze_batch_norm=false", "batch_norm_momentum=0.9997", "head_epochs=0")
-    _, said = tuned(photos, source, tmp_path, *settings, epochs=1)
-    assert [line for line in said if "BN with momentum 0.9997" in line and "freeze_batch_norm=true" in line]
+    settings = ("image_size=32", "freeze_batch_norm=false", "batch_norm_momentum=0.9997", "head_epochs=0")
+
+    def stop(line):
+        if "BN with momentum 0.9997" in line and "freeze_batch_norm=true" in line:
+            raise InterruptedError  # it is said before anything is trained
+
+    with pytest.raises(InterruptedError):
+        keras_nasnet.finetune(photos, source, 1, tmp_path, settings=settings, say=stop)
 
 
 # === What the Recipe Adapts To ===

@@ -64,7 +64,7 @@ def test_rows_are_read_back_exactly(tmp_path):
     again = History(tmp_path / "run").rows
     assert again == history.rows == rows
     assert isinstance(again[1]["step"], int) and again[1]["loss"] == float(np.float32(0.1))
-    assert list((tmp_path / "run").glob("*.tmp")) == []
+    assert sorted(os.listdir(tmp_path / "run")) == ["history.csv", "tensorboard"]
 
 
 def test_nan_loss_is_kept(tmp_path):

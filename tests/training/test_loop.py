@@ -11,8 +11,9 @@ import pytest
 import keras_nasnet
 from keras_nasnet.common.errors import Interrupted
 from keras_nasnet.data.arrays import ArraySplit
+from keras_nasnet.training.devices import Devices
 from keras_nasnet.training.history import read_history
-from keras_nasnet.training.loop import balanced_weights
+from keras_nasnet.training.loop import Run, balanced_weights
 from keras_nasnet.training.network import make_network
 from keras_nasnet.training.trainer import train
 from tests.support.toy import arrays, dataset, recipe
@@ -47,27 +48,35 @@ def test_it_learns_and_the_kept_model_says_the_same(run):
     ]
 
 
-def test_short_run_warns_of_its_averages(tmp_path):
+def test_short_run_warns_of_its_averages_and_rare_classes_count_more(tmp_path):
     lines = []
-    settings = recipe(batch_norm_momentum=0.9997, ema=0.9999, epochs=1)
-    train(settings, tmp_path / "run", data=dataset(), say=lines.append)
-    assert any("BN with momentum 0.9997 trains for only 6 steps" in line for line in lines)
-    assert any("EMA of 0.9999 over only 6 steps" in line for line in lines)
+    images, labels = arrays(200, 0)
+    few = np.concatenate(
+        [np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)[:4], np.flatnonzero(labels == 2)[:4]]
+    )
+    skewed = dataclasses.replace(dataset(), train=ArraySplit(images[few], labels[few], 3))
+    settings = recipe(batch_norm_momentum=0.9997, ema=0.9999, epochs=1, class_weights=True)
+    run = Run(settings, skewed, tmp_path, Devices(), 300, lines.append)
+    assert run.run().epochs == 1
+    steps = len(few) // settings.batch
+    assert any(f"BN with momentum 0.9997 trains for only {steps} steps" in line for line in lines)
+    assert any(f"EMA of 0.9999 over only {steps} steps" in line for line in lines)
+    expected = [len(few) / (3 * count) for count in skewed.train.class_counts()]
+    assert run.objective.class_weights == balanced_weights(skewed.train.class_counts()) == pytest.approx(expected)
 
 
 def test_an_average_is_what_is_evaluated_and_kept(tmp_path):
     """With an average that never moves, the weights that are kept are those of the first step."""
     settings = recipe(epochs=1, ema=1 - 1e-9, learning_rate=0.01, schedule="constant")
-    once = train(settings, tmp_path / "averaged", data=dataset(), say=print).network
-    plain = train(dataclasses.replace(settings, ema=0.0), tmp_path / "plain", data=dataset(), say=print).network
-    initial = make_started(settings)
+    run = Run(settings, dataset(), tmp_path, Devices(), 300, print)
+    once, plain = run.run().network, run.network
     name = "predictions/kernel"
-    kept, trained, start = (weight(model, name) for model in (once, plain, initial))
+    kept, trained, start = (weight(model, name) for model in (once, plain, make_started(settings)))
     assert np.abs(kept - start).max() < 0.2 * np.abs(trained - start).max()
-    # BN statistics are not averaged: both runs end with the same.
-    np.testing.assert_allclose(
-        weight(once, "stem_batch_norm/moving_mean"), weight(plain, "stem_batch_norm/moving_mean"), rtol=1e-5
-    )
+    # BN statistics are not averaged.
+    name = "stem_batch_norm/moving_mean"
+    np.testing.assert_allclose(weight(once, name), weight(plain, name), rtol=1e-5)
+    assert np.abs(weight(once, name)).max() > 0
 
 
 def make_started(settings):
@@ -82,17 +91,21 @@ def weight(model, path):
 def test_head_first_then_all_with_frozen_batch_norm(tmp_path):
     """The head's phase leaves the body as it was; frozen BN keeps statistics and scales to the end."""
     settings = recipe(epochs=2, head_epochs=1, freeze_batch_norm=True, learning_rate=0.05, augmentation="flip")
-    initial = make_started(settings)
-    only_head = dataclasses.replace(settings, epochs=1)
-    first = train(only_head, tmp_path / "head", data=dataset(), say=print).network
-    both = train(settings, tmp_path / "both", data=dataset(), say=print).network
+    first = {}
 
-    def changed(model):
-        return {v.path for v in model.weights if (weight(model, v.path) != weight(initial, v.path)).any()}
+    def remember():
+        run.trainer.sync()
+        first.update({v.path: keras.ops.convert_to_numpy(v).copy() for v in run.network.weights})
 
-    assert changed(first) == {"predictions/kernel", "predictions/bias"}
-    assert "stem_convolution/kernel" in changed(both)
-    assert not [path for path in changed(both) if "batch_norm" in path]
+    disturbed = dataclasses.replace(dataset(), train=Disturbed((1, 0), remember))
+    run = Run(settings, disturbed, tmp_path, Devices(), 300, print)
+    both = run.run().network
+    start = {v.path: keras.ops.convert_to_numpy(v) for v in make_started(settings).weights}
+    changed = {path for path in start if (first[path] != start[path]).any()}
+    assert changed == {"predictions/kernel", "predictions/bias"}
+    changed = {path for path in start if (weight(both, path) != start[path]).any()}
+    assert "stem_convolution/kernel" in changed
+    assert not [path for path in changed if "batch_norm" in path]
 
 
 def test_patience_keeps_the_best_epoch(tmp_path):
@@ -113,20 +126,6 @@ def test_mixed_precision_learns_too(tmp_path, dtype):
     assert keras.config.dtype_policy().name == "float32"
 
 
-def test_class_weights_are_inverse_to_the_counts(tmp_path):
-    images, labels = arrays(200, 0)
-    few = np.concatenate(
-        [np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)[:4], np.flatnonzero(labels == 2)[:4]]
-    )
-    skewed = dataclasses.replace(dataset(), train=ArraySplit(images[few], labels[few], 3))
-    settings = recipe(epochs=1, class_weights=True)
-    result = train(settings, tmp_path / "run", data=skewed, say=print)
-    weights = balanced_weights(skewed.train.class_counts())
-    counts = skewed.train.class_counts()
-    assert weights == pytest.approx([len(few) / (3 * count) for count in counts])
-    assert result.epochs == 1
-
-
 @pytest.mark.parametrize(
     ("settings", "word"),
     [
@@ -139,14 +138,6 @@ def test_class_weights_are_inverse_to_the_counts(tmp_path):
 def test_what_cannot_be_trained_is_said(tmp_path, settings, word):
     with pytest.raises(ValueError, match=word):
         train(recipe(**settings), tmp_path / "run", data=dataset(), say=print)
-
-
-def test_a_dataset_that_changed_is_noticed(tmp_path):
-    settings = recipe(epochs=1)
-    train(settings, tmp_path / "run", data=dataset(), say=print)
-    other = dataclasses.replace(dataset(), train=ArraySplit(*arrays(64, 0), 3))
-    with pytest.raises(ValueError, match="6 steps in an epoch, here are 8"):
-        train(settings, tmp_path / "run", data=other, resume=True, say=print)
 
 
 class Disturbed(ArraySplit):
@@ -176,26 +167,44 @@ def terminate():
     signal.raise_signal(signal.SIGTERM)
 
 
-@pytest.mark.parametrize(
-    ("at", "action", "error"),
-    [
-        ((1, 0), pull_the_plug, PlugPulled),  # the first step after the classifier's phase
-        ((0, 5), terminate, Interrupted),  # the last step of an epoch, and of that phase
-        ((1, 2), terminate, Interrupted),
-    ],
-)
-def test_wherever_it_is_stopped_it_goes_on(tmp_path, at, action, error):
-    settings = recipe(epochs=2, head_epochs=1, augmentation="flip", ema=0.9)
-    train(settings, tmp_path / "whole", data=dataset(), say=print)
-    disturbed = dataclasses.replace(dataset(), train=Disturbed(at, action))
-    with pytest.raises(error):
-        train(settings, tmp_path / "run", data=disturbed, say=print)
-    train(settings, tmp_path / "run", data=disturbed, resume=True, say=print)
+def interrupt():
+    signal.raise_signal(signal.SIGINT)
+
+
+STOPPED = recipe(epochs=2, head_epochs=1, augmentation="flip", ema=0.9)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that nobody stopped."""
+    return train(STOPPED, tmp_path_factory.mktemp("whole"), data=dataset(), say=print).folder
+
+
+def test_wherever_it_is_stopped_it_goes_on(whole, tmp_path):
+    stops = [
+        ((0, 5), terminate, Interrupted),  # the last step of an epoch, and of the classifier's phase
+        ((1, 0), pull_the_plug, PlugPulled),  # the first step after that phase
+        ((1, 2), interrupt, Interrupted),
+    ]
+    for at, action, error in stops:
+        disturbed = dataclasses.replace(dataset(), train=Disturbed(at, action))
+        with pytest.raises(error) as raised:
+            train(STOPPED, tmp_path, data=disturbed, resume=True, say=print)
+        if action is interrupt:
+            assert raised.value.exit_code == 130
+            assert str(raised.value).startswith("stopped by SIGINT after step 9 of 12, checkpoint written: ")
+    train(STOPPED, tmp_path, data=dataset(), resume=True, say=print)
     columns = [
-        [row | {"seconds": 0, "images_per_second": 0} for row in read_history(tmp_path / name / "history.csv")]
-        for name in ("whole", "run")
+        [row | {"seconds": 0, "images_per_second": 0} for row in read_history(folder / "history.csv")]
+        for folder in (whole, tmp_path)
     ]
     assert columns[0] == columns[1] and len(columns[0]) == 2
+
+
+def test_a_dataset_that_changed_is_noticed(whole):
+    other = dataclasses.replace(dataset(), train=ArraySplit(*arrays(64, 0), 3))
+    with pytest.raises(ValueError, match="6 steps in an epoch, here are 8"):
+        train(STOPPED, whole, data=other, resume=True, say=print)
 
 
 def test_a_splits_batches_feed_keras_own_fit():

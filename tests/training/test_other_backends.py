@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import keras
 import pytest
 
 from tests.support.toy import write_npz
@@ -70,9 +71,13 @@ def test_torch_trains(tmp_path, dtype):
 
 
 @pytest.mark.parametrize("backend", ["jax", "tensorflow", "torch"])
-def test_weights_come_back_from_behind_their_averages(backend):
+def test_weights_come_back_from_behind_their_averages(backend, capsys):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
-    environment = os.environ | {"KERAS_BACKEND": backend}
-    done = subprocess.run([sys.executable, "-c", AVERAGES], env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.strip().splitlines()[-1] == "[0.0, 1.0] [0.25, 1.25] [0.0, 1.0]"
+    if backend == keras.backend.backend():
+        exec(AVERAGES, {})
+        output = capsys.readouterr().out
+    else:
+        environment = os.environ | {"KERAS_BACKEND": backend}
+        output = subprocess.check_output([sys.executable, "-c", AVERAGES], env=environment, text=True)
+    assert output.strip().splitlines()[-1] == "[0.0, 1.0] [0.25, 1.25] [0.0, 1.0]"

@@ -1,7 +1,8 @@
-"""Real processes that are killed, stopped and go on: the curve is that of a run nobody disturbed."""
+"""Runs of the command that are killed, stopped and go on: the curve is that of a run nobody disturbed."""
 
 import csv
 import dataclasses
+import errno
 import os
 import signal
 import subprocess
@@ -9,7 +10,10 @@ import sys
 import time
 
 import pytest
+from click.testing import CliRunner
 
+from keras_nasnet.cli.main import main
+from keras_nasnet.training import checkpoint as checkpoints
 from keras_nasnet.training.checkpoint import FILE, Checkpoint
 from keras_nasnet.training.recipe import RECIPES
 from tests.support.toy import NETWORK, write_npz
@@ -31,25 +35,35 @@ RECIPE = dataclasses.replace(
 TIMES = ("images_per_second", "seconds")
 
 
-def command(data, out, *more):
-    recipe = data.with_suffix(".toml")
-    if not recipe.exists():
-        RECIPE.save(recipe)
-    program = [sys.executable, "-m", "keras_nasnet.cli.main", "train", str(recipe)]
-    return [*program, "--data", str(data), "--out", str(out), *more]
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    place = tmp_path_factory.mktemp("data")
+    RECIPE.save(place / "toy.toml")
+    return write_npz(place / "toy.npz", train=IMAGES)
+
+
+def arguments(data, out, *more):
+    return ["train", str(data.with_suffix(".toml")), "--data", str(data), "--out", str(out), *more]
+
+
+def run(data, out, *more):
+    """Runs the command in this process."""
+    return CliRunner().invoke(main, arguments(data, out, *more))
 
 
 def start(data, out, *more):
-    return subprocess.Popen(command(data, out, *more), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    """Starts the command as a process of its own."""
+    command = [sys.executable, "-m", "keras_nasnet.cli.main", *arguments(data, out, *more)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def wait_for_step(process, out, step):
-    """Until the checkpoint is of this step or later."""
+    """Waits until the checkpoint is of this step or later."""
     deadline = time.monotonic() + 240
     while time.monotonic() < deadline and process.poll() is None:
         state = Checkpoint(out / FILE).progress()
         if state is not None and state["step"] >= step:
-            return state["step"]
+            return
         time.sleep(0.02)
     raise AssertionError(f"no checkpoint of step {step}: {process.stderr.read() if process.poll() is not None else ''}")
 
@@ -60,32 +74,37 @@ def rows(out):
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return write_npz(tmp_path_factory.mktemp("data") / "toy.npz", train=IMAGES)
-
-
-@pytest.fixture(scope="module")
 def undisturbed(data, tmp_path_factory):
     out = tmp_path_factory.mktemp("undisturbed") / "run"
-    subprocess.run(command(data, out), check=True, capture_output=True)
+    assert run(data, out).exit_code == 0
     return out
 
 
-def test_a_run_killed_three_times_has_the_curve_of_one_that_was_not(data, undisturbed, tmp_path):
+def test_a_process_that_is_killed_and_stopped_has_the_curve_of_one_that_was_not(data, undisturbed, tmp_path):
     out = tmp_path / "run"
-    for step in (STEPS // 2, STEPS + 3, 2 * STEPS + 5):  # within the first, the second and the third epoch
+    # Within the first, the second and the third epoch.
+    disturbances = [
+        (STEPS // 2, signal.SIGKILL, -signal.SIGKILL),
+        (STEPS + 3, signal.SIGTERM, 143),
+        (2 * STEPS + 3, signal.SIGKILL, -signal.SIGKILL),
+    ]
+    for step, number, code in disturbances:
         process = start(data, out, "--resume", "--checkpoint-seconds=0")
         wait_for_step(process, out, step)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL
-    last = start(data, out, "--resume")
-    errors = last.communicate()[1]
-    assert last.returncode == 0, errors
-    assert "goes on after step" in errors
+        process.send_signal(number)
+        errors = process.communicate(timeout=120)[1]
+        assert process.returncode == code, errors
+        if number == signal.SIGTERM:
+            line = errors.strip().splitlines()[-1]
+            assert "stopped by SIGTERM after step" in line and "--resume" in line
+            assert f"after step {Checkpoint(out / FILE).progress()['step']} of" in line
+            assert "Traceback" not in errors
+    last = run(data, out, "--resume")
+    assert last.exit_code == 0, last.stderr
+    assert "goes on after step" in last.stderr
     assert len(rows(out)) == EPOCHS
     assert rows(out) == rows(undisturbed)  # as text: to the last digit
-    assert not list(out.glob("*.tmp"))
+    assert sorted(os.listdir(out)) == sorted(os.listdir(undisturbed))  # nothing half written is left
 
 
 def test_a_finished_run_holds_all_it_should(undisturbed):
@@ -102,32 +121,17 @@ def test_a_finished_run_holds_all_it_should(undisturbed):
     }
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_writes_a_checkpoint_and_says_how_to_go_on(data, tmp_path, number):
-    out = tmp_path / "run"
-    process = start(data, out, "--set=epochs=500")
-    wait_for_step(process, out, STEPS)  # the first epoch's end
-    process.send_signal(number)
-    errors = process.communicate(timeout=60)[1]
-    assert process.returncode == 128 + number
-    line = errors.strip().splitlines()[-1]
-    assert f"stopped by {number.name} after step" in line and "--resume" in line
-    assert f"after step {Checkpoint(out / FILE).progress()['step']} of" in line
-    assert "Traceback" not in errors
-
-
 def test_resuming_with_other_settings_is_refused(data, undisturbed):
     for more, word in (([], "--resume"), (["--resume", "--set=seed=3"], "begun with seed = 0, not 3")):
-        done = subprocess.run(command(data, undisturbed, *more), capture_output=True, text=True)
-        assert done.returncode == 2 and word in done.stderr
+        done = run(data, undisturbed, *more)
+        assert done.exit_code == 2 and word in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1
 
 
 def test_a_loss_that_is_no_number_stops_the_run(data, tmp_path):
     out = tmp_path / "run"
-    settings = ["--set=learning_rate=1e30", "--set=clip_norm=0", "--set=schedule=constant"]
-    done = subprocess.run(command(data, out, *settings), capture_output=True, text=True)
-    assert done.returncode == 1
+    done = run(data, out, "--set=learning_rate=1e30", "--set=clip_norm=0", "--set=schedule=constant")
+    assert done.exit_code == 1
     line = done.stderr.strip().splitlines()[-1]
     assert "the loss is nan at step" in line or "the loss is inf at step" in line
     assert f"batch 2 of {STEPS}" in line or f"batch 3 of {STEPS}" in line
@@ -135,12 +139,20 @@ def test_a_loss_that_is_no_number_stops_the_run(data, tmp_path):
     assert Checkpoint(out / FILE).progress()["step"] == 0
 
 
-def test_full_disk_is_said_in_one_line(data, tmp_path):
-    out = tmp_path / "run"
-    process = start(data, out, "--set=epochs=500")
-    step = wait_for_step(process, out, STEPS)
-    os.symlink("/dev/full", out / f"{FILE}.tmp")  # every write to it fails as on a full disk
-    errors = process.communicate(timeout=120)[1]
-    assert process.returncode == 1
-    assert "the disk is full" in errors.strip().splitlines()[-1] and "Traceback" not in errors
-    assert Checkpoint(out / FILE).progress()["step"] >= step
+def test_full_disk_is_said_in_one_line(data, tmp_path, monkeypatch):
+    """The first checkpoint is written, that of the first epoch is not."""
+    written = []
+    write = checkpoints.write_bytes
+
+    def fill_up(path, content, sync):
+        if written:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written.append(path)
+        write(path, content, sync)
+
+    monkeypatch.setattr(checkpoints, "write_bytes", fill_up)
+    done = run(data, tmp_path / "run")
+    assert done.exit_code == 1
+    assert done.stderr.strip().splitlines()[-1] == "Error: the disk is full: the last checkpoint is as it was"
+    assert "Traceback" not in done.stderr
+    assert written == [tmp_path / "run" / FILE] and Checkpoint(written[0]).progress()["step"] == 0

@@ -2,14 +2,13 @@
 
 import io
 import json
-import os
 import runpy
-import subprocess
-import sys
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from keras_nasnet.genotype import Block, CellSpec, Genotype
@@ -58,13 +57,17 @@ def data_dir(tmp_path_factory):
     return folder
 
 
-def run(*arguments):
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "KERAS_BACKEND": "tensorflow"}
-    command = [sys.executable, SCRIPT, *map(str, arguments)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400)
+@pytest.fixture(scope="module")
+def script():
+    return runpy.run_path(str(SCRIPT))
 
 
-def test_the_whole_recipe(data_dir, tmp_path):
+def run(script, *arguments):
+    return CliRunner().invoke(script["main"], [*map(str, arguments)])
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.distribute is TensorFlow's")
+def test_the_whole_recipe(script, data_dir, tmp_path):
     recipe = replace(
         RECIPES["imagenet_mobile"],
         network={
@@ -78,8 +81,8 @@ def test_the_whole_recipe(data_dir, tmp_path):
     )
     recipe.save(tmp_path / "tiny.toml")
     arguments = ["--recipe", tmp_path / "tiny.toml", "--data-dir", data_dir, "--out", tmp_path / "run", "--resume"]
-    done = run(*arguments, "--strategy", "mirrored")
-    assert done.returncode == 0, done.stderr
+    done = run(script, *arguments, "--strategy", "mirrored")
+    assert done.exit_code == 0, done.stderr
     assert "top-5" in done.stdout and "(7 images)" in done.stdout
     rows = read_history(tmp_path / "run/history.csv")
     assert [row["step"] for row in rows] == [4, 8]
@@ -89,16 +92,16 @@ def test_the_whole_recipe(data_dir, tmp_path):
     assert (tmp_path / "run/model.keras").exists()
 
 
-def test_not_prepared(tmp_path):
-    done = run("--data-dir", tmp_path / "empty", "--out", tmp_path / "run")
-    assert done.returncode != 0
+def test_not_prepared(script, tmp_path):
+    done = run(script, "--data-dir", tmp_path / "empty", "--out", tmp_path / "run")
+    assert done.exit_code != 0
     assert done.stderr.strip().startswith("Error: imagenet2012: not prepared")
     assert "tfds build imagenet2012" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_workers_are_those_of_tf_config():
-    tf_config = runpy.run_path(str(SCRIPT))["tf_config"]
+def test_workers_are_those_of_tf_config(script):
+    tf_config = script["tf_config"]
     assert json.loads(tf_config("a:1, b:2", 1)) == {
         "cluster": {"worker": ["a:1", "b:2"]},
         "task": {"type": "worker", "index": 1},

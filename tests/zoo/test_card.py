@@ -44,9 +44,9 @@ def test_the_card_of_an_entry_keeps_published_results_out_of_the_measured(tmp_pa
     name = "nasnet_a_cifar10"
     data = card_data(prepare(name, "me/net", tmp_path / "out"))
     assert data.datasets == ["uoft-cs/cifar10"]
-    assert [result.metric_value for result in data.eval_results] == [loading.entry(name)["metrics"][0]["value"]]
+    assert [result.metric_value for result in data.eval_results] == [loading.entry(name).metrics[0]["value"]]
     entry = loading.entry("nasnet_a_mobile_keras")
-    card = publishing.write_card(loading.load(name), "me/net", None, publishing.Publisher().origin(entry["name"], None))
+    card = publishing.write_card(loading.load(name), "me/net", None, publishing.Publisher().origin(entry.name, None))
     assert "74.37 % | ImageNet validation, 50,000 images | published, not rerun here" in card
     assert "model-index" not in card
 

@@ -1,14 +1,19 @@
 """What the catalog says fits the networks that it names."""
 
+import functools
+import json
 import math
+import tomllib
+from pathlib import Path
 
 import pytest
+import tomli_w
 
 import keras_nasnet
 from keras_nasnet import zoo
 from keras_nasnet.accelerate.random_values import without_random_values
-from keras_nasnet.common.images import Preprocessing
 from keras_nasnet.models.variants import VARIANTS
+from keras_nasnet.zoo.catalog import entries
 
 NAMES = zoo.list()
 PUBLIC = {  # source of each public file, and its checksum
@@ -27,29 +32,28 @@ PUBLIC = {  # source of each public file, and its checksum
 
 @pytest.mark.parametrize("name", PUBLIC)
 def test_public_files(name):
-    source = zoo.info(name)["source"]
+    source = zoo.info(name).source.to_dict()
     place = source.get("url", source.get("file")).split("/")[-1]
     assert (place, source.get("md5", source.get("sha256"))) == PUBLIC[name]
 
 
 def test_averaged_and_raw_weights_are_of_one_file():
     for size in ("mobile", "large"):
-        averaged, raw = (zoo.info(f"nasnet_a_{size}_slim{end}")["source"] for end in ("", "_raw"))
-        assert averaged["moving_averages"]
-        assert not raw["moving_averages"]
-        assert averaged["url"] == raw["url"]
+        averaged, raw = (zoo.info(f"nasnet_a_{size}_slim{end}").source for end in ("", "_raw"))
+        assert averaged.moving_averages is True
+        assert raw.moving_averages is False
+        assert averaged.place == raw.place
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_entry_is_complete(name):
-    data = zoo.info(name)
-    assert data["name"] == name
-    assert data["dataset"] == ("cifar10" if "cifar10" in name else "imagenet2012")
-    preprocessing = Preprocessing.from_dict(data["preprocessing"])
-    assert [preprocessing.height, preprocessing.width, 3] == data["builder"]["input_shape"]
-    assert ("class_names" in data) == (data["task"] == "classification")
-    if data["dataset"] == "imagenet2012" and "class_names" in data:
-        names = data["class_names"]
+    entry = zoo.info(name)
+    assert entry.name == name
+    assert entry.dataset == ("cifar10" if "cifar10" in name else "imagenet2012")
+    assert [entry.preprocessing.height, entry.preprocessing.width, 3] == entry.builder["input_shape"]
+    assert (entry.class_names is not None) == (entry.task == "classification")
+    if entry.dataset == "imagenet2012" and entry.class_names is not None:
+        names = entry.class_names
         assert (len(names), len(set(names))) == (1000, 1000)
         assert (names[0], names[207], names[999]) == ("tench", "golden retriever", "toilet tissue")
 
@@ -58,22 +62,41 @@ def test_entry_is_complete(name):
 def test_builders_are_the_papers_variants(size, variant):
     expected = VARIANTS[f"nasnet_a_{variant}_imagenet"]
     for name in zoo.list(f"*_{size}_*"):
-        builder = zoo.info(name)["builder"]
+        builder = zoo.info(name).builder
         for key in ("genotype", "num_blocks", "penultimate_filters", "stem"):
             assert builder[key] == expected[key]
         assert builder["skip_reduction"] == expected.get("skip_reduction", False)
         assert builder["stem_filters"] == expected.get("stem_filters", 32)
 
 
+@functools.cache  # of several entries the network is the same
+def counted(builder, classes):
+    with without_random_values():
+        model = keras_nasnet.NASNet(**json.loads(builder), classes=classes)
+    return sum(math.prod(weight.shape) for weight in model.weights), keras_nasnet.mult_adds(model)
+
+
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.slow if "_large_" in name else ()) for name in NAMES]
 )
 def test_sizes_are_counted(name):
-    data = zoo.info(name)
-    with without_random_values():
-        model = keras_nasnet.NASNet(**data["builder"], classes=len(data.get("class_names", range(1000))))
-    assert sum(math.prod(weight.shape) for weight in model.weights) == data["parameters"]
-    assert keras_nasnet.mult_adds(model) == data["mult_adds"]
+    entry = zoo.info(name)
+    assert counted(json.dumps(entry.builder), len(entry.class_names or range(1000))) == (
+        entry.parameters,
+        entry.mult_adds,
+    )
+
+
+def test_an_entry_is_its_file_again():
+    for name in NAMES:
+        data = tomllib.loads((Path(entries.__file__).parent / f"{name}.toml").read_text())
+        written = zoo.info(name).to_dict()
+        assert written.pop("name") == name
+        if isinstance(data.get("class_names"), str):
+            data["class_names"] = list(zoo.info(name).class_names)
+        if "url" not in data["source"] and "repo" not in data["source"]:
+            data["source"]["file"] = zoo.path(name).as_posix()
+        assert written == {"published": [], "metrics": []} | data
 
 
 def test_list():
@@ -90,9 +113,16 @@ def test_a_broken_entry_is_named(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"own\.toml: not a readable entry"):
         zoo.info("own")
     (tmp_path / "own.toml").write_text('description = "d"\n[source]\nformat = "pickle"\nfile = "a"\n')
-    with pytest.raises(ValueError, match=r"no task; .*no source\.format \(one of keras_nasnet,.*no source\.md5"):
+    with pytest.raises(ValueError, match=r"no task; .*no source\.format \(one of keras, .*no source\.md5"):
         zoo.info("own")
     assert "own" in zoo.list()
+    whole = zoo.info("nasnet_a_cifar10").to_dict()
+    (tmp_path / "own.toml").write_text(tomli_w.dumps(whole | {"preprocessing": {"height": 32, "wide": 32}}))
+    with pytest.raises(ValueError, match=r"own\.toml: preprocessing: .*'wide'"):
+        zoo.info("own")
+    (tmp_path / "own.toml").write_text(tomli_w.dumps(whole | {"source": {"format": "slim", "md5": "0", "repo": "a/b"}}))
+    with pytest.raises(ValueError, match=r"no source\.url, source\.file, or source\.repo with revision and file"):
+        zoo.info("own")
     monkeypatch.setenv("KERAS_NASNET_CATALOG", str(tmp_path / "nowhere"))
     with pytest.raises(ValueError, match="no such folder"):
         zoo.list()

@@ -19,6 +19,7 @@ from keras_nasnet import Block, CellSpec, Genotype, NASNet, zoo
 from keras_nasnet.common.images import Preprocessing
 from keras_nasnet.common.reading import BATCHES_AHEAD
 from keras_nasnet.data.labelled_images import open_images, read_batches
+from keras_nasnet.zoo.catalog import entries
 from keras_nasnet.zoo.class_names import model_labels
 from keras_nasnet.zoo.scores import Scores
 
@@ -274,7 +275,7 @@ def test_cifar10_without_names_has_its_own(tmp_path):
 
     builder = tfds.builder("cifar10", data_dir=tmp_path)
     builder.info.features["label"].names = [str(number) for number in range(10)]
-    assert class_names(builder, "label") == tuple(zoo.info("nasnet_a_cifar10")["class_names"])
+    assert class_names(builder, "label") == zoo.info("nasnet_a_cifar10").class_names
     builder = tfds.builder("mnist", data_dir=tmp_path)
     assert class_names(builder, "label") == tuple("0123456789")
 
@@ -319,8 +320,8 @@ def test_classes_by_name():
 
 
 def test_imagenet_by_number_or_name():
-    names = zoo.info("nasnet_a_mobile_keras")["class_names"]
-    table = Path(zoo.entries.__file__).parent / "catalog" / "imagenet.tsv"
+    names = zoo.info("nasnet_a_mobile_keras").class_names
+    table = Path(entries.__file__).parent / "imagenet.tsv"
     numbers = [line.split("\t")[0] for line in table.read_text().splitlines()]
     assert model_labels(names, numbers, "data").tolist() == list(range(1000))
     assert model_labels(names, numbers[::-1], "data").tolist() == list(range(999, -1, -1))

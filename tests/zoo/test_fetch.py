@@ -14,8 +14,10 @@ import pytest
 import tomli_w
 
 from keras_nasnet import zoo
+from keras_nasnet.common.files import replacing
+from keras_nasnet.zoo import files
 from keras_nasnet.zoo.catalog import entries
-from keras_nasnet.zoo.sources import download, fetch
+from keras_nasnet.zoo.sources import download
 from tests.support import ROOT
 from tests.support.file_server import FileServer
 
@@ -251,7 +253,7 @@ def test_kill_9_in_the_middle(server, place):
 def hub(server, place, tmp_path):
     name = "nasnet_a_large_timm"
     write_entry(tmp_path / "catalog", name, CONTENT)
-    source = entries.entry(name)["source"]
+    source = entries.entry(name).source.to_dict()
     server.files[f"/{source['repo']}/resolve/{source['revision']}/{source['file']}"] = CONTENT
     environment = {"HF_ENDPOINT": server.address, "HF_HOME": str(tmp_path / "hub"), "HF_HUB_DISABLE_XET": "1"}
     return lambda **more: start(name, **environment, **more).communicate(timeout=60)
@@ -288,14 +290,17 @@ def test_a_hub_that_fails(server, hub):
 
 def test_clear(server, place):
     zoo.path(NAME)
-    kept = fetch.kept(entries.entry(NAME))
+    kept = files.converted_file(entries.entry(NAME))
     kept.parent.mkdir()
     kept.write_bytes(b"12345")
-    kept.with_name(f"{kept.name}.99.tmp").write_bytes(b"123")
-    assert fetch.clear(NAME) == len(CONTENT) + 8
+    with pytest.raises(RuntimeError), replacing(kept) as temporary:  # as of a process that was killed
+        left = temporary.with_name(temporary.name.replace(f".{os.getpid()}.", ".99999999."))
+        left.write_bytes(b"123")
+        raise RuntimeError
+    assert files.clear(NAME) == len(CONTENT) + 8
     assert not list(kept.parent.iterdir())
     assert not place.exists()
     assert not kept.exists()
-    assert fetch.clear(NAME) == 0
-    assert fetch.clear("nasnet_a_cifar10") == 0
+    assert files.clear(NAME) == 0
+    assert files.clear("nasnet_a_cifar10") == 0
     assert zoo.verify("nasnet_a_cifar10") != []

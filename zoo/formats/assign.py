@@ -1,18 +1,18 @@
-"""What all sources share: check a source's tensors against a model's variables, then assign."""
+"""What all weight formats share: check a file's tensors against a model's variables, then assign them."""
 
 import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
 from keras_nasnet.genotype import NASNET_A, Genotype
-from keras_nasnet.models.backbone import NASNetBackbone
-from keras_nasnet.models.classifier import NASNet
+
+if TYPE_CHECKING:
+    import keras
 
 Convert = Callable[[str, np.ndarray], np.ndarray]
 
@@ -33,21 +33,15 @@ class Report:
 
 
 def check_file(path: str | os.PathLike[str]) -> None:
-    """Raises ValueError unless `path` is a file."""
+    """Raise ValueError unless `path` is a file."""
     if not Path(path).exists():
         raise ValueError(f"{path}: no such file")
     if not Path(path).is_file():
         raise ValueError(f"{path}: not a file")
 
 
-def first_line(error: BaseException) -> str:
-    """Returns the first line of an error's message, or the error's kind where it has none."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
-
-
 def rename(variable: str, patterns: Iterable[tuple[str, str]]) -> str:
-    """Returns the variable's name by the first of (regular expression, template) that matches all of it.
+    """Return the variable's name by the first of (regular expression, template) that matches all of it.
 
     Raises:
         ValueError: if none does: the source has no such variable.
@@ -58,8 +52,15 @@ def rename(variable: str, patterns: Iterable[tuple[str, str]]) -> str:
     raise ValueError(f"{variable} has no counterpart in the source: its networks have no such part")
 
 
-def network_config(model: keras.Model) -> dict[str, Any]:
-    """Returns the arguments that a `NASNet` or `NASNetBackbone` was made with."""
+def network_config(model: "keras.Model") -> dict[str, Any]:
+    """Return the arguments that a `NASNet` or `NASNetBackbone` was made with.
+
+    Raises:
+        ValueError: if the model is neither.
+    """
+    from keras_nasnet.models.backbone import NASNetBackbone
+    from keras_nasnet.models.classifier import NASNet
+
     if not isinstance(model, NASNet | NASNetBackbone):
         raise ValueError(
             f"{model.name} is a {type(model).__name__}: only a keras_nasnet.NASNet or NASNetBackbone can be filled"
@@ -67,8 +68,8 @@ def network_config(model: keras.Model) -> dict[str, Any]:
     return model._config  # `get_config` lists layers instead where some stand in front of the network
 
 
-def check_counterpart(model: keras.Model, code: str, **others: Any) -> None:
-    """Raises ValueError unless other code has this network.
+def check_counterpart(model: "keras.Model", code: str, **others: Any) -> None:
+    """Raise ValueError unless other code has this network.
 
     Args:
         model: a `NASNet` or `NASNetBackbone`.
@@ -86,21 +87,34 @@ def check_counterpart(model: keras.Model, code: str, **others: Any) -> None:
             )
 
 
-def variable_paths(model: keras.Model) -> list[str]:
-    """Returns the paths of the model's weights."""
+def variable_paths(model: "keras.Model") -> list[str]:
+    """Return the paths of the model's weights."""
     return [variable.path for variable in model.weights]
+
+
+def weights_of(model: "keras.Model") -> dict[str, np.ndarray]:
+    """Return the values of the model's weights by their paths."""
+    import keras
+
+    return {variable.path: keras.ops.convert_to_numpy(variable) for variable in model.weights}
+
+
+def same_weights(first: "keras.Model", second: "keras.Model") -> bool:
+    """Return whether two models have the same weights, to the last bit, by the same paths."""
+    one, other = ({path: value.tobytes() for path, value in weights_of(model).items()} for model in (first, second))
+    return one == other
 
 
 def assign(
     path: str | os.PathLike[str],
-    model: keras.Model,
+    model: "keras.Model",
     names: dict[str, str],
     available: Iterable[str],
     read: Callable[[str], np.ndarray],
     is_known_extra: Callable[[str], bool],
     convert: Convert = lambda variable, tensor: tensor,
 ) -> Report:
-    """Fills a model's variables from a source's tensors.
+    """Fill a model's variables from a source's tensors.
 
     Args:
         path: of the source, for messages.

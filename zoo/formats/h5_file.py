@@ -9,37 +9,32 @@ have no user block, and nothing to be checked against.
 import hashlib
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 import h5py
+
+from keras_nasnet.common.files import replacing
 
 _BLOCK = 512  # the smallest that HDF5 allows
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
 def write(path: str | os.PathLike[str], fill: Callable[[h5py.File], None]) -> None:
-    """Writes a file that `check` can check; it appears when it is whole.
+    """Write a file that `check` can check; it appears when it is whole.
 
     Args:
         path: of the file.
         fill: puts everything into the open file.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path) as temporary:
         with h5py.File(temporary, "w", userblock_size=_BLOCK) as file:
             fill(file)
         block = _block(temporary)
         with open(temporary, "r+b") as written:
             written.write(block)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def check(path: str | os.PathLike[str]) -> None:
-    """Checks a file, if `write` wrote it.
+    """Check a file, if `write` wrote it.
 
     Raises:
         ValueError: if it is no HDF5 file, or damaged.

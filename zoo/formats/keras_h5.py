@@ -2,22 +2,30 @@
 
 import os
 import re
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import h5py
-import keras
 import numpy as np
 
+from keras_nasnet.common.errors import one_line
 from keras_nasnet.zoo.formats import h5_file
 from keras_nasnet.zoo.formats.assign import (
     Report,
     assign,
     check_counterpart,
     check_file,
-    first_line,
     network_config,
     rename,
     variable_paths,
+    weights_of,
 )
+from keras_nasnet.zoo.formats.weight_format import WeightFormat
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras_nasnet.models.classifier import NASNet
 
 _SUFFIX = r"(gamma|beta|moving_mean|moving_variance|kernel|depthwise_kernel|pointwise_kernel|bias)"
 _PATTERNS = [
@@ -64,7 +72,7 @@ _NAMES_IN_ATTRIBUTE = 500  # an attribute of HDF5 takes 64 KiB
 
 
 def keras_name(variable: str, num_blocks: int) -> str:
-    """Returns the layer and weight of keras.applications ("adjust_bn_0/gamma") for a variable's path.
+    """Return the layer and weight of keras.applications ("adjust_bn_0/gamma") for a variable's path.
 
     Args:
         variable: path of a variable of a `NASNet`.
@@ -92,16 +100,16 @@ def keras_name(variable: str, num_blocks: int) -> str:
     return name.replace("KIND", kind).replace("BLOCK", block).replace("ID", identifier)
 
 
-def keras_names(model: keras.Model) -> dict[str, str]:
-    """Returns `keras_name` of each variable of a `NASNet`."""
+def keras_names(model: "keras.Model") -> dict[str, str]:
+    """Return `keras_name` of each variable of a `NASNet`."""
     num_blocks = network_config(model)["num_blocks"]
     if not isinstance(num_blocks, int):
         raise ValueError(f"num_blocks is {num_blocks!r}: keras.applications has the same number in each stage")
     return {variable: keras_name(variable, num_blocks) for variable in variable_paths(model)}
 
 
-def from_keras(path: str | os.PathLike[str], model: keras.Model) -> Report:
-    """Fills a `NASNet` from a weights file of keras.applications, with or without its top.
+def from_keras(path: str | os.PathLike[str], model: "keras.Model") -> Report:
+    """Fill a `NASNet` from a weights file of keras.applications, with or without its top.
 
     Build the model with `pool_padding="keras"` to get keras.applications' outputs.
 
@@ -122,7 +130,7 @@ def from_keras(path: str | os.PathLike[str], model: keras.Model) -> Report:
             datasets, known = _datasets(file)
             tensors = {name: _tensor(dataset, shapes.get(name)) for name, dataset in datasets.items()}
     except _UNREADABLE as error:
-        raise ValueError(f"{path}: not a readable HDF5 file of weights ({first_line(error)})") from None
+        raise ValueError(f"{path}: not a readable HDF5 file of weights ({one_line(error, 200)})") from None
     if not tensors:
         raise ValueError(f"{path}: not a Keras weights file with the names of its layers")
     return assign(
@@ -135,8 +143,8 @@ def from_keras(path: str | os.PathLike[str], model: keras.Model) -> Report:
     )
 
 
-def to_keras(model: keras.Model, path: str | os.PathLike[str]) -> None:
-    """Writes a `NASNet` as a legacy `.h5` of weights for keras.applications, with a checksum (`zoo.h5_file`).
+def to_keras(model: "keras.Model", path: str | os.PathLike[str]) -> None:
+    """Write a `NASNet` as a legacy `.h5` of weights for keras.applications, with a checksum (`zoo.h5_file`).
 
     `keras.applications.NASNetMobile(weights=path)` reads it, as does Large; without top, those
     built with an `input_shape`. The outputs are the model's if it has `pool_padding="keras"`.
@@ -149,7 +157,7 @@ def to_keras(model: keras.Model, path: str | os.PathLike[str]) -> None:
         ValueError: if keras.applications has no such network.
     """
     check_counterpart(model, "keras.applications")
-    values = {variable.path: keras.ops.convert_to_numpy(variable) for variable in model.weights}
+    values = weights_of(model)
     layers: dict[str, dict[str, np.ndarray]] = {}
     for variable, name in _in_order(keras_names(model)):
         layers.setdefault(name.partition("/")[0], {})[f"{name}:0"] = values[variable]
@@ -169,6 +177,8 @@ def _in_order(names: dict[str, str]) -> list[tuple[str, str]]:
 
 
 def _write_layers(file: h5py.File, layers: dict[str, dict[str, np.ndarray]]) -> None:
+    import keras
+
     file.attrs["keras_version"] = np.bytes_(keras.__version__)
     file.attrs["backend"] = np.bytes_("tensorflow")  # whose layout all backends have
     names = list(layers)
@@ -192,7 +202,7 @@ def _has_top(names: dict[str, str]) -> bool:
 
 
 def _datasets(file: h5py.File) -> tuple[dict[str, h5py.Dataset], set[str]]:
-    """Returns the weights by "layer/weight", and the names of what else is known to be in such files."""
+    """Return the weights by "layer/weight", and the names of what else is known to be in such files."""
     if "layers" in file:
         return _keras_3(file)
     group = file.get("model_weights", file)
@@ -250,3 +260,19 @@ def _strings(group: h5py.Group, attribute: str) -> list[str]:
         chunks.append(group.attrs[f"{attribute}{len(chunks)}"])
     values = np.concatenate(chunks).tolist() if chunks else []
     return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
+
+
+class KerasH5(WeightFormat):
+    """Weights of the networks of `keras.applications`."""
+
+    suffixes = written = (".h5",)
+    pool_padding = "keras"
+
+    def read(self, path: str | os.PathLike[str], model: "keras.Model", moving_averages: bool = True) -> None:
+        from_keras(path, model)
+
+    def write(self, model: "NASNet", path: Path) -> None:
+        to_keras(model, path)
+
+
+FORMAT = KerasH5()

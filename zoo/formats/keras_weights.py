@@ -4,21 +4,30 @@ import os
 import tempfile
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import h5py
-import keras
 
+from keras_nasnet.common.errors import one_line
 from keras_nasnet.zoo.formats import h5_file
-from keras_nasnet.zoo.formats.assign import check_file, first_line
+from keras_nasnet.zoo.formats.assign import check_file
+from keras_nasnet.zoo.formats.weight_format import WeightFormat
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras_nasnet.models.classifier import NASNet
 
 
-def save(model: keras.Model, path: str | os.PathLike[str]) -> None:
-    """Writes all weights of a model, so that `model.load_weights` reads them too.
+def save(model: "keras.Model", path: str | os.PathLike[str]) -> None:
+    """Write all weights of a model, so that `model.load_weights` reads them too.
 
     Args:
         model: a built model.
         path: of the file, which appears when it is whole.
     """
+    import keras
+
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:  # Keras writes no user block
@@ -33,8 +42,8 @@ def _copy(source: h5py.File, file: h5py.File) -> None:
         source.copy(name, file)
 
 
-def load(path: str | os.PathLike[str], model: keras.Model) -> None:
-    """Fills all weights of a model from a file that `save` or Keras wrote.
+def load(path: str | os.PathLike[str], model: "keras.Model") -> None:
+    """Fill all weights of a model from a file that `save` or Keras wrote.
 
     Args:
         path: of the file, which ends in ".weights.h5".
@@ -44,6 +53,8 @@ def load(path: str | os.PathLike[str], model: keras.Model) -> None:
         ValueError: if the file cannot be read, or its weights are not the model's; the model is
             left as it was.
     """
+    import keras
+
     check_file(path)
     h5_file.check(path)
     before = [keras.ops.convert_to_numpy(variable).copy() for variable in model.weights]
@@ -53,10 +64,10 @@ def load(path: str | os.PathLike[str], model: keras.Model) -> None:
     except Exception as error:  # damaged files raise anything
         for variable, value in zip(model.weights, before, strict=True):
             variable.assign(value)
-        raise ValueError(f"{path} is not for this model, or damaged: {first_line(error)}") from None
+        raise ValueError(f"{path} is not for this model, or damaged: {one_line(error, 200)}") from None
 
 
-def _check_shapes(path: str | os.PathLike[str], model: keras.Model) -> None:
+def _check_shapes(path: str | os.PathLike[str], model: "keras.Model") -> None:
     """Keras itself takes the file of a larger net, and reads any shape into memory before it looks."""
     found: list[tuple[int, ...]] = []
     with h5py.File(path, "r") as file:
@@ -70,3 +81,18 @@ def _check_shapes(path: str | os.PathLike[str], model: keras.Model) -> None:
         raise ValueError(
             f"the file has {len(found)} weights, the model {len(expected)}" + (f", of them {text}" if text else "")
         )
+
+
+class KerasWeights(WeightFormat):
+    """Weights as Keras writes them, for one and the same network."""
+
+    suffixes = written = (".weights.h5",)
+
+    def read(self, path: str | os.PathLike[str], model: "keras.Model", moving_averages: bool = True) -> None:
+        load(path, model)
+
+    def write(self, model: "NASNet", path: Path) -> None:
+        save(model, path)
+
+
+FORMAT = KerasWeights()

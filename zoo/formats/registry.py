@@ -1,14 +1,14 @@
-"""The formats that weights come and go in, told by the end of a file's name. Imports Keras only to read or write.
+"""The weight formats, and files in any of them. Imports Keras only to read or write.
 
-| ends in | format |
-|---|---|
-| `.keras` | a whole model, as Keras writes it |
-| `.weights.h5` | weights, as Keras writes them for this very network |
-| `.h5` | weights for `keras.applications` (legacy) |
-| `.safetensors` | weights by our names, or by timm's |
-| `.pth`, `.pt` | weights by timm's names; only read |
-| `.tar.gz`, `.tgz` | a checkpoint of TF-slim, or of a detector on it, whose moving averages are taken; only read |
-| `.index` | likewise, unpacked: the index of model.ckpt |
+| format | files end in | |
+|---|---|---|
+| keras | `.keras` | a whole model, as Keras writes it |
+| keras_weights | `.weights.h5` | weights, as Keras writes them for this very network |
+| keras_h5 | `.h5` | weights for `keras.applications` (legacy) |
+| keras_nasnet | `.safetensors` | weights by our names |
+| timm | `.safetensors`, `.pth`, `.pt` | weights by timm's names; the latter two are only read |
+| slim | `.tar.gz`, `.tgz` | a checkpoint of TF-slim, or of a detector on it; only read |
+| slim | `.index` | likewise, unpacked: the index of model.ckpt |
 """
 
 import os
@@ -16,166 +16,142 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_nasnet.accelerate.random_values import without_random_values
+from keras_nasnet.common.registry import Registry
+from keras_nasnet.zoo.formats.weight_format import WeightFormat
 
 if TYPE_CHECKING:
+    import keras
+
     from keras_nasnet.models.classifier import NASNet
 
-# Of two that fit, the first; the formats that the catalog knows have its names.
-SUFFIXES = {
-    ".keras": "keras",
-    ".weights.h5": "keras_weights",
-    ".h5": "keras_h5",
-    ".safetensors": "keras_nasnet",
-    ".pth": "timm",
-    ".pt": "timm",
-    ".tar.gz": "slim",
-    ".tgz": "slim",
-    ".index": "slim",
-}
-WRITTEN = (".keras", ".weights.h5", ".h5", ".safetensors")
-# The `pool_padding` with which a network has the outputs of the code that a format comes from.
-POOL_PADDINGS = {"keras_h5": "keras", "timm": "timm", "slim": "same"}
+StrPath = str | os.PathLike[str]
+
+# Of two that fit a file's name, the first.
+WEIGHT_FORMATS: Registry[WeightFormat] = Registry(
+    "weight format",
+    {
+        "keras": "keras_nasnet.zoo.formats.keras_file:FORMAT",
+        "keras_weights": "keras_nasnet.zoo.formats.keras_weights:FORMAT",
+        "keras_h5": "keras_nasnet.zoo.formats.keras_h5:FORMAT",
+        "keras_nasnet": "keras_nasnet.zoo.formats.weights_file:FORMAT",
+        "timm": "keras_nasnet.zoo.formats.timm:FORMAT",
+        "slim": "keras_nasnet.zoo.formats.slim:FORMAT",
+    },
+    importable=True,
+)
 
 
-def by_name(path: str | os.PathLike[str]) -> str:
-    """Returns the format that a file's name says; the file need not exist.
+def format_by_name(path: StrPath) -> WeightFormat:
+    """Return the format that a file's name says; the file need not exist.
 
     Raises:
         ValueError: if it says none.
     """
-    for suffix, form in SUFFIXES.items():
-        if str(path).endswith(suffix):
-            return form
-    raise ValueError(f"{path}: no known format, the name must end in one of {', '.join(SUFFIXES)}")
+    return _formats_by_name(path)[0]
 
 
-def by_content(path: str | os.PathLike[str]) -> str:
-    """Returns the format of a file.
+def format_of(path: StrPath) -> WeightFormat:
+    """Return the format of a file.
 
     Raises:
         ValueError: if there is no such file, its name says no format, or it is broken.
     """
-    from keras_nasnet.zoo.formats import weights_file
-    from keras_nasnet.zoo.formats.assign import check_file
-
-    check_file(path)
-    form = by_name(path)
-    if form == "keras_nasnet" and not any("/" in name for name in weights_file.names(path)):
-        return "timm"  # our names are paths
-    return form
+    if not Path(path).exists():
+        raise ValueError(f"{path}: no such file")
+    if not Path(path).is_file():
+        raise ValueError(f"{path}: not a file")
+    candidates = _formats_by_name(path)
+    return next((found for found in candidates[:-1] if found.recognises(path)), candidates[-1])
 
 
-def target(path: str | os.PathLike[str], to: str | None = None) -> str:
-    """Returns the format that a model is written in to this path.
+def format_to_write(path: StrPath, to: str | None = None) -> WeightFormat:
+    """Return the format that a network is written in to this path.
 
     Args:
         path: of the file.
-        to: "timm" for a `.safetensors` with timm's names.
+        to: a name in `WEIGHT_FORMATS`, or "module:attribute"; default: the first format that writes such a name.
 
     Raises:
-        ValueError: if we do not write what the name says.
+        ValueError: if there is no such format, or it does not write what the name says.
     """
-    if not str(path).endswith(WRITTEN):
-        raise ValueError(f"{path}: a model is written to a name that ends in one of {', '.join(WRITTEN)}")
-    if to is None:
-        return by_name(path)
-    if to != "timm" or by_name(path) != "keras_nasnet":
-        raise ValueError(f"{path}: with {to} the name must end in .safetensors")
-    return to
+    if to is not None:
+        found = WEIGHT_FORMATS.get(to)
+        if not found.written:
+            raise ValueError(f"{path}: {to} is only read, not written")
+        if not str(path).endswith(found.written):
+            raise ValueError(f"{path}: with {to} the name must end in {' or '.join(found.written)}")
+        return found
+    formats = _formats()
+    for found in formats:
+        if str(path).endswith(found.written):
+            return found
+    suffixes = dict.fromkeys(suffix for found in formats for suffix in found.written)
+    raise ValueError(f"{path}: a model is written to a name that ends in one of {', '.join(suffixes)}")
 
 
-def load_weights(path: str | os.PathLike[str], model: "NASNet") -> None:
-    """Fills a model from a file of any of the formats.
+def load_weights(path: StrPath, model: "keras.Model") -> None:
+    """Fill a network with the weights in a file of any of the `WEIGHT_FORMATS`.
+
+    Of a checkpoint with moving averages of the weights those are taken.
 
     Args:
         path: of the file.
-        model: to be filled; it may lack classifiers that the file has, but with `.weights.h5`.
+        model: a `NASNet`, which is filled; it may lack classifiers that the file has, but with `.weights.h5`.
 
     Raises:
-        ValueError: if the file cannot be read or is not for this model, which is left as it was.
+        ValueError: if the file cannot be read or is not for this network, which is left as it was.
+
+    Example:
+        >>> from keras_nasnet import zoo
+        >>> entry = zoo.info("nasnet_a_cifar10")
+        >>> network = keras_nasnet.NASNet(**entry.builder, classes=10)
+        >>> zoo.load_weights(zoo.path("nasnet_a_cifar10"), network)
     """
-    _read(path, by_content(path), model)
+    format_of(path).read(path, model)
 
 
-def save_weights(model: "NASNet", path: str | os.PathLike[str], to: str | None = None) -> None:
-    """Writes a model, and reads back what it has written.
+def save_weights(model: "NASNet", path: StrPath, to: str | None = None) -> None:
+    """Write a network in the format that the file's name says, and read it back.
 
     Args:
         model: a `NASNet`. Other code has no auxiliary head; there it is left out.
         path: of the file, which is replaced when the new one is whole and found right.
-        to: "timm" for a `.safetensors` with timm's names.
+        to: a name in `WEIGHT_FORMATS` where the file's name does not say it: "timm" for a `.safetensors` with timm's
+            names.
 
     Raises:
-        ValueError: if we do not write what the name says, the format has no such network, or
-            what was read back is not the model.
+        ValueError: if the name says no format that is written, the format has no such network, or
+            what was read back is not the network.
         OSError: if the file cannot be written.
+
+    Example:
+        >>> network = keras_nasnet.NASNet(num_blocks=1, penultimate_filters=192, classes=3)
+        >>> save_weights(network, "network.h5")  # for keras.applications
+        >>> save_weights(network, "network.safetensors")
     """
-    form, path = target(path, to), Path(path)
-    if form in POOL_PADDINGS and model.get_config()["auxiliary_head"]:
+    chosen, path = format_to_write(path, to), Path(path)
+    if chosen.pool_padding is not None and model.get_config()["auxiliary_head"]:
         from keras_nasnet.models.weights import for_inference
 
         model = for_inference(model)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
         written = Path(folder, path.name)
-        _write(model, written, form)
-        if not _holds(written, form, model):
+        chosen.write(model, written)
+        if not chosen.holds(written, model):
             raise ValueError(f"{path}: another model was read back than was written, so nothing is kept")
         os.replace(written, path)
 
 
-def _read(path: str | os.PathLike[str], form: str, model: "NASNet") -> None:
-    import keras
-
-    from keras_nasnet.zoo import loading
-    from keras_nasnet.zoo.formats import convert, keras_weights, weights_file
-
-    if form == "keras":
-        tensors = {variable.path: keras.ops.convert_to_numpy(variable) for variable in loading.load(path).weights}
-        weights_file.assign(path, tensors, model, unused=weights_file.HEADS)
-    elif form == "keras_weights":
-        keras_weights.load(path, model)
-    elif form == "keras_h5":
-        convert.from_keras(path, model)
-    elif form == "keras_nasnet":
-        weights_file.load(path, model, unused=weights_file.HEADS)
-    elif form == "timm":
-        convert.from_timm(path, model)
-    elif str(path).endswith(".index"):
-        convert.from_slim(path, model, ema=True)
-    else:
-        convert.from_slim_archive(path, model, ema=True)
+def _formats() -> list[WeightFormat]:
+    return [WEIGHT_FORMATS.get(name) for name in WEIGHT_FORMATS]
 
 
-def _write(model: "NASNet", path: Path, form: str) -> None:
-    from keras_nasnet.zoo.formats import convert, keras_weights, weights_file
-
-    if form == "keras":
-        model.save(path)
-    elif form == "keras_weights":
-        keras_weights.save(model, path)
-    elif form == "keras_h5":
-        convert.to_keras(model, path)
-    elif form == "keras_nasnet":
-        weights_file.save(model, path)
-    else:
-        convert.to_timm(model, path)
-
-
-def _holds(path: Path, form: str, model: "NASNet") -> bool:
-    """Whether a file holds the model, to the last bit; of a whole model also what it is made of."""
-    from keras_nasnet.models.classifier import NASNet
-    from keras_nasnet.zoo import loading
-    from keras_nasnet.zoo.formats import weights_file
-    from keras_nasnet.zoo.formats.assign import network_config
-
-    if form == "keras":
-        found = loading.load(path)
-        if found.get_config() != model.get_config():
-            return False
-    else:
-        with without_random_values():
-            found = NASNet(**network_config(model))
-        _read(path, form, found)
-    return weights_file.same(found, model)
+def _formats_by_name(path: StrPath) -> list[WeightFormat]:
+    """Return the formats whose suffix is the first that fits; there is at least one."""
+    formats = _formats()
+    suffixes = dict.fromkeys(suffix for found in formats for suffix in found.suffixes)
+    suffix = next((suffix for suffix in suffixes if str(path).endswith(suffix)), None)
+    if suffix is None:
+        raise ValueError(f"{path}: no known format, the name must end in one of {', '.join(suffixes)}")
+    return [found for found in formats if suffix in found.suffixes]

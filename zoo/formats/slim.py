@@ -1,14 +1,22 @@
-"""Checkpoints of TF-slim, where the paper's authors trained, and of the detector they built on it."""
+"""Checkpoints of TF-slim, where the paper's authors trained, and of the detector they built on it; also packed."""
 
 import os
 import re
+import tarfile
+import tempfile
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 
-from keras_nasnet.models.body import stage_sizes
-from keras_nasnet.zoo.formats.assign import Report, assign, first_line, network_config, rename, variable_paths
+from keras_nasnet.common.errors import one_line
+from keras_nasnet.zoo.formats.assign import Report, assign, check_file, network_config, rename, variable_paths
 from keras_nasnet.zoo.formats.slim_detection import HEADS, detector_names, is_detector
+from keras_nasnet.zoo.formats.weight_format import WeightFormat
+
+if TYPE_CHECKING:
+    import keras
 
 _EMA = "/ExponentialMovingAverage"
 _EXTRA = re.compile(
@@ -39,8 +47,8 @@ _LAYER_PATTERNS = [
 ]
 
 
-def slim_names(model: keras.Model) -> dict[str, str]:
-    """Returns TF-slim's name of each variable of a `NASNet`, by the variable's path."""
+def slim_names(model: "keras.Model") -> dict[str, str]:
+    """Return TF-slim's name of each variable of a `NASNet`, by the variable's path."""
     variables = variable_paths(model)
     behind = _cell_before_last_reduction(model)
     # The size of a kernel is part of slim's name; a factorized reduction names its BN otherwise.
@@ -49,8 +57,10 @@ def slim_names(model: keras.Model) -> dict[str, str]:
     return {path: _name(path, network_config(model)["stem"], behind, sizes, factorized) for path in variables}
 
 
-def _cell_before_last_reduction(model: keras.Model) -> int:
+def _cell_before_last_reduction(model: "keras.Model") -> int:
     """Number of the cell behind which TF-slim puts the auxiliary head, and the detector cuts."""
+    from keras_nasnet.models.body import stage_sizes
+
     return sum(stage_sizes(network_config(model)["num_blocks"])[:2]) - 1
 
 
@@ -79,8 +89,8 @@ def _name(variable: str, stem: str, behind: int, sizes: dict[str, int], factoriz
     return f"{name}/{_SUFFIXES.get(weight, weight)}"
 
 
-def from_slim(path: str | os.PathLike[str], model: keras.Model, ema: bool = False) -> Report:
-    """Fills a network from a TF-slim checkpoint; needs TensorFlow.
+def from_slim(path: str | os.PathLike[str], model: "keras.Model", ema: bool = False) -> Report:
+    """Fill a network from a TF-slim checkpoint; needs TensorFlow.
 
     A head of 1001 classes fills one of 1000: its first, the background, is dropped.
 
@@ -110,7 +120,7 @@ def from_slim(path: str | os.PathLike[str], model: keras.Model, ema: bool = Fals
         reader = tensorflow.train.load_checkpoint(prefix)
         available = set(reader.get_variable_to_shape_map())
     except (tensorflow.errors.OpError, ValueError, OSError, RuntimeError) as error:
-        raise ValueError(f"{path}: no readable TF checkpoint ({first_line(error)})") from None
+        raise ValueError(f"{path}: no readable TF checkpoint ({one_line(error, 200)})") from None
     detector = is_detector(available)
     if detector:
         try:
@@ -140,6 +150,43 @@ def from_slim(path: str | os.PathLike[str], model: keras.Model, ema: bool = Fals
         try:
             return reader.get_tensor(name)
         except (tensorflow.errors.OpError, ValueError, OSError, RuntimeError) as error:
-            raise ValueError(f"{path}: {name} cannot be read ({first_line(error)})") from None
+            raise ValueError(f"{path}: {name} cannot be read ({one_line(error, 200)})") from None
 
     return assign(path, model, names, available, read, is_known_extra, convert)
+
+
+def from_slim_archive(path: str | os.PathLike[str], model: "keras.Model", ema: bool = False) -> Report:
+    """Fill a `NASNet` from the one checkpoint in a tar file, as `from_slim` does.
+
+    It is unpacked into a temporary folder (`TMPDIR`): no links are followed, nothing is
+    written outside.
+
+    Raises:
+        ValueError: if the file cannot be unpacked or has not exactly one checkpoint, and as
+            `from_slim` does.
+    """
+    check_file(path)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with tarfile.open(path) as archive:
+                archive.extractall(folder, filter="data")
+        except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError) as error:
+            raise ValueError(f"{path}: cannot be unpacked ({one_line(error, 200)})") from None
+        found = sorted(Path(folder).rglob("*.index"))
+        if len(found) != 1:
+            raise ValueError(f"{path}: has {len(found)} checkpoints (.index), but it should have one")
+        return from_slim(found[0], model, ema)
+
+
+class Slim(WeightFormat):
+    """Checkpoints of TF-slim, as they are published or unpacked."""
+
+    suffixes = (".tar.gz", ".tgz", ".index")
+    pool_padding = "same"
+
+    def read(self, path: str | os.PathLike[str], model: "keras.Model", moving_averages: bool = True) -> None:
+        read = from_slim if str(path).endswith(".index") else from_slim_archive
+        read(path, model, ema=moving_averages)
+
+
+FORMAT = Slim()

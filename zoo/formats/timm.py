@@ -3,21 +3,30 @@
 import os
 import pickle
 import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 
+from keras_nasnet.common.errors import one_line
 from keras_nasnet.zoo.formats import weights_file
 from keras_nasnet.zoo.formats.assign import (
     Report,
     assign,
     check_counterpart,
     check_file,
-    first_line,
     rename,
     variable_paths,
+    weights_of,
 )
+from keras_nasnet.zoo.formats.weight_format import WeightFormat
 
+if TYPE_CHECKING:
+    import keras
+
+    from keras_nasnet.models.classifier import NASNet
+
+_TORCH = (".pth", ".pt", ".bin")
 _SUFFIXES = {
     "kernel": "weight",
     "depthwise_kernel": "depthwise_conv2d.weight",
@@ -41,8 +50,8 @@ _LAYER_PATTERNS = [
 ]
 
 
-def timm_names(model: keras.Model) -> dict[str, str]:
-    """Returns timm's name of each variable of a `NASNet`, by the variable's path."""
+def timm_names(model: "keras.Model") -> dict[str, str]:
+    """Return timm's name of each variable of a `NASNet`, by the variable's path."""
     variables = variable_paths(model)
     factorized = {path.partition("/")[0] for path in variables if path.endswith("/fit_1/path_1/kernel")}
     return {path: _name(path, factorized) for path in variables}
@@ -60,8 +69,8 @@ def _name(variable: str, factorized: set[str]) -> str:
     return f"{name}.{_SUFFIXES[weight]}"
 
 
-def from_timm(path: str | os.PathLike[str], model: keras.Model) -> Report:
-    """Fills a `NASNet` from a state dict of timm's `nasnetalarge`.
+def from_timm(path: str | os.PathLike[str], model: "keras.Model") -> Report:
+    """Fill a `NASNet` from a state dict of timm's `nasnetalarge`.
 
     Build the model with `pool_padding="timm"` to get timm's outputs.
 
@@ -75,7 +84,7 @@ def from_timm(path: str | os.PathLike[str], model: keras.Model) -> Report:
     """
     check_file(path)
     names = timm_names(model)
-    tensors = _load_torch(path) if str(path).endswith((".pth", ".pt", ".bin")) else weights_file.read(path)
+    tensors = _load_torch(path) if str(path).endswith(_TORCH) else weights_file.read(path)
     return assign(
         path,
         model,
@@ -90,8 +99,8 @@ def from_timm(path: str | os.PathLike[str], model: keras.Model) -> Report:
     )
 
 
-def to_timm(model: keras.Model, path: str | os.PathLike[str]) -> None:
-    """Writes a `NASNet` as a state dict of timm's `nasnetalarge`: safetensors, with a checksum (`zoo.weights_file`).
+def to_timm(model: "keras.Model", path: str | os.PathLike[str]) -> None:
+    """Write a `NASNet` as a state dict of timm's `nasnetalarge`: safetensors, with a checksum (`zoo.weights_file`).
 
     `timm.create_model("nasnetalarge", checkpoint_path=path)` reads it. The outputs are the
     model's if it has `pool_padding="timm"`.
@@ -106,7 +115,7 @@ def to_timm(model: keras.Model, path: str | os.PathLike[str]) -> None:
     """
     check_counterpart(model, "timm", num_blocks=6, skip_reduction=True)
     names = timm_names(model)
-    tensors = {names[v.path]: _to_torch(v.path, keras.ops.convert_to_numpy(v)) for v in model.weights}
+    tensors = {names[variable]: _to_torch(variable, value) for variable, value in weights_of(model).items()}
     weights_file.write(path, tensors, {"format": "pt"})
 
 
@@ -133,7 +142,24 @@ def _load_torch(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: not a PyTorch file of weights ({first_line(error)})") from None
+        raise ValueError(f"{path}: not a PyTorch file of weights ({one_line(error, 200)})") from None
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise ValueError(f"{path}: not a state dict, a dict of tensors by name")
     return {name: value.float().numpy() for name, value in state.items()}
+
+
+class Timm(WeightFormat):
+    """State dicts of timm's `nasnetalarge`."""
+
+    suffixes = (".safetensors", ".pth", ".pt")
+    written = (".safetensors",)
+    pool_padding = "timm"
+
+    def read(self, path: str | os.PathLike[str], model: "keras.Model", moving_averages: bool = True) -> None:
+        from_timm(path, model)
+
+    def write(self, model: "NASNet", path: Path) -> None:
+        to_timm(model, path)
+
+
+FORMAT = Timm()

@@ -8,12 +8,21 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
+
+from keras_nasnet.common.errors import one_line
+from keras_nasnet.common.files import replacing
+from keras_nasnet.zoo.formats.assign import weights_of
+from keras_nasnet.zoo.formats.weight_format import WeightFormat
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras_nasnet.models.classifier import NASNet
 
 HEADS = ("predictions/", "auxiliary_")  # of which a model for features has none
 _STORED = ("float32", "float16")
@@ -24,8 +33,8 @@ class Damaged(ValueError):
     """A file that is missing, cannot be read, or does not have the checksum in it."""
 
 
-def save(model: keras.Model, path: str | os.PathLike[str], dtype: str = "float32") -> None:
-    """Writes all weights of a model.
+def save(model: "keras.Model", path: str | os.PathLike[str], dtype: str = "float32") -> None:
+    """Write all weights of a model.
 
     Args:
         model: a built model.
@@ -38,32 +47,25 @@ def save(model: keras.Model, path: str | os.PathLike[str], dtype: str = "float32
     if dtype not in _STORED:
         raise ValueError(f"dtype is {dtype!r}: choose from {', '.join(_STORED)}")
     tensors = {}
-    for variable in model.weights:
-        value = keras.ops.convert_to_numpy(variable)
+    for name, value in weights_of(model).items():
         with np.errstate(over="ignore"):
-            tensors[variable.path] = np.ascontiguousarray(value.astype(dtype))
-        if not np.isfinite(tensors[variable.path]).all():
-            raise ValueError(f"{variable.path} has values that {dtype} cannot hold")
+            tensors[name] = np.ascontiguousarray(value.astype(dtype))
+        if not np.isfinite(tensors[name]).all():
+            raise ValueError(f"{name} has values that {dtype} cannot hold")
     write(path, tensors)
 
 
 def write(path: str | os.PathLike[str], tensors: dict[str, np.ndarray], metadata: dict[str, str] | None = None) -> None:
-    """Writes tensors by name, with their checksum added to the metadata; the file appears when it is whole."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
+    """Write tensors by name, with their checksum added to the metadata; the file appears when it is whole."""
+    with replacing(path) as temporary:
         try:
             save_file(tensors, temporary, metadata=(metadata or {}) | {_DIGEST: _digest(tensors)})
         except SafetensorError as error:  # hides the OSError: of a full disk or a folder that cannot be written
             raise OSError(f"{path}: cannot be written ({error})") from None
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
-def load(path: str | os.PathLike[str], model: keras.Model, unused: Sequence[str] = ()) -> None:
-    """Fills all weights of a model from a file that `save` wrote.
+def load(path: str | os.PathLike[str], model: "keras.Model", unused: Sequence[str] = ()) -> None:
+    """Fill all weights of a model from a file that `save` wrote.
 
     Args:
         path: of the file.
@@ -78,9 +80,9 @@ def load(path: str | os.PathLike[str], model: keras.Model, unused: Sequence[str]
 
 
 def assign(
-    source: str | os.PathLike[str], tensors: dict[str, np.ndarray], model: keras.Model, unused: Sequence[str] = ()
+    source: str | os.PathLike[str], tensors: dict[str, np.ndarray], model: "keras.Model", unused: Sequence[str] = ()
 ) -> None:
-    """Fills all weights of a model from tensors by the variables' paths, as `load` does; `source` is for messages."""
+    """Fill all weights of a model from tensors by the variables' paths, as `load` does; `source` is for messages."""
     variables = {variable.path: variable for variable in model.weights}
     shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
     found = {
@@ -100,17 +102,8 @@ def assign(
         variable.assign(tensors[name].astype("float32", copy=False))
 
 
-def same(first: keras.Model, second: keras.Model) -> bool:
-    """Whether two models have the same weights, to the last bit, by the same paths."""
-    one, other = (
-        {variable.path: keras.ops.convert_to_numpy(variable).tobytes() for variable in model.weights}
-        for model in (first, second)
-    )
-    return one == other
-
-
 def names(path: str | os.PathLike[str]) -> list[str]:
-    """Returns the names of a safetensors file's tensors.
+    """Return the names of a safetensors file's tensors.
 
     Raises:
         Damaged: if the file is broken.
@@ -120,7 +113,7 @@ def names(path: str | os.PathLike[str]) -> list[str]:
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """Returns the tensors of a safetensors file by name, checked if it has a checksum.
+    """Return the tensors of a safetensors file by name, checked if it has a checksum.
 
     Raises:
         Damaged: if the file is broken.
@@ -142,7 +135,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[Any]:
     except FileNotFoundError:
         raise Damaged(f"{path}: no such file") from None
     except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise Damaged(f"{path}: not a safetensors file ({' '.join(str(error).split())})") from None
+        raise Damaged(f"{path}: not a safetensors file ({one_line(error)})") from None
 
 
 def _digest(tensors: dict[str, np.ndarray]) -> str:
@@ -153,3 +146,23 @@ def _digest(tensors: dict[str, np.ndarray]) -> str:
         digest.update(f"{name} {tensor.dtype} {tensor.shape}\n".encode())
         digest.update(np.ascontiguousarray(tensor).data)
     return digest.hexdigest()
+
+
+class WeightsFile(WeightFormat):
+    """The package's own format, in which converted weights are kept."""
+
+    suffixes = written = (".safetensors",)
+    is_own = True
+
+    def recognises(self, path: str | os.PathLike[str]) -> bool:
+        """Return whether the names of the file's tensors are paths, as ours are."""
+        return any("/" in name for name in names(path))
+
+    def read(self, path: str | os.PathLike[str], model: "keras.Model", moving_averages: bool = True) -> None:
+        load(path, model, unused=HEADS)
+
+    def write(self, model: "NASNet", path: Path) -> None:
+        save(model, path)
+
+
+FORMAT = WeightsFile()

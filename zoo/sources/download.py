@@ -9,7 +9,8 @@ import requests
 from filelock import FileLock
 from tqdm import tqdm
 
-from keras_nasnet.common.checksum import check
+from keras_nasnet.common.checksum import Checksum
+from keras_nasnet.common.errors import one_line
 
 _TRIES = 5  # in a row without a byte
 _PAUSE = 0.5  # seconds before the second try; doubles with each
@@ -23,8 +24,8 @@ class _Busy(Exception):
     """The server says to come again."""
 
 
-def download(url: str, path: Path, kind: str, digest: str) -> None:
-    """Downloads a file, unless it is there when this process' turn comes.
+def download(url: str, path: Path, checksum: Checksum) -> None:
+    """Download a file, unless it is there when this process' turn comes.
 
     What has come so far lies beside it as ".part"; a later call asks for the rest. Proxies are
     taken from the environment (HTTPS_PROXY, NO_PROXY).
@@ -32,8 +33,7 @@ def download(url: str, path: Path, kind: str, digest: str) -> None:
     Args:
         url: where it is.
         path: of the file; it appears when it is whole and its checksum is right.
-        kind: of the checksum, "md5" or "sha256".
-        digest: the checksum in hex.
+        checksum: that the file has.
 
     Raises:
         ValueError: if the file cannot be had or written, or its checksum is wrong.
@@ -43,9 +43,9 @@ def download(url: str, path: Path, kind: str, digest: str) -> None:
         with FileLock(f"{path}.lock"):
             if path.exists():  # another process has just downloaded it
                 return
-            partial = path.with_name(f"{path.name}.{digest[:8]}.part")
+            partial = path.with_name(f"{path.name}.{checksum.digest[:8]}.part")
             _receive(url, partial, path.name)
-            check(partial, kind, digest)
+            checksum.check(partial, delete=True)
             os.replace(partial, path)
     except OSError as error:
         raise ValueError(
@@ -110,4 +110,4 @@ def _size(path: Path) -> int:
 def _reason(error: BaseException) -> str:
     if isinstance(error, requests.Timeout) or "timed out" in str(error).lower():
         return "the server is too slow"
-    return " ".join(str(error).split()) or type(error).__name__
+    return one_line(error)

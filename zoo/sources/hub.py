@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from keras_nasnet.common.errors import one_line
+
 _SCHEME = "hf://"
 _REPO, _REVISION = r"[\w.-]+/[\w.-]+", r"[\w./-]+"
 _MEANINGS = {
@@ -20,12 +22,12 @@ _MEANINGS = {
 
 
 def is_address(text: str) -> bool:
-    """Whether the text is meant as "hf://ORG/NAME" or "hf://ORG/NAME@REVISION"."""
+    """Return whether a text is meant as "hf://ORG/NAME" or "hf://ORG/NAME@REVISION"."""
     return text.startswith(_SCHEME)
 
 
 def parse(address: str) -> tuple[str, str | None]:
-    """Returns the repository and, where one is named, the revision of an address.
+    """Return the repository and, where one is named, the revision of an address.
 
     Raises:
         ValueError: if it is no address.
@@ -37,27 +39,35 @@ def parse(address: str) -> tuple[str, str | None]:
 
 
 def check_target(repo: str, revision: str | None) -> None:
-    """Raises ValueError if this is no repository and branch on the Hub, whether or not they are there."""
+    """Raise ValueError unless these can be a repository and a branch on the Hub, whether or not they are there."""
     if not re.fullmatch(_REPO, repo):
         raise ValueError(f"{repo}: not a repository on the Hub; write ORG/NAME")
     if revision is not None and not re.fullmatch(_REVISION, revision):
         raise ValueError(f"{revision!r}: not a branch on the Hub")
 
 
+def find_file(repo: str, file: str, revision: str) -> Path | None:
+    """Return the path of a file of a repository if it is in the Hub's cache."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(repo, file, revision=revision)
+    return Path(found) if isinstance(found, str) else None
+
+
 def download_file(repo: str, file: str, revision: str) -> Path:
-    """Returns the path of one file of a repository, downloaded if it is not in the Hub's cache.
+    """Return the path of one file of a repository, downloaded if it is not in the Hub's cache.
 
     Raises:
         ValueError: if it cannot be had.
     """
     from huggingface_hub import hf_hub_download
 
-    with _said_in_one_line(f"{repo}/{file} cannot be downloaded"):
+    with _one_line_errors(f"{repo}/{file} cannot be downloaded"):
         return Path(hf_hub_download(repo, file, revision=revision))
 
 
 def download(address: str, files: Sequence[str]) -> Path:
-    """Returns the path of a folder with these files of a repository, downloaded where they are not in the Hub's cache.
+    """Return the path of a folder with these files of a repository, downloaded where they are not in the Hub's cache.
 
     Raises:
         ValueError: if the address is none, or the files cannot be had.
@@ -65,12 +75,12 @@ def download(address: str, files: Sequence[str]) -> Path:
     from huggingface_hub import snapshot_download
 
     repo, revision = parse(address)
-    with _said_in_one_line(f"{address} cannot be downloaded"):
+    with _one_line_errors(f"{address} cannot be downloaded"):
         return Path(snapshot_download(repo, revision=revision, allow_patterns=list(files)))
 
 
 def upload(folder: Path, repo: str, revision: str | None, message: str, private: bool) -> str:
-    """Uploads all files of a folder in one commit; makes the repository and the branch if they are missing.
+    """Upload all files of a folder in one commit; make the repository and the branch if they are missing.
 
     Returns:
         The address of the commit.
@@ -81,7 +91,7 @@ def upload(folder: Path, repo: str, revision: str | None, message: str, private:
     from huggingface_hub import HfApi
 
     api = HfApi(library_name="keras-nasnet")
-    with _said_in_one_line(f"{repo} cannot be published"):
+    with _one_line_errors(f"{repo} cannot be published"):
         api.create_repo(repo, exist_ok=True, private=private or None)
         if revision is not None:
             api.create_branch(repo, branch=revision, exist_ok=True)
@@ -90,7 +100,7 @@ def upload(folder: Path, repo: str, revision: str | None, message: str, private:
 
 
 @contextlib.contextmanager
-def _said_in_one_line(what: str) -> Iterator[None]:
+def _one_line_errors(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # of its own kinds, of its HTTP client's, and OSError
@@ -103,7 +113,7 @@ def _reason(error: Exception) -> str:
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status in _MEANINGS:
         return _MEANINGS[status]
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = one_line(error)
     if token := get_token():
         text = text.replace(token, "***")
     return text[:300]

@@ -5,17 +5,29 @@ from typing import Any
 import jax
 import keras
 
+from keras_nasnet.training.devices import Devices
 from keras_nasnet.training.objective import Objective
 from keras_nasnet.training.optimizer import adjust_gradients
 from keras_nasnet.training.recipe import Recipe
 
 
 class JaxStep:
-    """As `TensorFlowStep`; between `sync` calls the state lives here and not in the variables."""
+    """Train and evaluate an objective batch by batch; between `sync` calls its state is here, not in the variables.
 
-    local_replicas = 1
+    Args:
+        objective: to be trained.
+        optimizer: built here on the trainable variables.
+        recipe: for `adjust_gradients`.
+        devices: not looked at: JAX takes the distribution that is set within their scope.
+    """
 
-    def __init__(self, objective: Objective, optimizer: keras.optimizers.Optimizer, recipe: Recipe):
+    def __init__(
+        self,
+        objective: Objective,
+        optimizer: keras.optimizers.Optimizer,
+        recipe: Recipe,
+        devices: Devices,
+    ):
         self._objective = objective
         self._optimizer = optimizer
         self._recipe = recipe
@@ -31,7 +43,7 @@ class JaxStep:
         return [*self._objective.variables, *self._optimizer.variables]
 
     def sync(self) -> None:
-        """Writes the state into the variables."""
+        """Write the state into the variables."""
         if self._values is None or self._synced:
             return
         for variables, values in zip(self._groups(), self._values, strict=True):
@@ -82,7 +94,7 @@ class JaxStep:
 
 
 def _place(array: Any) -> Any:
-    """The array on the device, or its equal parts on all devices of the distribution that is set."""
+    """Return the array on the device, or in equal parts on all devices of the distribution that is set."""
     distribution = keras.distribution.distribution()
     if distribution is None:
         return jax.numpy.asarray(array)

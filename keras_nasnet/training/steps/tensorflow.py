@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_nasnet.training.devices import Devices
 from keras_nasnet.training.objective import Objective
 from keras_nasnet.training.optimizer import adjust_gradients
 from keras_nasnet.training.recipe import Recipe
@@ -15,13 +16,13 @@ _SUMS = ("loss", "right", "right_5", "examples")
 
 
 class TensorFlowStep:
-    """Trains and evaluates an objective batch by batch; each of the two is one graph, traced once.
+    """Train and evaluate an objective batch by batch; each of the two is one graph, traced once.
 
     Args:
         objective: built within the strategy's scope.
         optimizer: likewise; built here on the trainable variables.
         recipe: for `adjust_gradients`.
-        strategy: default: none, that is TensorFlow's default strategy.
+        devices: that share each batch.
     """
 
     def __init__(
@@ -29,12 +30,12 @@ class TensorFlowStep:
         objective: Objective,
         optimizer: keras.optimizers.Optimizer,
         recipe: Recipe,
-        strategy: tf.distribute.Strategy | None = None,
+        devices: Devices,
     ):
         self._objective = objective
         self._optimizer = optimizer
         self._recipe = recipe
-        self._strategy = strategy or tf.distribute.get_strategy()
+        self._strategy = devices.tf_strategy or tf.distribute.get_strategy()
         self._variables = objective.trainable_variables
         with self._strategy.scope():
             # Built before the trace: a trace that makes variables has to be done twice.
@@ -65,15 +66,15 @@ class TensorFlowStep:
         """Nothing to do."""
 
     def train(self, images: Any, labels: Any, progress: float) -> dict[str, Any]:
-        """One update from this process' part of a global batch; returns sums over all of it."""
+        """Update the weights from this process' part of a batch; return sums over all of it."""
         return self._train(self._place(images), self._place(labels), tf.constant(progress, tf.float32))
 
     def evaluate(self, images: Any, labels: Any, weights: Any) -> dict[str, Any]:
-        """Sums and predictions of this process' part of a batch."""
+        """Return sums and predictions of this process' part of a batch."""
         return self._evaluate(self._place(images), self._place(labels), self._place(weights))
 
     def _spread_seeds(self) -> None:
-        """Gives each replica its own random numbers: masks and crops of two must not be the same.
+        """Give each replica its own random numbers: masks and crops of two must not be the same.
 
         The seeds' states stay the same everywhere, so a checkpoint holds those of all replicas.
         """
@@ -82,7 +83,7 @@ class TensorFlowStep:
                 generator.next = functools.partial(_next_seed, generator)
 
     def _share_states(self) -> None:
-        """Says who updates the one copy of averages, statistics and seeds, which all replicas compute alike."""
+        """Set who updates the one copy of averages, statistics and seeds, which all replicas compute alike."""
         for variable in [*self._objective.non_trainable_variables, *self._optimizer.variables]:
             # No public name: Keras makes these without, and central storage insists.
             variable.value._aggregation = tf.VariableAggregation.ONLY_FIRST_REPLICA
@@ -93,7 +94,7 @@ class TensorFlowStep:
         return dict(zip(_SUMS, tf.unstack(self._strategy.experimental_local_results(sums)[0]), strict=True))
 
     def _update(self, images: Any, labels: Any, progress: Any) -> Any:
-        """Updates the variables in one replica; returns the sums over all replicas."""
+        """Update the variables in one replica; return the sums over all replicas."""
         replicas = self._strategy.num_replicas_in_sync
         values = [variable.value for variable in self._variables]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -116,7 +117,7 @@ class TensorFlowStep:
         return {name: tf.add_n(values) for name, values in local.items()} | {"predicted": predicted}
 
     def _place(self, array: Any) -> Any:
-        """An array's equal parts on this process' replicas."""
+        """Return an array in equal parts, one on each replica of this process."""
         tensor = tf.convert_to_tensor(array)
         count = self.local_replicas
         if self._strategy.num_replicas_in_sync == 1:
@@ -131,7 +132,7 @@ class TensorFlowStep:
 
 
 def _next_seed(generator: keras.random.SeedGenerator, ordered: bool = True) -> Any:
-    """As `generator.next`, with the replica's number in it."""
+    """Return the next seed of a generator, made different for each replica."""
     seed = keras.random.SeedGenerator.next(generator, ordered)
     replica = tf.distribute.get_replica_context().replica_id_in_sync_group
     return seed + tf.cast(tf.stack([replica * _SEEDS_APART, 0]), seed.dtype)

@@ -5,17 +5,29 @@ from typing import Any
 import keras
 import torch
 
+from keras_nasnet.training.devices import Devices
 from keras_nasnet.training.objective import Objective
 from keras_nasnet.training.optimizer import adjust_gradients
 from keras_nasnet.training.recipe import Recipe
 
 
 class TorchStep:
-    """As `TensorFlowStep`, without strategies."""
+    """Train and evaluate an objective batch by batch, on one device.
 
-    local_replicas = 1
+    Args:
+        objective: to be trained.
+        optimizer: built here on the trainable variables.
+        recipe: for `adjust_gradients`.
+        devices: not looked at: there is one.
+    """
 
-    def __init__(self, objective: Objective, optimizer: keras.optimizers.Optimizer, recipe: Recipe):
+    def __init__(
+        self,
+        objective: Objective,
+        optimizer: keras.optimizers.Optimizer,
+        recipe: Recipe,
+        devices: Devices,
+    ):
         self._objective = objective
         self._optimizer = optimizer
         self._recipe = recipe

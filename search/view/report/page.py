@@ -8,6 +8,7 @@ from math import log10
 from pathlib import Path
 from string import Template
 
+from keras_nasnet.common.files import write_text
 from keras_nasnet.search.controller.registry import CONTROL
 from keras_nasnet.search.trial import STAGES, STATES, Trial
 from keras_nasnet.search.view.report import curves, sections
@@ -46,13 +47,7 @@ def write_report(store: str | os.PathLike[str], out: str | os.PathLike[str] | No
     record = read(store)
     folder = Path(store) if Path(store).is_dir() else Path(store).parent
     path = folder / FILE if out is None else Path(out)
-    temporary = path.with_name(f"{path.name}.tmp")
-    try:
-        temporary.write_text(html(record), encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_text(path, html(record))
     return path
 
 

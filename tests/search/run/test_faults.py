@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from keras_nasnet.search.executors.contract import make_engine
+from keras_nasnet.search.executors.registry import make_executor
 from keras_nasnet.search.store.store import FILE, Store
 from keras_nasnet.search.trial import FLOOR_REWARD, Fidelity
 from tests.support.small_search import CASCADE, TINY_SPACE, history, make_plan, search, start
 
-LOCAL = functools.partial(make_engine, "local", workers=1)
+LOCAL = functools.partial(make_executor, "local", workers=1)
 
 
 def stored(folder):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_nasnet.search.controller.registry import make_controller
-from keras_nasnet.search.executors.contract import make_engine
+from keras_nasnet.search.executors.registry import make_executor
 from keras_nasnet.search.run.plan import Arm, Plan
 from keras_nasnet.search.run.runner import Runner
 from keras_nasnet.search.space.registry import get_space
@@ -27,8 +27,8 @@ def stored(folder, **which):
         return store.trials(**which)
 
 
-def no_engine(job):
-    raise AssertionError("no engine is needed")
+def no_executor(job):
+    raise AssertionError("no executor is needed")
 
 
 # === Asking and telling ===
@@ -92,7 +92,7 @@ def test_rewards_are_told_in_batches_and_those_that_fill_none_are_kept(tmp_path)
 
 def test_two_workers_do_the_same_number_of_trials(tmp_path):
     plan = make_plan(budget=15, seconds=30, **CASCADE)
-    search(tmp_path, plan, functools.partial(make_engine, "local", workers=2))
+    search(tmp_path, plan, functools.partial(make_executor, "local", workers=2))
     trials = stored(tmp_path)
     assert Counter((trial.arm, trial.stage) for trial in trials if trial.stage != "selection") == {
         (arm, stage): count
@@ -105,7 +105,7 @@ def test_two_workers_do_the_same_number_of_trials(tmp_path):
 
 def test_an_evaluator_for_one_worker_has_one(tmp_path):
     plan = make_plan("Alone", budget=4, controllers=("random",))
-    search(tmp_path, plan, functools.partial(make_engine, "local", workers=3))
+    search(tmp_path, plan, functools.partial(make_executor, "local", workers=3))
     assert [trial.state for trial in stored(tmp_path)] == ["done"] * 4
 
 
@@ -226,7 +226,7 @@ def test_a_finished_search_is_left_alone(tmp_path):
     plan = make_plan(budget=3, finalists=1)
     first = search(tmp_path, plan)
     before = (tmp_path / FILE).read_bytes()
-    again = search(tmp_path, plan, no_engine)
+    again = search(tmp_path, plan, no_executor)
     assert (again.best, again.genotypes) == (first.best, first.genotypes)
     assert (tmp_path / FILE).read_bytes() == before
 
@@ -234,16 +234,16 @@ def test_a_finished_search_is_left_alone(tmp_path):
 def test_a_folder_of_another_search_is_refused(tmp_path):
     search(tmp_path, make_plan(budget=3))
     with pytest.raises(ValueError, match="is of another search: it differs in arms, seed; choose another folder"):
-        search(tmp_path, make_plan(budget=4, seed=1), no_engine)
+        search(tmp_path, make_plan(budget=4, seed=1), no_executor)
 
 
 def test_options_of_a_controller_are_checked_before_workers_start(tmp_path):
     with pytest.raises(ValueError, match="population is 0"):
-        search(tmp_path, make_plan(arms=(Arm("evolution", 3, {"population": 0}),)), no_engine)
+        search(tmp_path, make_plan(arms=(Arm("evolution", 3, {"population": 0}),)), no_executor)
     with pytest.raises(ValueError, match=r"evaluator is 'tests.support.broken_evaluators:Missing'"):
-        search(tmp_path, make_plan("Missing"), no_engine)
+        search(tmp_path, make_plan("Missing"), no_executor)
     with pytest.raises(ValueError, match="evaluator is 'magic': choose from scratch"):
-        search(tmp_path, make_plan(evaluators={"search": {"name": "magic"}}), no_engine)
+        search(tmp_path, make_plan(evaluators={"search": {"name": "magic"}}), no_executor)
 
 
 def test_an_evaluator_that_cannot_be_made_ends_the_search_and_no_trial(tmp_path):
@@ -377,5 +377,5 @@ def test_another_budget_for_all_arms():
 
 
 def test_a_runner_needs_no_folder_before_it_runs(tmp_path):
-    Runner(tmp_path / "a" / "b", make_plan(), no_engine)
+    Runner(tmp_path / "a" / "b", make_plan(), no_executor)
     assert not list(tmp_path.iterdir())

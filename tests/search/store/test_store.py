@@ -264,7 +264,7 @@ def test_a_store_of_another_version(store, tmp_path):
 
 _DIES = """
 import os, signal, sys
-from keras_nasnet.search.store import Store
+from keras_nasnet.search.store.store import Store
 from keras_nasnet.search.trial import Fidelity, Proposal, Result
 store = Store.open(sys.argv[1])
 with store.transaction():

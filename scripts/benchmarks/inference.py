@@ -1,4 +1,4 @@
-"""How fast inference is: `python scripts/benchmark.py inference` prints what this measures, each part in new processes.
+"""How fast inference is: `python -m scripts.benchmarks inference`, each part in new processes.
 
 All sides have the same weights, which are random, and get the same preprocessed images. keras: `predict` of
 keras.applications (of the embedded net: of our own Keras model), in float32. openvino: as anyone runs it, on Keras' own
@@ -8,7 +8,6 @@ knows it. ours: `NASNet.predictor()`, by the fastest engine, in float32 (the def
 
 import functools
 import gc
-import json
 import os
 import statistics
 import subprocess
@@ -20,9 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import benchmark
 import click
 import numpy as np
+
+from scripts.benchmarks.common import CPU, SEED, conditions, in_new_process, median_ratio
 
 ALLOWED = {"float32": 1e-3, "bfloat16": 0.1}  # of the largest probability, between a side and keras
 SIDES = ("keras", *(f"{side} {precision}" for precision in ALLOWED for side in ("openvino", "ours")))
@@ -61,22 +61,22 @@ def stock_model(network: str) -> Any:
 def our_model(network: str, stock: Any) -> Any:
     """Returns our model, with the weights of a stock one."""
     from keras_nasnet import NASNet, zoo
-    from keras_nasnet.zoo.formats import convert
+    from keras_nasnet.zoo.formats.keras_h5 import from_keras
 
     if network == "embedded":
         return zoo.load(_ENTRIES[network])
-    data = zoo.info(_ENTRIES[network])
-    model = NASNet(**data["builder"], preprocessing=data["preprocessing"], class_names=data["class_names"])
+    entry = zoo.info(_ENTRIES[network])
+    model = NASNet(**entry.builder, preprocessing=entry.preprocessing, class_names=entry.class_names)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "stock.weights.h5")
         stock.save_weights(path)
-        convert.from_keras(path, model)
+        from_keras(path, model)
     return model
 
 
 def make_inputs(network: str, batch: int) -> np.ndarray:
     side = {"mobile": 224, "large": 331, "embedded": 32}[network]
-    return np.random.default_rng(benchmark.SEED).uniform(-1, 1, (batch, side, side, 3)).astype(np.float32)
+    return np.random.default_rng(SEED).uniform(-1, 1, (batch, side, side, 3)).astype(np.float32)
 
 
 def openvino_call(model: Any, inputs: np.ndarray, precision: str) -> Callable[[], np.ndarray]:
@@ -93,8 +93,9 @@ def openvino_call(model: Any, inputs: np.ndarray, precision: str) -> Callable[[]
     return lambda: compiled([inputs])[0]
 
 
-def measure_case(case: Case, rounds: int) -> dict[str, list[float]]:
-    """Seconds of a call in each round: [side]; the sides take turns."""
+def measure_case(number: int, rounds: int) -> dict[str, list[float]]:
+    """Seconds of a call of a case of `CASES` in each round: [side]; the sides take turns."""
+    case = CASES[number]
     inputs = make_inputs(case.network, case.batch)
     stock = stock_model(case.network)
     model = our_model(case.network, stock)
@@ -123,7 +124,7 @@ def measure_case(case: Case, rounds: int) -> dict[str, list[float]]:
     return times
 
 
-def save_model(network: str, path: Path) -> None:
+def save_model(network: str, path: str) -> None:
     """Writes our model with random weights and fills the cache of compiled networks."""
     from keras_nasnet.zoo.prediction import load_predictor
 
@@ -166,7 +167,7 @@ def measure_first(model: Path, photograph: Path, rounds: int) -> dict[str, list[
     return times
 
 
-def peak_memory(side: str, model: Path) -> float:
+def peak_memory(side: str, model: str) -> float:
     """GB that this process has held at most, after one image of 331 pixels."""
     inputs = make_inputs("large", 1)
     if side == "keras":
@@ -188,24 +189,24 @@ def report(rounds: int, first_rounds: int) -> None:
     with tempfile.TemporaryDirectory() as home:
         os.environ["KERAS_HOME"] = home
         for number, case in enumerate(CASES):
-            times = in_new_process("case", number, rounds)
+            times = in_new_process(measure_case, number, rounds)
             for precision in ALLOWED:
                 sides = ("keras", f"openvino {precision}", f"ours {precision}")
                 cells = [f"{1e3 * statistics.median(times[side]):.1f} ms" for side in sides]
                 for side, bar in zip(sides, (case.bar, OPENVINO_BAR), strict=False):
-                    cells += [f"{benchmark.median_ratio(times[side], times[sides[-1]]):.2f}x", f"{bar}x"]
+                    cells += [f"{median_ratio(times[side], times[sides[-1]]):.2f}x", f"{bar}x"]
                 click.echo(f"| {case.title}, {precision} | {' | '.join(cells)} |")
         photograph, models = Path(home, "photograph.jpg"), {}
         _noise().save(photograph)
         for network in ("mobile", "large"):
             models[network] = Path(home, f"{network}.keras")
-            in_new_process("save", network, models[network])
+            in_new_process(save_model, network, str(models[network]))
         times = measure_first(models["mobile"], photograph, first_rounds)
-        memory = {side: in_new_process("memory", side, models["large"]) for side in ("keras", "ours")}
+        memory = {side: in_new_process(peak_memory, side, str(models["large"])) for side in ("keras", "ours")}
     click.echo("\n| new processes | keras | ours | ratio | bar |")
     click.echo("|---|---|---|---|---|")
     cells = [f"{statistics.median(times[side]):.2f} s" for side in ("keras", "ours")]
-    ratio = benchmark.median_ratio(times["keras"], times["ours"])
+    ratio = median_ratio(times["keras"], times["ours"])
     click.echo(f"| first label, Mobile, warm cache | {' | '.join(cells)} | {ratio:.1f}x | {FIRST_BAR}x |")
     cells = [f"{memory[side]:.2f} GB" for side in ("keras", "ours")]
     ratio = memory["ours"] / memory["keras"]
@@ -213,33 +214,21 @@ def report(rounds: int, first_rounds: int) -> None:
     engine = candidates()[0]
     click.echo(
         f"\nMedians of {rounds} rounds and of {first_rounds} new processes; a ratio is the median over the rounds, in "
-        f"each of which the sides took turns. ours: {engine.title} {engine.version}. {benchmark.conditions()}"
+        f"each of which the sides took turns. ours: {engine.title} {engine.version}. {conditions()}"
     )
 
 
 def _noise() -> Any:
     from PIL import Image
 
-    pixels = np.random.default_rng(benchmark.SEED).integers(0, 256, (480, 640, 3), np.uint8)
+    pixels = np.random.default_rng(SEED).integers(0, 256, (480, 640, 3), np.uint8)
     return Image.fromarray(pixels)
 
 
-def in_new_process(*arguments: Any) -> Any:
-    """Calls one of the functions below in a process of its own and returns the JSON of its last line."""
-    command = [sys.executable, __file__, *map(str, arguments)]
-    result = subprocess.run(command, capture_output=True, text=True)
-    if result.returncode:
-        raise click.ClickException(f"{' '.join(command)} failed:\n{result.stderr[-2000:]}")
-    return json.loads(result.stdout.splitlines()[-1])
-
-
-def main(kind: str, *arguments: str) -> Any:
-    if kind == "case":
-        return measure_case(CASES[int(arguments[0])], int(arguments[1]))
-    if kind == "save":
-        return save_model(arguments[0], Path(arguments[1]))
-    return peak_memory(arguments[0], Path(arguments[1]))
-
-
-if __name__ == "__main__":
-    print(json.dumps(main(*sys.argv[1:])))
+@click.command("inference")
+@click.option("--rounds", default=10, show_default=True, help="calls of each side, in turns")
+@click.option("--first-rounds", default=3, show_default=True, help="new processes for each side's first label")
+def command(rounds: int, first_rounds: int) -> None:
+    """Compares predictions with keras.applications, and with OpenVINO on Keras' export. Needs the extra [openvino]."""
+    os.environ.update(CPU)
+    report(rounds, first_rounds)

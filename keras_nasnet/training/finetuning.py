@@ -1,4 +1,4 @@
-"""`finetune`: a trained network learns the classes of a folder of images. Keras is imported when training begins."""
+"""Fine-tuning: a trained network learns the classes of a folder. Keras is imported when training begins."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from keras_nasnet.training.recipe import Recipe, get_recipe
 from keras_nasnet.zoo import loading as zoo
 
 if TYPE_CHECKING:
-    from keras_nasnet.training.loop import Result
+    from keras_nasnet.training.loop import TrainingResult
 
 STEPS_PER_EPOCH = 4  # the least, where the images suffice: the batch gets smaller for it
 
@@ -31,8 +31,8 @@ def finetune(
     resume: bool = False,
     seed: int | None = None,
     say: Callable[[str], None] | None = None,
-) -> "Result":
-    """Fine-tunes a network on a folder of class folders, and leaves the new network in `out`.
+) -> "TrainingResult":
+    """Teach a trained network the classes of a folder of images, and write the new network to `out`.
 
     The classifier is replaced, unless it is for the same classes already. It is trained alone
     first, then the whole network, its body with a lower learning rate and, unless told otherwise,
@@ -53,11 +53,32 @@ def finetune(
         settings: replace the recipe's, each written "name=value".
         resume: goes on from the checkpoint in `out`, if there is one.
         seed: of everything random; default: the recipe's.
-        say: gets each line for the user; default: prints it on stderr.
+        say: called with each line of text for the user; default: prints it to stderr.
+
+    Returns:
+        A `training.TrainingResult`.
 
     Raises:
         ValueError: if folder, model, recipe and `out` do not go together; says why.
-        loop.Interrupted, loop.Diverged: see `loop.Run.run`.
+        Interrupted, Diverged: as `training.train` does.
+
+    Example:
+        A network of one cell, and four images of two classes.
+
+        >>> import os
+        >>> from PIL import Image
+        >>> for color in ("red", "blue"):
+        ...     os.makedirs(f"photos/{color}")
+        ...     for number in range(4):
+        ...         Image.new("RGB", (32, 32), color).save(f"photos/{color}/{number}.png")
+        >>> cell = CellSpec((Block((0, 1), ("max_pool_3x3", "identity")),), outputs=((2,),))
+        >>> NASNet(Genotype(cell, cell), 1, 48, stem="cifar", classes=3).save("source.keras")
+        >>> settings = ["image_size=32", "batch=6"]
+        >>> result = finetune("photos", "source.keras", epochs=1, out="run", settings=settings, say=lambda line: None)
+        >>> result.network.class_names
+        ('blue', 'red')
+        >>> load("run/model.keras").class_names
+        ('blue', 'red')
     """
     chosen, dataset = prepare(folder, model, epochs, recipe, settings, seed)
     from keras_nasnet.training.trainer import say as say_on_stderr
@@ -76,7 +97,7 @@ def prepare(
     settings: Sequence[str],
     seed: int | None,
 ) -> tuple[Recipe, Dataset]:
-    """Returns what `finetune` runs: all that can be wrong without Keras is said before it is imported."""
+    """Return the recipe and the dataset of `finetune`, with all errors that can be found before Keras is imported."""
     zoo.check(model)
     base = get_recipe(recipe)
     given = [*settings]
@@ -109,10 +130,10 @@ def prepare(
 
 
 def _image_size(model: str | os.PathLike[str]) -> tuple[int, int]:
-    """Returns height and width of a model's images; 0 where it takes any. Needs no Keras."""
+    """Return height and width of a model's images; 0 where it takes any. Needs no Keras."""
     name = os.fspath(model)
     if name in zoo.names():
-        preprocessing = zoo.entry(name)["preprocessing"]
+        preprocessing = zoo.entry(name).preprocessing.to_dict()
     else:
         try:
             with zipfile.ZipFile(name) as archive:

@@ -1,4 +1,4 @@
-"""How fast inference is on a GPU: `python scripts/benchmark.py inference-gpu` prints what this measures.
+"""How fast inference is on a GPU: `python -m scripts.benchmarks inference-gpu`.
 
 unfolded: our Keras model on the JAX backend, jitted. folded: the same, folded by `keras_nasnet.inference.folding`.
 timm: `nasnetalarge` of timm by `torch.compile`, channels last. All have random weights and inputs that are on the card
@@ -6,8 +6,8 @@ already, both of the precision named; float32 is float32, not TF32. JAX and PyTo
 each has processes of its own, which take turns over the rounds. Nothing here needs TensorFlow.
 """
 
+import dataclasses
 import datetime
-import json
 import math
 import os
 import platform
@@ -19,10 +19,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import benchmark
 import click
 
+from scripts.benchmarks.common import SEED, ProcessFailed, in_new_process, median_ratio, processor
+
 NETWORKS = {"large": 331, "mobile": 224}  # pixels of the input's side
+PRECISIONS = ("float32", "bfloat16")
 DEVICES = {"gpu": "cuda", "cpu": "cpu"}  # as JAX and PyTorch call them
 TURNS = 5  # blocks of calls of each side in a process
 BLOCK_SECONDS = 0.5
@@ -103,7 +105,7 @@ def measure_card(case: Case) -> dict[str, float]:
     import jax
 
     side, numbers = (8192, 2**28) if case.device == "gpu" else (1024, 2**24)
-    square = jax.random.normal(jax.random.key(benchmark.SEED), (side, side), case.precision)
+    square = jax.random.normal(jax.random.key(SEED), (side, side), case.precision)
     many = jax.numpy.ones(numbers, "float32")
     calls = {
         "flops": jax_call(jax.jit(jax.numpy.matmul), square, square),
@@ -130,8 +132,12 @@ def compile_jax(model: Any, inputs: Any) -> tuple[Call, Any, dict[str, float]]:
     return jax_call(compiled, *arguments), compiled(*arguments), {"compile": seconds, "bytes": traffic}
 
 
-def measure_jax(case: Case) -> dict[str, dict[str, Any]]:
-    """[side]: "seconds" of a call, "compile" seconds, "bytes" of a call, or why it "failed"; and "card"."""
+def measure_jax(*named: Any) -> dict[str, dict[str, Any]]:
+    """[side]: "seconds" of a call, "compile" seconds, "bytes" of a call, or why it "failed"; and "card".
+
+    Takes a `Case`'s values.
+    """
+    case = Case(*named)
     sys.modules["tensorflow"] = None  # type: ignore[assignment]  # where it is installed, Keras would import it
     import jax
     import keras
@@ -144,12 +150,12 @@ def measure_jax(case: Case) -> dict[str, dict[str, Any]]:
     if case.precision == "float32":
         jax.config.update("jax_default_matmul_precision", "highest")
     keras.config.set_dtype_policy(case.precision)
-    keras.utils.set_random_seed(benchmark.SEED)
+    keras.utils.set_random_seed(SEED)
     card = measure_card(case)
     shape = (NETWORKS[case.network],) * 2 + (3,)
     build = {"large": keras_nasnet.NASNetLarge, "mobile": keras_nasnet.NASNetMobile}[case.network]
     unfolded = build(shape, weights=None)
-    inputs = jax.random.uniform(jax.random.key(benchmark.SEED), (case.batch, *shape), case.precision, -1, 1)
+    inputs = jax.random.uniform(jax.random.key(SEED), (case.batch, *shape), case.precision, -1, 1)
     found: dict[str, dict[str, Any]] = {"card": card | {"mult_adds": mult_adds(unfolded)}}
     calls, outputs = {}, []
     for side, model in (("unfolded", unfolded), ("folded", fold(unfolded))):
@@ -194,8 +200,12 @@ def compile_timm(case: Case, mode: str) -> Call:
     return run
 
 
-def measure_timm(case: Case, mode: str) -> dict[str, dict[str, Any]]:
-    """ "timm": "seconds" of a call and the "mode" that `torch.compile` took, or why it "failed"."""
+def measure_timm(*named: Any) -> dict[str, dict[str, Any]]:
+    """ "timm": "seconds" of a call and the "mode" that `torch.compile` took, or why it "failed".
+
+    Takes a `Case`'s values, and the mode to try first.
+    """
+    case, mode = Case(*named[:-1]), named[-1]
     if case.network != "large":
         return {"timm": {"failed": "no such network"}}
     try:
@@ -206,7 +216,7 @@ def measure_timm(case: Case, mode: str) -> dict[str, dict[str, Any]]:
     if case.device == "gpu" and not torch.cuda.is_available():
         return {"timm": {"failed": "torch without CUDA"}}
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    torch.manual_seed(benchmark.SEED)
+    torch.manual_seed(SEED)
     for tried in dict.fromkeys((mode, "default")):  # tuning may fail, or lack memory, where compiling does not
         try:
             times = measure_in_turns({"timm": compile_timm(case, tried)})["timm"]
@@ -234,7 +244,7 @@ def speed(case: Case, side: Rounds) -> str:
 def ratio(slow: Rounds, fast: Rounds) -> str:
     if failure(slow, fast):
         return "-"
-    return f"{benchmark.median_ratio(*([found['seconds'] for found in side] for side in (slow, fast))):.2f}x"
+    return f"{median_ratio(*([found['seconds'] for found in side] for side in (slow, fast))):.2f}x"
 
 
 def matrix_share(case: Case, found: dict[str, Any], card: dict[str, float]) -> float:
@@ -286,7 +296,7 @@ def report(
         found: dict[str, list[dict[str, Any]]] = {}
         for number in range(rounds):
             for kind in kinds if number % 2 == 0 else reversed(kinds):
-                for side, one in in_new_process(kind, case, mode).items():
+                for side, one in measure(kind, case, mode).items():
                     found.setdefault(side, []).append(one)
         speeds[case.title], shares[case.title] = cells(case, found)  # type: ignore[arg-type]
         modes |= {one["mode"] for one in found["timm"] if "mode" in one}
@@ -308,42 +318,51 @@ def describe(device: str) -> str:
     from importlib.metadata import PackageNotFoundError, version
 
     code = "import jax; print(jax.devices()[0].device_kind)"
-    result = subprocess.run([sys.executable, "-c", code], env=_environment(device), capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | _environment(device), capture_output=True, text=True
+    )
     if result.returncode:
         raise click.ClickException(f"JAX finds no {device}:\n{result.stderr[-2000:]}")
-    card = result.stdout.strip() if device == "gpu" else benchmark.processor()
+    card = result.stdout.strip() if device == "gpu" else processor()
     packages = []
     for name in ("jax", "jaxlib", "keras", "torch", "timm"):
         try:
             packages.append(f"{name} {version(name)}")
         except PackageNotFoundError:
             packages.append(f"no {name}")
-    return (
-        f"{card}; Python {platform.python_version()}, {', '.join(packages)}; seed {benchmark.SEED}; "
-        f"{datetime.date.today()}"
-    )
+    return f"{card}; Python {platform.python_version()}, {', '.join(packages)}; seed {SEED}; {datetime.date.today()}"
 
 
-def in_new_process(kind: str, case: Case, mode: str) -> dict[str, dict[str, Any]]:
+def measure(kind: str, case: Case, mode: str) -> dict[str, dict[str, Any]]:
     """Returns what `measure_jax` or `measure_timm` finds in a process of its own, or why that died."""
-    command = [sys.executable, __file__, kind, case.network, str(case.batch), case.precision, case.device, mode]
-    result = subprocess.run(command, env=_environment(case.device), capture_output=True, text=True)
-    if not result.returncode:
-        return json.loads(result.stdout.splitlines()[-1])
-    end = result.stderr[-2000:]
-    click.echo(f"{' '.join(command)} failed:\n{end}", err=True)
-    failed = reason(end, f"exit {result.returncode}: {end.strip().splitlines()[-1] if end.strip() else ''}")
-    return {side: {"failed": failed} for side in {"jax": ("unfolded", "folded", "card"), "timm": ("timm",)}[kind]}
+    function, more = {"jax": (measure_jax, ()), "timm": (measure_timm, (mode,))}[kind]
+    try:
+        return in_new_process(function, *dataclasses.astuple(case), *more, environment=_environment(case.device))
+    except ProcessFailed as error:
+        click.echo(error.message, err=True)
+        end = error.errors.strip()
+        failed = reason(end, f"exit {error.code}: {end.splitlines()[-1] if end else ''}")
+        return {side: {"failed": failed} for side in {"jax": ("unfolded", "folded", "card"), "timm": ("timm",)}[kind]}
 
 
 def _environment(device: str) -> dict[str, str]:
-    return os.environ | _ENVIRONMENT | {"JAX_PLATFORMS": DEVICES[device]}  # no card is an error, not the CPU
+    return _ENVIRONMENT | {"JAX_PLATFORMS": DEVICES[device]}  # no card is an error, not the CPU
 
 
-def main(kind: str, network: str, batch: str, precision: str, device: str, mode: str) -> Any:
-    case = Case(network, int(batch), precision, device)
-    return measure_jax(case) if kind == "jax" else measure_timm(case, mode)
-
-
-if __name__ == "__main__":
-    print(json.dumps(main(*sys.argv[1:])))
+@click.command("inference-gpu")
+@click.option("--device", default="gpu", show_default=True, type=click.Choice(["gpu", "cpu"]), help="cpu: to try this")
+@click.option("--networks", multiple=True, type=click.Choice([*NETWORKS]), default=[*NETWORKS], show_default=True)
+@click.option("--batches", multiple=True, type=int, default=[1, 32, 256], show_default=True, help="images of a call")
+@click.option("--precisions", multiple=True, type=click.Choice(PRECISIONS), default=PRECISIONS, show_default=True)
+@click.option("--rounds", default=3, show_default=True, help="new processes for each side of a case, in turns")
+@click.option("--torch-mode", default="max-autotune", show_default=True, help="of torch.compile; else its default")
+def command(
+    device: str,
+    networks: tuple[str, ...],
+    batches: tuple[int, ...],
+    precisions: tuple[str, ...],
+    rounds: int,
+    torch_mode: str,
+) -> None:
+    """Compares the folded network with the unfolded one, on JAX, and with timm's by torch.compile."""
+    report(device, networks, batches, precisions, rounds, torch_mode)

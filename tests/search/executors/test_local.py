@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from keras_nasnet.common.errors import WorkerLost
-from keras_nasnet.search.executors.contract import Job, Task, make_engine
-from keras_nasnet.search.executors.local import LocalEngine
+from keras_nasnet.search.executors.contract import DISK_FULL, NO_EVALUATOR, Job, Task
+from keras_nasnet.search.executors.local import LocalExecutor
 from keras_nasnet.search.executors.placement import available_cores, places
-from keras_nasnet.search.executors.worker import DISK_FULL, NO_EVALUATOR, from_dict, run_task, to_dict
+from keras_nasnet.search.executors.registry import make_executor
+from keras_nasnet.search.executors.worker import from_dict, run_task, to_dict
 from keras_nasnet.search.space.nasbench201 import NASBench201
 from keras_nasnet.search.trial import Error, Fidelity, Result
 from tests.support.broken_evaluators import reward_of
@@ -35,27 +36,27 @@ def task(trial=1, tokens=(0, 1, 2, 3, 4, 0), attempt=0, **fidelity):
     return Task(trial, attempt, tokens, "search", Fidelity(3, **fidelity), seed=7)
 
 
-def reports(engine, count=1):
+def reports(executor, count=1):
     """Polls until there are so many."""
     found, until = [], time.monotonic() + 20
     while len(found) < count and time.monotonic() < until:
-        found += engine.poll(1)
+        found += executor.poll(1)
     assert len(found) == count
     return found
 
 
 @pytest.fixture
 def start():
-    """Starts engines, and stops them at the end."""
+    """Starts executors, and stops them at the end."""
     started = []
 
     def begin(*arguments, **options):
-        started.append(make_engine("local", *arguments, **options))
+        started.append(make_executor("local", *arguments, **options))
         return started[-1]
 
     yield begin
-    for engine in started:
-        engine.close()
+    for executor in started:
+        executor.close()
 
 
 def alive(process):
@@ -78,12 +79,12 @@ def gone(process):
 
 
 def test_workers_answer_what_the_evaluator_says(tmp_path, start):
-    engine = start(job(tmp_path), workers=2)
-    assert engine.slots == 2
+    executor = start(job(tmp_path), workers=2)
+    assert executor.slots == 2
     tasks = [task(1), task(2, (1, 1, 1, 1, 1, 1))]
-    names = [engine.submit(one) for one in tasks]
+    names = [executor.submit(one) for one in tasks]
     assert sorted(names) == ["worker-1", "worker-2"]
-    found = sorted(reports(engine, 2), key=lambda report: report.task.trial)
+    found = sorted(reports(executor, 2), key=lambda report: report.task.trial)
     assert [report.task for report in found] == tasks
     assert [report.worker for report in found] == names
     for one, report in zip(tasks, found, strict=True):
@@ -93,25 +94,25 @@ def test_workers_answer_what_the_evaluator_says(tmp_path, start):
 
 
 def test_polling_ends_in_time_when_nothing_happens(tmp_path, start):
-    engine = start(job(tmp_path, seconds=3600), workers=1)
+    executor = start(job(tmp_path, seconds=3600), workers=1)
     begun = time.monotonic()
-    assert engine.poll(0.2) == []
+    assert executor.poll(0.2) == []
     assert 0.15 < time.monotonic() - begun < 2
 
 
 def test_an_evaluator_is_made_once_a_worker_and_kept(tmp_path, start):
-    engine = start(job(tmp_path), workers=2)
+    executor = start(job(tmp_path), workers=2)
     workers = set()
     for trial in range(1, 4):
-        workers.add(engine.submit(task(trial)))
-        reports(engine)
+        workers.add(executor.submit(task(trial)))
+        reports(executor)
     assert len(workers) == 1
 
 
 def test_what_is_printed_is_in_the_log_and_not_in_the_answers(tmp_path, start):
-    engine = start(job(tmp_path, "Chatty"), workers=1)
-    engine.submit(task())
-    assert reports(engine)[0].result.error is None
+    executor = start(job(tmp_path, "Chatty"), workers=1)
+    executor.submit(task())
+    assert reports(executor)[0].result.error is None
     log = (tmp_path / "logs" / "worker-1.log").read_text()
     assert "trial 1, attempt 1, search: 3 epochs" in log
     assert "words on stdout" in log
@@ -131,9 +132,9 @@ def test_workers_import_what_this_process_can_and_no_tensorflow(tmp_path, start,
     monkeypatch.syspath_prepend(own)
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     mine = Job(SPACE.to_dict(), {"search": {"name": "my_evaluator:Mine", "reward": 0.25}}, str(tmp_path))
-    engine = start(mine, environments=[{"MINE": "its own"}])
-    engine.submit(task())
-    assert reports(engine)[0].result == Result(0.25, device="set() its own jax")
+    executor = start(mine, environments=[{"MINE": "its own"}])
+    executor.submit(task())
+    assert reports(executor)[0].result == Result(0.25, device="set() its own jax")
 
 
 def test_a_result_goes_through_json_unchanged():
@@ -175,16 +176,16 @@ def test_the_gpus_are_divided_among_the_workers(monkeypatch):
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no CPU affinity")
 def test_a_worker_runs_on_its_cores(tmp_path, start):
-    engine = start(job(tmp_path), workers=1, environments=[{"A": "1"}])
-    (worker,) = engine._workers
-    engine.submit(task())
-    reports(engine)
+    executor = start(job(tmp_path), workers=1, environments=[{"A": "1"}])
+    (worker,) = executor.workers
+    executor.submit(task())
+    reports(executor)
     assert sorted(os.sched_getaffinity(worker.process.pid)) == available_cores()
 
 
 def test_environments_for_another_number_of_workers(tmp_path):
     with pytest.raises(ValueError, match="there are 1 environments for 2 workers"):
-        LocalEngine(job(tmp_path), 2, environments=[{}])
+        LocalExecutor(job(tmp_path), 2, environments=[{}])
 
 
 # === What goes wrong ===
@@ -246,43 +247,43 @@ def test_an_evaluator_that_cannot_be_made_is_no_fault_of_the_child(tmp_path):
     ("fault", "how"), [("dies", "worker-1 was killed by SIGKILL"), ("exits", "worker-1 ended with exit code 3")]
 )
 def test_a_worker_that_dies_is_reported_and_replaced(tmp_path, start, fault, how):
-    engine = start(job(tmp_path, fault=fault, only=1), workers=1)
-    engine.submit(task())
-    (report,) = reports(engine)
+    executor = start(job(tmp_path, fault=fault, only=1), workers=1)
+    executor.submit(task())
+    (report,) = reports(executor)
     assert (report.task, report.result.error) == (task(), Error("worker_lost", how))
-    engine.submit(task(attempt=1))
-    assert reports(engine)[0].result.reward is not None
+    executor.submit(task(attempt=1))
+    assert reports(executor)[0].result.reward is not None
 
 
 def test_a_worker_killed_from_outside_is_reported_and_replaced(tmp_path, start):
-    engine = start(job(tmp_path, seconds=60), workers=2)
-    first = engine._workers[0].process.pid
+    executor = start(job(tmp_path, seconds=60), workers=2)
+    first = executor.workers[0].process.pid
     os.kill(first, signal.SIGKILL)  # while it has nothing to do
-    while engine._workers[0].process.pid == first:
-        assert engine.poll(0.1) == []
-    engine.submit(task())
-    assert reports(engine)[0].result.error is None
+    while executor.workers[0].process.pid == first:
+        assert executor.poll(0.1) == []
+    executor.submit(task())
+    assert reports(executor)[0].result.error is None
 
 
 def test_a_hang_ends_at_the_deadline(tmp_path, start):
-    engine = start(job(tmp_path, seconds=0.5, fault="hangs", only=1), workers=1)
-    hanging = engine._workers[0].process.pid
-    engine.submit(task())
-    (report,) = reports(engine)
+    executor = start(job(tmp_path, seconds=0.5, fault="hangs", only=1), workers=1)
+    hanging = executor.workers[0].process.pid
+    executor.submit(task())
+    (report,) = reports(executor)
     assert report.result.error == Error("timeout", "it took longer than 0.5 s")
     assert 0.5 <= report.result.seconds < 5
     assert gone(hanging)
-    engine.submit(task(attempt=1))
-    assert reports(engine)[0].result.reward is not None
+    executor.submit(task(attempt=1))
+    assert reports(executor)[0].result.reward is not None
 
 
 def test_a_worker_that_holds_too_much_memory_is_replaced(tmp_path, start):
-    engine = start(job(tmp_path, "Grows", max_memory=160 * 2**20), workers=1)
+    executor = start(job(tmp_path, "Grows", max_memory=160 * 2**20), workers=1)
     notices, processes = [], set()
     for trial in range(1, 5):
-        processes.add(engine._workers[0].process.pid)
-        engine.submit(task(trial))
-        (report,) = reports(engine)
+        processes.add(executor.workers[0].process.pid)
+        executor.submit(task(trial))
+        (report,) = reports(executor)
         assert report.result.error is None
         notices.append(report.notice)
     assert 2 <= len(processes) <= 4
@@ -291,25 +292,27 @@ def test_a_worker_that_holds_too_much_memory_is_replaced(tmp_path, start):
 
 
 def test_a_worker_that_ran_out_of_memory_is_replaced(tmp_path, start):
-    engine = start(job(tmp_path, fault="out_of_memory"), workers=1)
-    engine.submit(task())
-    (report,) = reports(engine)
+    executor = start(job(tmp_path, fault="out_of_memory"), workers=1)
+    executor.submit(task())
+    (report,) = reports(executor)
     assert report.result.error.kind == "out_of_memory"
     assert report.notice == "worker-1 was replaced: it ran out of memory"
-    engine.submit(task(attempt=1, accumulate=2))
-    assert reports(engine)[0].result.error is None
+    executor.submit(task(attempt=1, accumulate=2))
+    assert reports(executor)[0].result.error is None
 
 
 def test_workers_that_cannot_start_end_the_search(tmp_path, start):
     (tmp_path / "json.py").write_text("raise ImportError('this json is broken')")
-    engine = start(job(tmp_path), environments=[{"PYTHONPATH": str(tmp_path)}])
-    engine.submit(task())
+    executor = start(
+        job(tmp_path), environments=[{"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ["PYTHONPATH"]])}]
+    )
+    executor.submit(task())
     with pytest.raises(
         WorkerLost, match=r"worker-1 cannot be started, it ended with exit code 1: .*worker-1.log says why"
     ):
         for _ in range(20):
-            for report in engine.poll(1):
-                engine.submit(report.task)
+            for report in executor.poll(1):
+                executor.submit(report.task)
     assert "this json is broken" in (tmp_path / "logs" / "worker-1.log").read_text()
 
 
@@ -317,22 +320,22 @@ def test_workers_that_cannot_start_end_the_search(tmp_path, start):
 
 
 def test_closing_ends_workers_and_what_they_started(tmp_path, start):
-    engine = start(job(tmp_path, "Chatty", fault="hangs"), workers=1)
-    worker = engine._workers[0].process.pid
-    engine.submit(task())
+    executor = start(job(tmp_path, "Chatty", fault="hangs"), workers=1)
+    worker = executor.workers[0].process.pid
+    executor.submit(task())
     sleeper = _wait_for_child(worker)
-    engine.close()
+    executor.close()
     assert gone(worker)
     assert gone(sleeper)
 
 
 _DRIVER = """
 import sys, time
-from keras_nasnet.search.executors.contract import make_engine
-from tests.search.executors.test_local_engine import job, task
-engine = make_engine("local", job(sys.argv[1], "Chatty", fault="hangs"), workers=1)
-engine.submit(task())
-print(engine._workers[0].process.pid, flush=True)
+from keras_nasnet.search.executors.registry import make_executor
+from tests.search.executors.test_local import job, task
+executor = make_executor("local", job(sys.argv[1], "Chatty", fault="hangs"), workers=1)
+executor.submit(task())
+print(executor.workers[0].process.pid, flush=True)
 time.sleep(60)
 """
 

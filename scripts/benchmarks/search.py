@@ -1,6 +1,7 @@
-"""How fast a search is: `python scripts/benchmark.py search` prints what this measures, all in one process."""
+"""How fast a search is: `python -m scripts.benchmarks search`, all in one process."""
 
 import gc
+import os
 import statistics
 import tempfile
 import time
@@ -8,9 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import benchmark
 import click
 import numpy as np
+
+from scripts.benchmarks.common import CPU, SEED, conditions, median_ratio
+from scripts.benchmarks.stock import stock_step, stock_twin
 
 BATCH, PIXELS, CLASSES = 64, 32, 10
 CHILD = {"filters": 8, "num_blocks": 2}  # F and N
@@ -32,7 +35,7 @@ def first_step_of_child() -> float:
     begun, devices = time.perf_counter(), Devices()
     recipe = Recipe("child", augmentation="pad_crop_flip", weight_decay=5e-4, clip_norm=5.0)
     with devices.scope():
-        child = make_child("nasnet_a", Fidelity(**CHILD), CLASSES, images.shape[1:], benchmark.SEED)
+        child = make_child("nasnet_a", Fidelity(**CHILD), CLASSES, images.shape[1:], SEED)
         objective = Objective(child, recipe, make_augmentation(recipe, child))
         step = make_step(objective, make_optimizer(recipe, steps_per_epoch=100), recipe, devices)
         float(step.train(images, labels, 0.0)["loss"])
@@ -43,8 +46,8 @@ def first_step_of_stock() -> float:
     """The same network of stock layers, `compile` and `train_on_batch`: SGD with momentum, and nothing else."""
     images, labels = _batch()
     begun = time.perf_counter()
-    network = benchmark.stock_twin(CHILD["num_blocks"], CHILD["filters"], CLASSES)
-    benchmark.stock_step(network, images / np.float32(127.5) - 1, labels)()
+    network = stock_twin(CHILD["num_blocks"], CHILD["filters"], CLASSES)
+    stock_step(network, images / np.float32(127.5) - 1, labels)()
     return time.perf_counter() - begun
 
 
@@ -67,8 +70,8 @@ def measure_controller(rounds: int) -> tuple[list[float], list[float]]:
     from keras_nasnet.search.space.registry import get_space
     from keras_nasnet.search.trial import Observation
 
-    controller = make_controller("ppo", get_space("nasnet"), benchmark.SEED, epochs=1)
-    rewards = np.random.default_rng(benchmark.SEED)
+    controller = make_controller("ppo", get_space("nasnet"), SEED, epochs=1)
+    rewards = np.random.default_rng(SEED)
     asked, told = [], []
     for _ in range(rounds + 1):
         begun = time.perf_counter()
@@ -88,7 +91,7 @@ def measure_children(config: dict[str, Any], fidelity: dict[str, Any], children:
     from keras_nasnet.search.space.registry import get_space
     from keras_nasnet.search.trial import Fidelity
 
-    space, random = get_space("nasnet"), np.random.default_rng(benchmark.SEED)
+    space, random = get_space("nasnet"), np.random.default_rng(SEED)
     wall = cpu = 0.0
     with tempfile.TemporaryDirectory() as folder:
         evaluator = make_evaluator(config | {"data": _write_noise(Path(folder)), "held_out": 200})
@@ -107,7 +110,7 @@ def report(rounds: int, children: int) -> None:
     """Measures, and prints one table."""
     first = measure_first_steps(rounds)
     stock, ours = (statistics.median(first[side]) for side in ("stock", "ours"))
-    ratio = statistics.median(b / a for a, b in zip(first["stock"], first["ours"], strict=True))
+    ratio = median_ratio(first["ours"], first["stock"])
     asked, told = measure_controller(max(5, rounds))
     _, proxy = measure_children({"name": "zero_cost"}, CHILD | {"epochs": 0}, children)
     child, _ = measure_children({"name": "scratch"}, CHILD | {"epochs": 1, "images": IMAGES}, children)
@@ -126,19 +129,28 @@ def report(rounds: int, children: int) -> None:
     click.echo(
         f"\nChildren: N = {n}, F = {f}, batch {BATCH}, {PIXELS} px; the first two rows: NASNet-A in both, in turn in "
         f"one warm process, medians of {rounds} (ours with augmentation, weight decay and clipping); evaluators: means "
-        f"of {children} children. {benchmark.conditions()}"
+        f"of {children} children. {conditions()}"
     )
 
 
 def _batch() -> tuple[np.ndarray, np.ndarray]:
-    random = np.random.default_rng(benchmark.SEED)
+    random = np.random.default_rng(SEED)
     images = random.integers(0, 256, (BATCH, PIXELS, PIXELS, 3), dtype=np.uint8)
     return images, random.integers(0, CLASSES, BATCH, dtype=np.int32)
 
 
 def _write_noise(folder: Path) -> str:
-    random = np.random.default_rng(benchmark.SEED)
+    random = np.random.default_rng(SEED)
     images = random.integers(0, 256, (IMAGES + 200, PIXELS, PIXELS, 3), dtype=np.uint8)
     path = folder / "noise.npz"
     np.savez(path, train_images=images, train_labels=np.arange(len(images)) % CLASSES)
     return str(path)
+
+
+@click.command("search")
+@click.option("--rounds", default=3, show_default=True, help="children of each side up to their first step")
+@click.option("--children", default=5, show_default=True, help="random children for each evaluator")
+def command(rounds: int, children: int) -> None:
+    """Measures what a search waits for: a child's first step, the controller, the evaluators."""
+    os.environ.update(CPU)
+    report(rounds, children)

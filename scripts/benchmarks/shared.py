@@ -1,7 +1,7 @@
 """Seconds from a new child of a supernet to its reward: its parts compiled once, each child traced, or a switch.
 
-    python scripts/benchmark_shared.py
-    KERAS_BACKEND=jax python scripts/benchmark_shared.py --num-blocks 1 --children 1
+    python -m scripts.benchmarks shared
+    KERAS_BACKEND=jax python -m scripts.benchmarks shared --num-blocks 1 --children 1
 
 Three ways to train shared weights along a path that changes every few steps:
 
@@ -23,7 +23,8 @@ from typing import Any
 import click
 import numpy as np
 
-SEED = 0
+from scripts.benchmarks.common import SEED
+
 BATCH, PIXELS, CLASSES, FILTERS = 64, 32, 10, 8
 BLOCKS = 5  # B of a cell, in NASNet's space without "concat"
 EVALUATED = 4  # held-out batches for a reward
@@ -367,14 +368,11 @@ def report(num_blocks: int, children: int, warm: int, ways: Sequence[str]) -> No
     )
 
 
-@click.command(help=__doc__.splitlines()[0] if __doc__ else None)
+@click.command("shared")
 @click.option("--num-blocks", default=1, show_default=True, help="N")
 @click.option("--children", default=5, show_default=True)
 @click.option("--warm", default=15, show_default=True, help="children before those that are measured")
 @click.option("--way", "ways", multiple=True, type=click.Choice(WAYS), help="default: all")
-def main(num_blocks: int, children: int, warm: int, ways: tuple[str, ...]) -> None:
+def command(num_blocks: int, children: int, warm: int, ways: tuple[str, ...]) -> None:
+    """Compares ways to train shared weights: seconds from a new child of a supernet to its reward."""
     report(num_blocks, children, warm, ways or WAYS)
-
-
-if __name__ == "__main__":
-    main()

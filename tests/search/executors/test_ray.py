@@ -15,8 +15,8 @@ import psutil
 import pytest
 
 from keras_nasnet.common.errors import WorkerLost
-from keras_nasnet.search.executors.contract import Job, Task, make_engine
-from keras_nasnet.search.executors.worker import NO_EVALUATOR
+from keras_nasnet.search.executors.contract import NO_EVALUATOR, Job, Task
+from keras_nasnet.search.executors.registry import make_executor
 from keras_nasnet.search.space.nasbench201 import NASBench201
 from keras_nasnet.search.store.store import FILE, Store
 from keras_nasnet.search.trial import Fidelity, Result
@@ -68,16 +68,16 @@ def wait_for(what, seconds=20):
     return found
 
 
-def reports(engine, count=1):
+def reports(executor, count=1):
     """Polls until there are so many."""
     found = []
-    wait_for(lambda: found.extend(engine.poll(0.5)) or len(found) >= count)
+    wait_for(lambda: found.extend(executor.poll(0.5)) or len(found) >= count)
     assert len(found) == count
     return found
 
 
-def wait_for_slots(engine, count):
-    wait_for(lambda: engine.poll(0.1) == [] and engine.slots == count)
+def wait_for_slots(executor, count):
+    wait_for(lambda: executor.poll(0.1) == [] and executor.slots == count)
 
 
 def processes():
@@ -125,16 +125,16 @@ def cluster():
 
 @pytest.fixture
 def start(cluster):
-    """Starts engines, and stops them at the end."""
+    """Starts executors, and stops them at the end."""
     started = []
 
     def begin(*arguments, **options):
-        started.append(make_engine("ray", *arguments, **({"address": cluster.address, "num_cpus": 1} | options)))
+        started.append(make_executor("ray", *arguments, **({"address": cluster.address, "num_cpus": 1} | options)))
         return started[-1]
 
     yield begin
-    for engine in started:
-        engine.close()  # once more does no harm
+    for executor in started:
+        executor.close()  # once more does no harm
 
 
 # === What it refuses ===
@@ -145,7 +145,7 @@ def test_without_ray_one_line_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "keras_nasnet.search.executors.ray_connection", raising=False)
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ValueError, match=r"^the engine 'ray' needs Ray.*: pip install 'keras-nasnet\[ray\]'$"):
-        make_engine("ray", job(tmp_path))
+        make_executor("ray", job(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -176,10 +176,10 @@ def test_a_cluster_to_which_this_process_is_connected_is_taken_and_left_as_it_is
 
     ray.init(address=cluster.address, log_to_driver=False)
     try:
-        engine = start(job(tmp_path), address=None, workers=1)
-        engine.submit(task())
-        assert reports(engine)[0].result.error is None
-        engine.close()
+        executor = start(job(tmp_path), address=None, workers=1)
+        executor.submit(task())
+        assert reports(executor)[0].result.error is None
+        executor.close()
         assert ray.is_initialized()
     finally:
         ray.shutdown()
@@ -189,12 +189,12 @@ def test_a_cluster_to_which_this_process_is_connected_is_taken_and_left_as_it_is
 
 
 def test_both_nodes_work_and_answer_what_the_evaluator_says(tmp_path, start):
-    engine = start(job(tmp_path))
-    wait_for_slots(engine, 2)
+    executor = start(job(tmp_path))
+    wait_for_slots(executor, 2)
     tasks = [task(1), task(2, tokens=(1, 1, 1, 1, 1, 1))]
-    names = [engine.submit(one) for one in tasks]
+    names = [executor.submit(one) for one in tasks]
     assert sorted(names) == ["worker-1@127.0.0.1", "worker-2@127.0.0.1"]
-    found = sorted(reports(engine, 2), key=lambda report: report.task.trial)
+    found = sorted(reports(executor, 2), key=lambda report: report.task.trial)
     assert [report.task for report in found] == tasks
     assert [report.worker for report in found] == names
     for one, report in zip(tasks, found, strict=True):
@@ -205,14 +205,14 @@ def test_both_nodes_work_and_answer_what_the_evaluator_says(tmp_path, start):
 
 
 def test_no_more_workers_than_asked_for_and_one_keeps_its_evaluator(tmp_path, start):
-    engine = start(job(tmp_path), workers=1)
+    executor = start(job(tmp_path), workers=1)
     begun = time.monotonic()
-    assert engine.poll(1.5) == []
+    assert executor.poll(1.5) == []
     assert 1.4 < time.monotonic() - begun < 4
-    assert engine.slots == 1
+    assert executor.slots == 1
     for trial in (1, 2):
-        engine.submit(task(trial))
-        reports(engine)
+        executor.submit(task(trial))
+        reports(executor)
     assert process_of(tmp_path, 1) == process_of(tmp_path, 2)
 
 
@@ -230,10 +230,10 @@ def test_the_backend_goes_along_and_signals_stay_with_the_search(tmp_path, start
     monkeypatch.syspath_prepend(own)
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     before = signal.getsignal(signal.SIGTERM)
-    engine = start(job(tmp_path, search={"name": "my_evaluator:Mine"}), workers=1)
+    executor = start(job(tmp_path, search={"name": "my_evaluator:Mine"}), workers=1)
     assert signal.getsignal(signal.SIGTERM) is before
-    engine.submit(task())
-    assert reports(engine)[0].result == Result(0.25, device="set() jax")
+    executor.submit(task())
+    assert reports(executor)[0].result == Result(0.25, device="set() jax")
     log = (tmp_path / "logs" / "worker-1.log").read_text()
     assert "trial 1, attempt 1, search: 3 epochs" in log
     assert "words on stdout" in log
@@ -243,64 +243,64 @@ def test_the_backend_goes_along_and_signals_stay_with_the_search(tmp_path, start
 
 
 def test_one_that_hangs_is_killed_while_others_fail_and_go_on(tmp_path, start):
-    engine = start(job(tmp_path, seconds=1.5))
-    wait_for_slots(engine, 2)
-    hung = engine.submit(task(1, "proxy"))
+    executor = start(job(tmp_path, seconds=1.5))
+    wait_for_slots(executor, 2)
+    hung = executor.submit(task(1, "proxy"))
     process = process_of(tmp_path, 1)
-    assert engine.submit(task(2, "selection")) != hung
-    failed = reports(engine)[0]
+    assert executor.submit(task(2, "selection")) != hung
+    failed = reports(executor)[0]
     assert failed.task == task(2, "selection")
     assert (failed.result.error.kind, failed.result.error.message) == (
         "failed",
         "RuntimeError: this child cannot be built",
     )
-    late = reports(engine)[0]
+    late = reports(executor)[0]
     assert late.worker == hung
     assert (late.result.error.kind, late.result.error.message) == ("timeout", "it took longer than 1.5 s")
     assert 1.5 <= late.result.seconds < 4
     wait_for(lambda: process not in processes())
-    wait_for_slots(engine, 2)
-    assert engine.submit(task(3)) == failed.worker  # it has the evaluator's class loaded; any free one will do
-    assert reports(engine)[0].result.error is None
+    wait_for_slots(executor, 2)
+    assert executor.submit(task(3)) == failed.worker  # it has the evaluator's class loaded; any free one will do
+    assert reports(executor)[0].result.error is None
 
 
 @pytest.mark.parametrize("busy", [True, False])
 def test_a_worker_that_dies_is_replaced_and_only_the_task_that_it_has_is_lost(tmp_path, start, busy):
-    engine = start(job(tmp_path), workers=1)
+    executor = start(job(tmp_path), workers=1)
     if busy:
-        engine.submit(task(1, "final"))
-        lost = reports(engine)[0]
+        executor.submit(task(1, "final"))
+        lost = reports(executor)[0]
         assert lost.task == task(1, "final")
         assert lost.result.error.kind == "worker_lost"
         assert lost.result.error.message.startswith("worker-1@127.0.0.1 is gone: The actor died unexpectedly")
         assert "\n" not in lost.result.error.message
     else:
-        engine.submit(task(1))
-        reports(engine)
+        executor.submit(task(1))
+        reports(executor)
         os.kill(process_of(tmp_path, 1), signal.SIGKILL)
-        wait_for_slots(engine, 0)
-    wait_for_slots(engine, 1)
-    engine.submit(task(2))
-    assert reports(engine)[0].result.error is None
+        wait_for_slots(executor, 0)
+    wait_for_slots(executor, 1)
+    executor.submit(task(2))
+    assert reports(executor)[0].result.error is None
     assert process_of(tmp_path, 1) != process_of(tmp_path, 2)
 
 
 def test_a_worker_that_holds_too_much_memory_is_replaced_after_its_task(tmp_path, start):
     grows = {"name": "tests.support.broken_evaluators:Grows"}
-    engine = start(job(tmp_path, max_memory=180 << 20, search=grows), workers=1)
+    executor = start(job(tmp_path, max_memory=180 << 20, search=grows), workers=1)
     notices = []
     for trial in range(1, 4):
-        wait_for_slots(engine, 1)
-        engine.submit(task(trial))
-        notices.append(reports(engine)[0].notice)
+        wait_for_slots(executor, 1)
+        executor.submit(task(trial))
+        notices.append(reports(executor)[0].notice)
     assert any(notice is not None and "was replaced: it held 0." in notice for notice in notices)
     assert len({process_of(tmp_path, trial) for trial in range(1, 4)}) > 1
 
 
 def test_where_the_evaluator_cannot_be_made_the_error_says_on_which_node(tmp_path, start):
-    engine = start(job(tmp_path, search={"name": "tests.support.broken_evaluators:CannotBeMade"}), workers=1)
-    engine.submit(task())
-    error = reports(engine)[0].result.error
+    executor = start(job(tmp_path, search={"name": "tests.support.broken_evaluators:CannotBeMade"}), workers=1)
+    executor.submit(task())
+    error = reports(executor)[0].result.error
     assert error.kind == NO_EVALUATOR
     assert error.message.startswith("worker-1@127.0.0.1: the evaluator of stage 'search' cannot be made")
 
@@ -309,14 +309,14 @@ def test_a_search_outlives_a_node_and_takes_a_new_one(tmp_path, start, cluster):
     """One node of two is killed, with all its processes, while both work; later another joins."""
     (node,) = cluster.worker_nodes
     raylet = node.all_processes["raylet"][0].process.pid
-    engines, slots, killed = [], [], []
+    executors, slots, killed = [], [], []
 
-    def engine(of):
-        engines.append(start(of))
-        return engines[0]
+    def executor(of):
+        executors.append(start(of))
+        return executors[0]
 
     def watch(store):
-        slots.append(engines[0].slots)
+        slots.append(executors[0].slots)
         running = store.trials(state="running")
         if not killed and len(running) == 2:
             on_node = {raylet, *descendants(raylet)}
@@ -334,7 +334,7 @@ def test_a_search_outlives_a_node_and_takes_a_new_one(tmp_path, start, cluster):
             cluster.add_node(**NODE)
 
     plan = make_plan("Hashed", budget=12, evaluators={"search": {**STAGES["search"], "seconds": 0.5}})
-    outcome = search(tmp_path / "run", plan, engine, watch=watch)
+    outcome = search(tmp_path / "run", plan, executor, watch=watch)
     assert outcome.best.keys() == {"evolution", "random"}
     assert len(killed) == 1, "each node had one of the two"
     at = slots.index(2)
@@ -355,10 +355,10 @@ def test_a_search_outlives_a_node_and_takes_a_new_one(tmp_path, start, cluster):
 
 
 def test_closing_ends_the_workers_and_leaves_the_cluster(tmp_path, start, cluster):
-    engine = start(job(tmp_path))
-    engine.submit(task(1, "proxy"))
+    executor = start(job(tmp_path))
+    executor.submit(task(1, "proxy"))
     process = process_of(tmp_path, 1)
-    engine.close()
+    executor.close()
     wait_for(lambda: process not in processes())
     assert cluster.head_node.all_processes["raylet"][0].process.poll() is None
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from keras_nasnet.search.controller.contract import Controller
 from keras_nasnet.search.controller.registry import make_controller, uses_strategy
-from keras_nasnet.search.executors.contract import make_engine
+from keras_nasnet.search.executors.registry import EXECUTORS
 from keras_nasnet.search.run.plan import Plan
 from keras_nasnet.search.run.runner import Outcome, Runner
 from keras_nasnet.search.space.registry import get_space
@@ -42,7 +42,7 @@ def search(
     Args:
         plan: of the search; None with `resume`: the one that the folder's store has.
         folder: of the run.
-        engine: one of `engines.ENGINES`: where children are evaluated.
+        engine: one of `executors.registry.EXECUTORS`, or "module:Class" of your own: where children are evaluated.
         workers: how many; default: the engine's choice.
         strategy: under which policies ("ppo", "reinforce") sample and learn, one of
             `training.recipe.STRATEGIES`. With "multiworker" start the same command on all machines
@@ -118,6 +118,7 @@ def _run(
     controllers: Callable[..., Controller],
     engine_options: dict[str, Any],
 ) -> Outcome:
+    executor = functools.partial(EXECUTORS.get(engine), workers=workers, **engine_options)
     progress = Progress()
     with _scalars(folder) as scalars:
         began = False
@@ -128,8 +129,7 @@ def _run(
             progress(store)
             scalars(store)
 
-        make = functools.partial(make_engine, engine, workers=workers, **engine_options)
-        runner = Runner(folder, plan, make, watch=watch, say=say, controllers=controllers)
+        runner = Runner(folder, plan, executor, watch=watch, say=say, controllers=controllers)
         try:
             outcome = runner.run()
         except BaseException:
