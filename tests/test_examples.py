@@ -10,17 +10,8 @@ import numpy as np
 import pytest
 
 import keras_nasnet
+from tests.support.faces import FACES
 
-FACES = (
-    "keras_nasnet",
-    "keras_nasnet.data",
-    "keras_nasnet.detection",
-    "keras_nasnet.genotype",
-    "keras_nasnet.inference",
-    "keras_nasnet.search",
-    "keras_nasnet.training",
-    "keras_nasnet.zoo",
-)
 # Data have no docstring of their own; their module says what they are.
 PUBLIC = [(face, name) for face in FACES for name in getattr(importlib.import_module(face), "__all__", ())]
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE

@@ -60,6 +60,7 @@ def trained():
         bounding_box_format="xyxy",
         pre_logits_num_conv_layers=1,
     )
+    detector.jit_compile = False  # one step is not worth a compilation by XLA
     history = detector.fit(IMAGES, BOXES, batch_size=2, verbose=0).history
     return detector, before, history
 

@@ -1,5 +1,7 @@
 """What is installed, and what importing it costs."""
 
+import importlib
+import pkgutil
 import re
 import subprocess
 import sys
@@ -9,20 +11,20 @@ import pytest
 
 import keras_nasnet
 from tests.support import ROOT
+from tests.support.faces import FACES
 
 
 def run(code, **options):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, **options).stdout
 
 
-def test_import_is_instant():
+def test_importing_the_package_imports_the_standard_library_alone():
+    """So that it is instant: 0.02 s, as `python -X importtime -c "import keras_nasnet"` shows."""
     code = (
-        "import sys, time; start = time.perf_counter(); import keras_nasnet; cost = time.perf_counter() - start;"
-        "print(cost, 'keras' in sys.modules, 'numpy' in sys.modules)"
+        "import sys; before = set(sys.modules); import keras_nasnet;"
+        "print(*sorted({name.split('.')[0] for name in set(sys.modules) - before} - sys.stdlib_module_names))"
     )
-    results = [run(code).split() for _ in range(3)]
-    assert min(float(result[0]) for result in results) < 0.2
-    assert results[0][1:] == ["False", "False"]
+    assert run(code).split() == ["keras_nasnet"]
 
 
 def test_every_public_name_loads():
@@ -38,7 +40,18 @@ def test_the_core_never_imports_tensorflow_itself():
 
 
 def test_a_wheel_has_one_top_level_name_and_the_shipped_weights(tmp_path):
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), "."]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--wheel-dir",
+        str(tmp_path),
+        ".",
+    ]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
@@ -50,11 +63,9 @@ def test_a_wheel_has_one_top_level_name_and_the_shipped_weights(tmp_path):
     assert "keras_nasnet/zoo/catalog/nasnet_a_cifar10.toml" in names
 
 
-def test_train_stays_the_function_whatever_is_imported():
-    """A module of the same name would take its place in the package."""
-    program = (
-        "import keras_nasnet.training.loop, keras_nasnet.training.trainer, keras_nasnet.training.finetuning; "
-        "from keras_nasnet import training, finetune; print(callable(training.train), callable(finetune))"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["True", "True"]
+@pytest.mark.parametrize("face", FACES)
+def test_no_module_takes_the_place_of_a_name_of_its_package(face):
+    """A module of the same name would hide it once it is imported."""
+    package = importlib.import_module(face)
+    modules = {module.name for module in pkgutil.iter_modules(package.__path__)}
+    assert not modules & set(package.__all__)

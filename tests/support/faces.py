@@ -1,0 +1,12 @@
+"""The packages that offer names to users."""
+
+FACES = (
+    "keras_nasnet",
+    "keras_nasnet.data",
+    "keras_nasnet.detection",
+    "keras_nasnet.genotype",
+    "keras_nasnet.inference",
+    "keras_nasnet.search",
+    "keras_nasnet.training",
+    "keras_nasnet.zoo",
+)
