@@ -1,4 +1,4 @@
-"""A layer that is made quicker: a child of a search has hundreds, and may live for less than a second."""
+"""Layers that take less time to make: a child of a search has hundreds, and may live for less than a second."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ _PLAIN = (type(None), bool, int, float, str)
 
 
 class QuickLayer:
-    """Mixin, in front of a Keras layer: the same layer, made in less time.
+    """Mixin, in front of a Keras layer, that sets plain attributes the quick way.
 
-    Keras looks for variables and layers in each of the sixty attributes that a layer sets. Here what
-    cannot hold one, and takes the place of none, is just set.
+    Keras searches each of the sixty attributes that a layer sets for variables and layers to track. A number, a
+    string, a truth value or None holds none: where it takes the place of nothing else, it is set without the search.
     """
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -1,4 +1,4 @@
-"""What makes a network cheap to trace on the TensorFlow backend: a child of a search lives for seconds.
+"""Graphs of fewer operations on the TensorFlow backend, which are traced sooner: a child of a search lives for seconds.
 
 Each operation of a graph costs about half a millisecond before its first run, and
 TensorFlow makes many that nobody reads: a constant for each number, zeros for the gradients
@@ -9,22 +9,12 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import keras
-
 Gradient = Callable[[Any], Sequence[Any]]  # of an output's gradient, one for each input
 
 
 def tensorflow() -> Any:
     """Returns the module; Keras has loaded it already: the core never imports it itself."""
     return sys.modules["tensorflow"]
-
-
-def replicas() -> int:
-    """Returns how many replicas of a `tf.distribute` strategy run this call in step, 1 where there is none."""
-    if keras.backend.backend() != "tensorflow":
-        return 1
-    context = tensorflow().distribute.get_replica_context()
-    return 1 if context is None else context.num_replicas_in_sync
 
 
 def constant(value: Any, dtype: str) -> Any:
@@ -50,7 +40,7 @@ def constant(value: Any, dtype: str) -> Any:
 
 
 def with_gradient(output: Any, gradient: Gradient, *inputs: Any) -> Any:
-    """Gives a tensor a gradient of its own, in place of those of the operations that it comes from.
+    """Returns a tensor with a gradient of its own, in place of those of the operations that it comes from.
 
     As `tf.custom_gradient`, without the zeros, and the identity for each input, that this puts into a graph.
     `tf.gradients`, which uses no tape, takes the gradients of the operations.
@@ -60,9 +50,12 @@ def with_gradient(output: Any, gradient: Gradient, *inputs: Any) -> Any:
         gradient: makes of the output's gradient one for each input.
         *inputs: tensors; a variable has to be read before.
     """
+    tf = tensorflow()
     # No public name: the tape's own way to take note of an operation.
-    record = sys.modules["tensorflow.python.eager.record"]
+    record: Any = sys.modules.get("tensorflow.python.eager.record")
+    if not hasattr(record, "stop_recording") or not hasattr(record, "record_operation"):
+        return tf.custom_gradient(lambda *_: (tf.stop_gradient(output), gradient))(*inputs)
     with record.stop_recording():
-        output = tensorflow().identity(output)  # else a tape would know two ways to its gradient
+        output = tf.identity(output)  # else a tape would know two ways to its gradient
     record.record_operation("keras_nasnet", [output], list(inputs), gradient)
     return output

@@ -1,21 +1,36 @@
-"""Layers without weights of their own: to make a thousand variables takes longer than to compute a child's outputs."""
+"""Layers that hold no weights: their values are drawn when they are read.
 
+A child of a supernet is computed with weights of the supernet. To make its own thousand variables would take longer
+than to compute its outputs.
+"""
+
+import contextlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Any
 
 import keras
 
-_NAME = "uninitialized_variables"  # the list of those that Keras would give values later
+_NAME = "uninitialized_variables"  # the list of those that Keras gives values later
 
 
-@contextmanager
+@contextlib.contextmanager
 def weightless() -> Iterator[None]:
-    """Within, the weights of new layers take no memory: each is drawn anew, from its own seed, when it is read."""
-    state = keras.src.backend.common.global_state
-    before = state.get_global_attribute(_NAME)
-    state.set_global_attribute(_NAME, [])
+    """Makes layers without memory for their weights: each value is drawn from its own seed whenever it is read."""
+    with _no_values_later(), keras.StatelessScope(initialize_variables=False):
+        yield
+
+
+@contextlib.contextmanager
+def _no_values_later() -> Iterator[None]:
     try:
-        with keras.StatelessScope(initialize_variables=False):
-            yield
+        state: Any = keras.src.backend.common.global_state
+        get, put = state.get_global_attribute, state.set_global_attribute
+    except AttributeError:
+        yield
+        return
+    before = get(_NAME)
+    put(_NAME, [])
+    try:
+        yield
     finally:
-        state.set_global_attribute(_NAME, before)
+        put(_NAME, before)

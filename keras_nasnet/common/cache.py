@@ -1,4 +1,4 @@
-"""Compiled networks on this machine: made once, and read again only if they are what was written.
+"""A cache of compiled networks: made once on a machine, and read again only if they are what was written.
 
 They lie under `KERAS_HOME` (default ~/.keras) in models/keras_nasnet/compiled, a folder each, which may be
 deleted at any time.
@@ -36,6 +36,13 @@ def cached(name: str, key: Mapping[str, Any], make: Callable[[Path], None], read
         key: all that the content depends on, as JSON can hold it.
         make: fills an empty folder.
         read: reads a folder that was filled.
+
+    Example:
+        >>> from pathlib import Path
+        >>> def make(folder: Path) -> None:
+        ...     _ = (folder / "network").write_text("compiled")
+        >>> cached("net", {"version": 1}, make, lambda folder: (folder / "network").read_text())
+        'compiled'
     """
     place = _place(name, key)
     with contextlib.suppress(_Unusable):
@@ -69,7 +76,7 @@ def cached(name: str, key: Mapping[str, Any], make: Callable[[Path], None], read
 
 
 def clear(name: str) -> int:
-    """Deletes the compiled networks of a name. Returns the bytes freed."""
+    """Deletes the compiled networks of a name; returns the bytes that were freed."""
     freed = 0
     for path in _folder().glob(f"{_plain(name)}.*"):  # also what a killed process left, and locks
         if path.is_dir():
@@ -81,7 +88,7 @@ def clear(name: str) -> int:
 
 
 class _Unusable(Exception):
-    """There is nothing, or not what was written."""
+    """A folder is missing, or is not what was written."""
 
 
 def _read(place: Path, read: Callable[[Path], Read]) -> Read:

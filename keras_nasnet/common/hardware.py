@@ -1,4 +1,4 @@
-"""What computes, in words, for all that is published with a number."""
+"""A description of the processors that a published number was measured on."""
 
 import os
 import platform

@@ -19,15 +19,22 @@ from keras_nasnet.models.classifier import NASNet
 
 @keras.saving.register_keras_serializable("keras_nasnet")
 class FoldedNASNet(keras.Model):
-    """What `fold` returns: a functional model of Keras' own layers, with what belongs to the classifier.
+    """A network for inference alone, which `fold` returns: a functional model of Keras' own layers.
 
-    It cannot be trained: its batch normalization is part of its convolutions.
+    It cannot be trained: its batch normalization is part of its convolutions. `keras.saving.load_model` loads it
+    where this package is imported.
 
     Args:
-        inputs: of the graph.
-        outputs: of the graph.
+        inputs: Keras tensors of the graph.
+        outputs: likewise.
         class_names: of the classifier, or None.
-        preprocessing: of the images.
+        preprocessing: how images are made into its input, or None.
+
+    Example:
+        >>> model = keras_nasnet.NASNet(num_blocks=1, penultimate_filters=96, stem="cifar", classes=3)
+        >>> fold(model).save("folded.keras")
+        >>> isinstance(keras.saving.load_model("folded.keras"), FoldedNASNet)
+        True
     """
 
     def __init__(
@@ -92,6 +99,12 @@ def fold(model: NASNet | NASNetBackbone) -> FoldedNASNet:
     Raises:
         TypeError: for another model.
         ValueError: for one that was built on the output of other layers (`input_tensor`).
+
+    Example:
+        >>> model = keras_nasnet.NASNet(num_blocks=1, penultimate_filters=96, stem="cifar", classes=3)
+        >>> images = np.random.default_rng(0).uniform(-1, 1, (2, 32, 32, 3)).astype("float32")
+        >>> bool(np.allclose(fold(model)(images), model(images), atol=1e-5))
+        True
     """
     if not isinstance(model, NASNet | NASNetBackbone):
         raise TypeError(f"model is a {type(model).__name__}: only a NASNet or a NASNetBackbone can be folded")

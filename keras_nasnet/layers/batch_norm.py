@@ -7,13 +7,14 @@ import keras
 from keras import ops
 
 from keras_nasnet.accelerate.quick_layer import QuickLayer
-from keras_nasnet.accelerate.tracing import constant, replicas, tensorflow, with_gradient
+from keras_nasnet.accelerate.replicas import ReplicaMoments, replicas
+from keras_nasnet.accelerate.tracing import constant, tensorflow, with_gradient
 
 _FUSED_DTYPES = ("float32", "float16", "bfloat16")
 
 
 @keras.saving.register_keras_serializable("keras_nasnet")
-class BatchNormalization(QuickLayer, keras.layers.BatchNormalization):
+class BatchNormalization(QuickLayer, ReplicaMoments, keras.layers.BatchNormalization):
     """`keras.layers.BatchNormalization`: same arguments, variables, names and results.
 
     On the TensorFlow backend Keras composes the layer of a dozen operations; here it is
@@ -72,11 +73,6 @@ class BatchNormalization(QuickLayer, keras.layers.BatchNormalization):
 
         outputs = with_gradient(result.y, gradient, inputs, scale, offset)
         return outputs, result.batch_mean, result.batch_variance * bias
-
-    def _moments(self, inputs: Any, mask: Any) -> tuple[Any, Any]:
-        if mask is None and replicas() > 1:
-            return ops.moments(inputs, axes=self._reduction_axes, synchronized=True)
-        return super()._moments(inputs, mask)
 
     def _fused_data_format(self, inputs: Any) -> str | None:
         if keras.backend.backend() != "tensorflow" or self.synchronized or self.renorm or len(inputs.shape) != 4:

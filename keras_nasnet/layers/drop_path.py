@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_nasnet.accelerate.contents import all_layers
+
 
 class DropPathProgress(keras.random.SeedGenerator):
     """How far training has come, 0 to 1: every `DropPath` of a model reads the same one.
@@ -76,7 +78,7 @@ def drop_path_rates(last_rate: float, cells: int) -> list[float]:
 
 def share_progress(model: keras.Model) -> DropPathProgress | None:
     """Gives all `DropPath` layers of a model one `DropPathProgress`, and returns it; None where there are none."""
-    layers = [layer for layer in model._flatten_layers() if isinstance(layer, DropPath)]
+    layers = [layer for layer in all_layers(model) if isinstance(layer, DropPath)]
     if not layers:
         return None
     progress = layers[0].progress or DropPathProgress()

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_nasnet.accelerate.averages import weights_and_averages
 from keras_nasnet.data.split import Split
 from keras_nasnet.training.devices import Devices
 from keras_nasnet.training.steps.contract import Step
@@ -84,8 +85,7 @@ def averaged_weights(step: Step, optimizer: keras.optimizers.Optimizer) -> Itera
         yield
         return
     step.sync()
-    # Keras has no public name for the averages; its own SwapEMAWeights takes them this way too.
-    pairs = list(zip(inner._trainable_variables, inner._model_variables_moving_average, strict=True))
+    pairs = weights_and_averages(inner)
     _swap(pairs)
     step.changed()
     try:

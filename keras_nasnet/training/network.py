@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from keras_nasnet.accelerate.contents import all_layers
 from keras_nasnet.common.images import Preprocessing
 from keras_nasnet.layers.batch_norm import BatchNormalization
 from keras_nasnet.models.classifier import NASNet
@@ -80,6 +81,6 @@ def train_all(network: keras.Model, freeze_batch_norm: bool) -> None:
     for layer in network.layers:
         layer.trainable = True
     if freeze_batch_norm:
-        for layer in network._flatten_layers():
+        for layer in all_layers(network):
             if isinstance(layer, BatchNormalization):
                 layer.trainable = False

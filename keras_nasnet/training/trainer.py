@@ -1,13 +1,13 @@
 """A training run in a folder, from the start or from where it stopped."""
 
-import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keras_nasnet.accelerate.backends import no_search_for_tensorflow
 from keras_nasnet.data.datasets import open_dataset
 from keras_nasnet.data.split import Dataset
 from keras_nasnet.training.augmentation import AUGMENTATIONS
@@ -133,18 +133,3 @@ def check_folder(folder: Path, recipe: Recipe, resume: bool) -> None:
             f"{folder} was begun with {name} = {old.get(name)!r}, not {new.get(name)!r}: "
             "resume with the same settings, or choose another folder"
         )
-
-
-@contextlib.contextmanager
-def no_search_for_tensorflow() -> Iterator[None]:
-    """Keep Keras from importing TensorFlow, for seconds, only to see that a model of JAX has nothing of it."""
-    import keras
-
-    lazy = keras.src.utils.module_utils.tensorflow
-    before = lazy._available
-    if "tensorflow" not in sys.modules:
-        lazy._available = False
-    try:
-        yield
-    finally:
-        lazy._available = before

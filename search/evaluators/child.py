@@ -5,12 +5,12 @@ from typing import Any
 
 import keras
 
+from keras_nasnet.accelerate.backends import no_search_for_tensorflow
 from keras_nasnet.common.images import Preprocessing
 from keras_nasnet.genotype import Genotype
 from keras_nasnet.genotype import get as get_genotype
 from keras_nasnet.models.classifier import NASNet
 from keras_nasnet.search.trial import Fidelity
-from keras_nasnet.training.trainer import no_search_for_tensorflow
 
 
 def make_child(

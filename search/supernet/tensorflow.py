@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from keras_nasnet.accelerate.graphs import call_graph
 from keras_nasnet.search.supernet.parts import Part, decayed, size
 from keras_nasnet.search.supernet.steps import Batches, Descent, Nodes, Steps, Trained, Vectors, backward, forward
 from keras_nasnet.search.supernet.supernet import slots
@@ -69,12 +70,12 @@ class TensorFlowSteps(Steps):
         if key not in self._graphs:
             self._graphs[key] = _trace(part, len(vectors), len(tensors), inputs)
         graphs = self._graphs[key]
-        output, *made = _run(graphs.forward, inputs)
+        output, *made = call_graph(graphs.forward, inputs)
         return output, graphs, [inputs[number] for number in graphs.kept_inputs] + made
 
     def _backward(self, part: Part, result: Any, upstream: Any) -> Any:
         _, graphs, kept = result
-        gradients = _run(graphs.backward, [upstream, *kept])
+        gradients = call_graph(graphs.backward, [upstream, *kept])
         count = len(part.layouts)
         return gradients[:count], gradients[count:]
 
@@ -84,11 +85,6 @@ class TensorFlowSteps(Steps):
             gradient = tf.clip_by_norm(gradient, self._descent.clip_norm)
         momentum = self._descent.momentum * momentum - rate * gradient
         return weights + self._descent.momentum * momentum - rate * gradient, momentum
-
-
-def _run(graph: Any, inputs: Sequence[Any]) -> Any:
-    # No public name: the call itself first tries to bind the inputs to names, which pruned graphs lack.
-    return graph._call_flat(list(inputs), graph.captured_inputs)
 
 
 class _Graphs(NamedTuple):

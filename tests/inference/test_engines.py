@@ -1,5 +1,6 @@
 """Engines: which is taken, that all say the same, and that a warm cache needs no Keras."""
 
+import functools
 import importlib.util
 import json
 import os
@@ -89,6 +90,19 @@ def file(model, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def opened(file, photographs):
+    """Returns what an engine reports of the file when it is opened for the first time, and its probabilities."""
+
+    @functools.cache
+    def first(engine):
+        lines = []
+        predictor = load_predictor(file, engine, report=lines.append)
+        return tuple(lines), predictor.predict_images(photographs)
+
+    return first
+
+
+@pytest.fixture(scope="module")
 def photographs(tmp_path_factory):
     """Paths of 5 images."""
     folder = tmp_path_factory.mktemp("photographs")
@@ -116,6 +130,22 @@ def test_the_fastest_that_is_installed_is_taken(monkeypatch):
         candidates("tensorrt")
 
 
+@pytest.mark.parametrize("name", ["reloaded", "tests.support.plugin_engine:ENGINE"])
+def test_an_engine_of_ones_own(name, model, photographs, monkeypatch):
+    monkeypatch.setattr(ENGINES, "_rows", dict(ENGINES._rows))
+    ENGINES.register("reloaded", "tests.support.plugin_engine:ENGINE")
+    assert candidates()[-1].name == "reloaded"  # taken only where it is asked for
+    found = model.predictor(name)
+    assert found.engine == "reloaded"
+    np.testing.assert_allclose(
+        found.predict_images(photographs), model.predict_images(photographs, "tensorflow"), atol=1e-5
+    )
+    with pytest.raises(ValueError, match="engine is 'math:pi': that is a float, no"):
+        model.predictor("math:pi")
+    with pytest.raises(ValueError, match="Keras, reloaded does not compute in bfloat16: OpenVINO does"):
+        model.predictor(name, "bfloat16")
+
+
 # === Probabilities ===
 
 
@@ -133,16 +163,23 @@ def test_each_engine_gives_the_probabilities_of_the_model(model, photographs, en
     np.testing.assert_allclose(model.predict_images(several, engine=engine), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("engine", COMPILED)
 @pytest.mark.parametrize(
-    "arguments",
+    ("engine", "arguments"),
     [
-        {"classifier_activation": None, "pool_padding": "keras"},
-        {"auxiliary_head": True, "class_names": None},
-        {"dtype": "mixed_bfloat16", "input_shape": (48, 64, 3)},
+        pytest.param(*engine.values, arguments, marks=engine.marks)
+        for engine, arguments in zip(
+            COMPILED,
+            (
+                {"dtype": "mixed_bfloat16", "input_shape": (48, 64, 3)},
+                {"auxiliary_head": True, "class_names": None},
+                {"classifier_activation": None, "pool_padding": "keras"},
+            ),
+            strict=True,
+        )
     ],
 )
 def test_all_kinds_of_classifiers(photographs, engine, arguments):
+    """Each by one engine: what makes them alike is not the engines' (`classifier.with_probabilities`)."""
     model = small(photographs, **arguments)
     exact = NASNet.from_config(model.get_config() | {"dtype": "float32"})
     exact.set_weights(model.get_weights())
@@ -187,7 +224,7 @@ def test_a_precision_that_an_engine_does_not_know_is_refused(model, photographs)
         model.predict_images(photographs, precision="int4")
 
 
-@pytest.mark.parametrize("engine", needs("openvino"))
+@pytest.mark.parametrize("engine", needs("onnxruntime"))
 def test_what_a_runtime_computes_otherwise_is_not_taken(photographs, engine, monkeypatch):
     model = small(photographs)
     monkeypatch.setattr(comparison, "TOLERANCE", -1.0)  # nothing is as near as that
@@ -195,8 +232,10 @@ def test_what_a_runtime_computes_otherwise_is_not_taken(photographs, engine, mon
         model.predict_images(photographs, engine)
 
 
-def test_changed_weights_are_seen_and_a_predictor_keeps_its_own(photographs):
-    model = small(photographs)
+def test_changed_weights_are_seen_and_a_predictor_keeps_its_own(model, photographs):
+    weights = model.get_weights()
+    model = NASNet.from_config(model.get_config())  # of the same weights, so it is compiled already
+    model.set_weights(weights)
     kept = model.predictor()
     before = model.predict_images(photographs)
     assert model.predictor() is kept
@@ -310,27 +349,23 @@ def loaded_once(monkeypatch):
 
 
 @pytest.mark.parametrize("engine", COMPILED)
-def test_a_damaged_network_is_compiled_anew(keras_home, file, photographs, engine, monkeypatch):
-    expected = load_predictor(file, engine).predict_images(photographs)
+def test_a_network_is_compiled_once_and_anew_where_it_is_damaged(
+    keras_home, file, opened, photographs, engine, monkeypatch
+):
+    lines, expected = opened(engine)
+    assert lines == (f"compiling small for {ENGINES.get(engine).title}, once on this machine",)
     compiled = loaded_once(monkeypatch)
-    np.testing.assert_array_equal(load_predictor(file, engine).predict_images(photographs), expected)
-    assert compiled == []
+    again = []
+    found = load_predictor(file, engine, report=again.append).predict_images(photographs)
+    np.testing.assert_array_equal(found, expected)
+    assert compiled == again == []
     name = {"openvino": "one.blob", "onnxruntime": "network.onnx", "litert": "network.tflite"}[engine]
-    for network in (keras_home / "models/keras_nasnet/compiled").glob(f"small.*/{name}"):
-        content = bytearray(network.read_bytes())
-        content[len(content) // 2] ^= 255
-        network.write_bytes(content)
+    [network] = (keras_home / "models/keras_nasnet/compiled").glob(f"small.*/{name}")
+    content = bytearray(network.read_bytes())
+    content[len(content) // 2] ^= 255
+    network.write_bytes(content)
     np.testing.assert_allclose(load_predictor(file, engine).predict_images(photographs), expected, atol=1e-6)
     assert compiled == [engine]
-
-
-@pytest.mark.parametrize("engine", needs("openvino"))
-def test_who_waits_for_a_compilation_is_told_once(file, photographs, engine, monkeypatch, tmp_path):
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    told: list[str] = []
-    for _ in range(2):
-        load_predictor(file, engine, report=told.append)
-    assert told == ["compiling small for OpenVINO, once on this machine"]
 
 
 BLOCKED = """
@@ -348,7 +383,8 @@ main()
 
 
 @pytest.mark.parametrize("engine", COMPILED)
-def test_with_a_warm_cache_classify_imports_neither_tensorflow_nor_keras(file, photographs, engine):
+def test_with_a_warm_cache_classify_imports_neither_tensorflow_nor_keras(file, opened, photographs, engine):
+    opened(engine)
     options = ["--json", "--model", str(file), "--engine", engine]
     expected = CliRunner().invoke(main, ["classify", str(photographs[0]), *options])
     assert expected.exit_code == 0, expected.output

@@ -1,5 +1,6 @@
 """Exports are the network, say what it is, and are there whole or not at all."""
 
+import functools
 import json
 import subprocess
 import sys
@@ -19,13 +20,34 @@ from keras_nasnet.inference.formats.registry import FORMATS
 from keras_nasnet.inference.real_images import ImageFolder, photographs
 from tests.support.exported import NAMES, SMALL, needs, network, path_of, tree, unsure
 from tests.support.imagenet_samples import originals
+from tests.support.plugin_format import FORMAT
 
-RUNTIMES = [name for name in FORMATS if name != "keras"]
+ALL = FORMATS.names()
+RUNTIMES = [name for name in ALL if name != "keras"]
 
 
 @pytest.fixture(scope="module")
 def model():
     return network()
+
+
+@pytest.fixture(scope="module")
+def exported(model, tmp_path_factory):
+    """Returns the path of the model in a format; it is exported once."""
+
+    @functools.cache
+    def path(to):
+        return export(model, to, path_of(tmp_path_factory.mktemp(to), to))
+
+    return path
+
+
+@pytest.fixture
+def two_files(monkeypatch):
+    """A format of one's own, which costs no converter."""
+    monkeypatch.setattr(FORMATS, "_rows", dict(FORMATS._rows))
+    FORMATS.register("two_files", FORMAT)
+    return FORMAT
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +70,11 @@ def probabilities(model, images):
 # === Equality ===
 
 
-@pytest.mark.parametrize("to", FORMATS)
-def test_an_export_is_the_network_and_knows_its_images(to, model, tmp_path):
+@pytest.mark.parametrize("to", ALL)
+def test_an_export_is_the_network_and_knows_its_images(to, model, exported):
     needs(to)
-    path = export(model, to, path_of(tmp_path, to))
-    assert tree(tmp_path) == ({path.name, "exported.bin"} if to == "openvino" else {path.name})
+    path = exported(to)
+    assert tree(path.parent) == ({path.name, "exported.bin"} if to == "openvino" else {path.name})
     runner = FORMATS.get(to).read(path)
     images = model.preprocess(photographs())
     expected = probabilities(model, images)
@@ -87,17 +109,18 @@ def test_images_of_any_size_one_at_a_time(to, tmp_path):
         {"auxiliary_head": True, "input_shape": (96, 96, 3)},
     ],
 )
-def test_logits_low_precision_and_a_second_classifier_become_probabilities(options, tmp_path):
+def test_logits_low_precision_and_a_second_classifier_become_probabilities(options, two_files, tmp_path):
     model = network(**options)
     plain = network(**(options | {"dtype": "float32", "classifier_activation": "softmax", "auxiliary_head": False}))
     values = {variable.path: variable for variable in model.weights}
     for variable in plain.weights:
         variable.assign(values[variable.path])
-    path = export(model, "saved_model", tmp_path / "exported")
+    path = export(model, "two_files", tmp_path / "exported.keras")
+    assert tree(tmp_path) == {"exported.keras", "exported.json"}
     size = plain.input_shape[1]
     images = np.random.default_rng(0).uniform(-2, 2, (2, size, size, 3)).astype(np.float32)
     expected = probabilities(plain, images)
-    found = FORMATS.get("saved_model").read(path).run(images)
+    found = two_files.read(path).run(images)
     assert np.abs(found - expected).max() <= 1e-4 * expected.max()
 
 
@@ -121,7 +144,7 @@ def imagenet():
     return model, batches
 
 
-@pytest.mark.parametrize(("to", "folded"), [*((to, True) for to in FORMATS), ("onnx", False)])
+@pytest.mark.parametrize(("to", "folded"), [*((to, True) for to in ALL), ("onnx", False)])
 def test_imagenet_photographs_are_the_same_to_all(to, folded, imagenet, tmp_path):
     needs(to)
     model, batches = imagenet
@@ -130,7 +153,7 @@ def test_imagenet_photographs_are_the_same_to_all(to, folded, imagenet, tmp_path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("to", FORMATS)
+@pytest.mark.parametrize("to", ALL)
 @pytest.mark.parametrize("variant", ["nasnet_a_mobile_keras", "nasnet_a_large_keras"])
 def test_imagenet_photographs_are_the_same_to_networks_of_full_size(variant, to, tmp_path):
     needs(to)
@@ -144,21 +167,27 @@ def test_imagenet_photographs_are_the_same_to_networks_of_full_size(variant, to,
 # === 8 bits ===
 
 
-@pytest.mark.parametrize(("to", "kind"), [(name, kind) for name in FORMATS for kind in FORMATS.get(name).int8])
-def test_int8_is_smaller_and_nearly_the_network(to, kind, folder, tmp_path):
-    needs(to)
-    found = []
-    model = network(penultimate_filters=256)  # of 32 filters: LiteRT leaves small kernels as they are
+@pytest.fixture(scope="module")
+def wide():
+    """Of 32 filters: LiteRT leaves small kernels as they are."""
+    model = network(penultimate_filters=256)
     head = model.get_layer("predictions")
     # Random features hardly differ between images: so much of a classifier that reads them as 8 bits can carry.
     head.set_weights([weights / 5 for weights in head.get_weights()])
-    path = export(model, to, path_of(tmp_path, to), int8=folder if kind == "full" else "weights", compared=found.append)
+    return model
+
+
+@pytest.mark.parametrize(("to", "kind"), [(name, kind) for name in FORMATS for kind in FORMATS.get(name).int8])
+def test_int8_is_smaller_and_nearly_the_network(to, kind, wide, folder, tmp_path):
+    needs(to)
+    found = []
+    path = export(wide, to, path_of(tmp_path, to), int8=folder if kind == "full" else "weights", compared=found.append)
     [comparison] = found
     assert comparison.images == (12 if kind == "full" else 4)
     assert 1e-5 < comparison.difference < 0.3  # which float32 would not be
     runner = FORMATS.get(to).read(path)
     assert runner.metadata["int8"] == kind
-    assert runner.run(model.preprocess(photographs())).shape == (4, len(NAMES))
+    assert runner.run(wide.preprocess(photographs())).shape == (4, len(NAMES))
 
 
 def test_a_calibration_reads_at_most_300_images_of_the_whole_folder(monkeypatch, folder):
@@ -171,27 +200,37 @@ def test_a_calibration_reads_at_most_300_images_of_the_whole_folder(monkeypatch,
 # === Files ===
 
 
-def test_the_labels_of_a_litert_file_can_be_unzipped(model, tmp_path):
+def test_the_labels_of_a_litert_file_can_be_unzipped(exported):
     needs("litert")
-    path = export(model, "litert", tmp_path / "exported.tflite")
-    with zipfile.ZipFile(path) as file:
+    with zipfile.ZipFile(exported("litert")) as file:
         assert file.read("labels.txt").decode().splitlines() == NAMES
 
 
-@pytest.mark.parametrize("to", ["openvino", "keras"])
-def test_what_differs_is_not_kept(to, model, tmp_path, monkeypatch):
-    needs(to)
+@pytest.mark.parametrize("to", ["two_files", "keras"])
+def test_what_differs_is_not_kept(to, model, two_files, tmp_path, monkeypatch):
     monkeypatch.setattr(comparison, "TOLERANCE", -1.0)  # nothing is as near as that
     with pytest.raises(ValueError, match=r"differs from the network by .*: nothing is kept"):
         export(model, to, path_of(tmp_path, to))
     assert not tree(tmp_path)
 
 
-def test_a_serving_signature_that_differs_is_not_kept(model, tmp_path, monkeypatch):
+def test_what_else_a_format_finds_wrong_is_not_kept(model, two_files, tmp_path, monkeypatch):
+    def verify(runner, preprocessing):
+        assert runner.metadata["class_names"] == NAMES and preprocessing == model.preprocessing
+        raise ValueError("wrong in its own way")
+
+    monkeypatch.setattr(two_files, "verify", verify)
+    with pytest.raises(ValueError, match="wrong in its own way"):
+        export(model, "two_files", tmp_path / "exported.keras")
+    assert not tree(tmp_path)
+
+
+def test_a_serving_signature_that_differs_is_refused(model, exported, monkeypatch):
+    runner = saved_model.FORMAT.read(exported("saved_model"))
+    saved_model.FORMAT.verify(runner, model.preprocessing)
     monkeypatch.setattr(saved_model, "SERVED_TOLERANCE", -1.0)
     with pytest.raises(ValueError, match=r"what is served of encoded images is not .*: nothing is kept"):
-        export(model, "saved_model", tmp_path / "exported")
-    assert not tree(tmp_path)
+        saved_model.FORMAT.verify(runner, model.preprocessing)
 
 
 @pytest.mark.parametrize(
@@ -261,8 +300,8 @@ print(json.dumps([[[label.decode() for label in row] for row in labels], probabi
 """
 
 
-def test_a_saved_model_serves_encoded_images_without_keras_and_this_package(model, tmp_path):
-    path = export(model, "saved_model", tmp_path / "exported")
+def test_a_saved_model_serves_encoded_images_without_keras_and_this_package(model, exported, tmp_path):
+    path = exported("saved_model")
     files = [tmp_path / "0.png", tmp_path / "1.jpg"]
     for file, image in zip(files, photographs()[:2], strict=True):
         image.save(file)

@@ -1,17 +1,16 @@
 """A training step on TensorFlow, on one device or under any `tf.distribute` strategy."""
 
-import functools
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from keras_nasnet.accelerate.replicas import spread_seeds, update_on_first_replica, workers
 from keras_nasnet.training.devices import Devices
 from keras_nasnet.training.objective import Objective
 from keras_nasnet.training.optimizer import adjust_gradients
 from keras_nasnet.training.recipe import Recipe
 
-_SEEDS_APART = 7919
 _SUMS = ("loss", "right", "right_5", "examples")
 
 
@@ -41,7 +40,7 @@ class TensorFlowStep:
             # Built before the trace: a trace that makes variables has to be done twice.
             optimizer.build(self._variables)
         if self._strategy.num_replicas_in_sync > 1:
-            self._spread_seeds()
+            spread_seeds(objective)
         if isinstance(self._strategy, tf.distribute.experimental.CentralStorageStrategy):
             self._share_states()
         self._train = tf.function(self._train_step, autograph=False)
@@ -50,9 +49,7 @@ class TensorFlowStep:
     @property
     def local_replicas(self) -> int:
         """Devices of this process that share its part of a batch."""
-        extended = self._strategy.extended
-        workers = getattr(extended, "_num_workers", 1) or 1
-        return self._strategy.num_replicas_in_sync // workers
+        return self._strategy.num_replicas_in_sync // workers(self._strategy)
 
     @property
     def state(self) -> list[keras.Variable]:
@@ -73,20 +70,10 @@ class TensorFlowStep:
         """Return sums and predictions of this process' part of a batch."""
         return self._evaluate(self._place(images), self._place(labels), self._place(weights))
 
-    def _spread_seeds(self) -> None:
-        """Give each replica its own random numbers: masks and crops of two must not be the same.
-
-        The seeds' states stay the same everywhere, so a checkpoint holds those of all replicas.
-        """
-        for layer in self._objective._flatten_layers():
-            for generator in layer._seed_generators:
-                generator.next = functools.partial(_next_seed, generator)
-
     def _share_states(self) -> None:
         """Set who updates the one copy of averages, statistics and seeds, which all replicas compute alike."""
         for variable in [*self._objective.non_trainable_variables, *self._optimizer.variables]:
-            # No public name: Keras makes these without, and central storage insists.
-            variable.value._aggregation = tf.VariableAggregation.ONLY_FIRST_REPLICA
+            update_on_first_replica(variable)
 
     def _train_step(self, images: Any, labels: Any, progress: Any) -> dict[str, Any]:
         sums = self._strategy.run(self._update, args=(images, labels, progress))
@@ -129,10 +116,3 @@ class TensorFlowStep:
             return tensor[place * share : (place + 1) * share]
 
         return self._strategy.experimental_distribute_values_from_function(part)
-
-
-def _next_seed(generator: keras.random.SeedGenerator, ordered: bool = True) -> Any:
-    """Return the next seed of a generator, made different for each replica."""
-    seed = keras.random.SeedGenerator.next(generator, ordered)
-    replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-    return seed + tf.cast(tf.stack([replica * _SEEDS_APART, 0]), seed.dtype)
