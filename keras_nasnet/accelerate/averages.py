@@ -4,7 +4,7 @@ import keras
 
 
 def weights_and_averages(optimizer: keras.optimizers.Optimizer) -> list[tuple[keras.Variable, keras.Variable]]:
-    """Returns each weight with the variable of its moving average.
+    """Return each weight with the variable of its moving average.
 
     Args:
         optimizer: built, and with `use_ema=True`.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def no_search_for_tensorflow() -> Iterator[None]:
-    """Keeps Keras from importing TensorFlow, for seconds, only to see that a model of JAX has nothing of it."""
+    """Keep Keras from importing TensorFlow, for seconds, only to see that a model of JAX has nothing of it."""
     import keras
 
     try:

@@ -7,7 +7,7 @@ import keras
 
 
 def all_layers(layer: keras.Layer) -> list[keras.Layer]:
-    """Returns a layer or model and all layers within it, also within cells and operations."""
+    """Return a layer or model and all layers within it, also within cells and operations."""
     if hasattr(layer, "_flatten_layers"):
         return layer._flatten_layers()
     found: dict[int, keras.Layer] = {}
@@ -23,14 +23,14 @@ def all_layers(layer: keras.Layer) -> list[keras.Layer]:
 
 
 def seed_generators(layer: keras.Layer) -> list[keras.random.SeedGenerator]:
-    """Returns a layer's own generators of random seeds, not those of the layers within it."""
+    """Return a layer's own generators of random seeds, not those of the layers within it."""
     if hasattr(layer, "_seed_generators"):
         return list(layer._seed_generators)
     return list({id(found): found for found in _held(layer, keras.random.SeedGenerator)}.values())
 
 
 def _held(layer: keras.Layer, kind: type) -> Iterator[Any]:
-    """Yields what a layer's attributes are of a kind, or hold in lists, tuples and dicts."""
+    """Yield what a layer's attributes are of a kind, or hold in lists, tuples and dicts."""
     values = list(vars(layer).values())
     while values:
         value = values.pop(0)

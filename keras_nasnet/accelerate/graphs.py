@@ -5,7 +5,7 @@ from typing import Any
 
 
 def call_graph(graph: Any, inputs: Sequence[Any]) -> list[Any]:
-    """Returns the outputs of a concrete function for its inputs, in order.
+    """Return the outputs of a concrete function for its inputs, in order.
 
     The call itself would first try to bind the inputs to names, which pruned graphs lack.
     """

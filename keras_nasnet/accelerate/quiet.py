@@ -1,4 +1,4 @@
-"""Runtimes without their words."""
+"""Silence for converters and runtimes that print what nobody asked for."""
 
 import contextlib
 import io
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Drops what converters and runtimes print, also what their C++ writes past Python; errors are raised anyway.
+    """Drop what is printed within the context, also by C++ past Python; errors are raised anyway.
 
     Within it, file descriptor 2 is silent for the whole process: also for other threads. There is no other way:
     C++ writes to the descriptor, and not to `sys.stderr`.

@@ -9,7 +9,7 @@ _INITIALIZE = "_initialize_with_initializer"
 
 @contextlib.contextmanager
 def without_random_values() -> Iterator[None]:
-    """Makes models whose kernels start at zero, for weights that are read next.
+    """Make models whose kernels start at zero, for weights that are read next.
 
     Takes a third of the time for NASNetLarge on TensorFlow. Not for threads that build other
     models meanwhile.
@@ -38,7 +38,7 @@ def without_random_values() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """Replaces a method of a class within the context."""
+    """Replace a method of a class within the context."""
     original = getattr(owner, name)
     setattr(owner, name, value)
     try:

@@ -13,7 +13,7 @@ _SEEDS_APART = 7919
 
 
 def replicas() -> int:
-    """Returns how many replicas of a `tf.distribute` strategy run this call in step, 1 where there is none."""
+    """Return how many replicas of a `tf.distribute` strategy run this call in step, 1 where there is none."""
     if keras.backend.backend() != "tensorflow":
         return 1
     context = tensorflow().distribute.get_replica_context()
@@ -30,7 +30,7 @@ class ReplicaMoments:
 
 
 def spread_seeds(model: keras.Layer) -> None:
-    """Gives each replica its own random numbers: masks and crops of two must not be the same.
+    """Give each replica its own random numbers: masks and crops of two must not be the same.
 
     The seeds' states stay the same everywhere, so a checkpoint holds those of all replicas.
     """
@@ -48,10 +48,10 @@ def _next_seed(generator: keras.random.SeedGenerator, ordered: bool = True) -> A
 
 
 def update_on_first_replica(variable: keras.Variable) -> None:
-    """Says who updates the one copy of a state that all replicas compute alike: central storage insists on it."""
+    """Say who updates the one copy of a state that all replicas compute alike: central storage insists on it."""
     variable.value._aggregation = tensorflow().VariableAggregation.ONLY_FIRST_REPLICA
 
 
 def workers(strategy: Any) -> int:
-    """Returns the number of processes that a strategy spans."""
+    """Return the number of processes that a strategy spans."""
     return getattr(strategy.extended, "_num_workers", 1) or 1

@@ -13,12 +13,12 @@ Gradient = Callable[[Any], Sequence[Any]]  # of an output's gradient, one for ea
 
 
 def tensorflow() -> Any:
-    """Returns the module; Keras has loaded it already: the core never imports it itself."""
+    """Return the module; Keras has loaded it already: the core never imports it itself."""
     return sys.modules["tensorflow"]
 
 
 def constant(value: Any, dtype: str) -> Any:
-    """Returns a constant, in a graph the same one for the same value.
+    """Return a constant, in a graph the same one for the same value.
 
     Args:
         value: a number, or a tuple of numbers.
@@ -40,7 +40,7 @@ def constant(value: Any, dtype: str) -> Any:
 
 
 def with_gradient(output: Any, gradient: Gradient, *inputs: Any) -> Any:
-    """Returns a tensor with a gradient of its own, in place of those of the operations that it comes from.
+    """Return a tensor with a gradient of its own, in place of those of the operations that it comes from.
 
     As `tf.custom_gradient`, without the zeros, and the identity for each input, that this puts into a graph.
     `tf.gradients`, which uses no tape, takes the gradients of the operations.

@@ -15,7 +15,7 @@ _NAME = "uninitialized_variables"  # the list of those that Keras gives values l
 
 @contextlib.contextmanager
 def weightless() -> Iterator[None]:
-    """Makes layers without memory for their weights: each value is drawn from its own seed whenever it is read."""
+    """Make layers without memory for their weights: each value is drawn from its own seed whenever it is read."""
     with _no_values_later(), keras.StatelessScope(initialize_variables=False):
         yield
 

@@ -26,7 +26,7 @@ Read = TypeVar("Read")
 
 
 def cached(name: str, key: Mapping[str, Any], make: Callable[[Path], None], read: Callable[[Path], Read]) -> Read:
-    """Returns what is read from a folder, which is made the first time.
+    """Return what is read from a folder, which is made the first time.
 
     What was changed since it was written, and what `read` cannot read, is made anew. Of processes that want
     the same one makes it, the others wait. Where the cache cannot be written, all is made each time.
@@ -76,7 +76,7 @@ def cached(name: str, key: Mapping[str, Any], make: Callable[[Path], None], read
 
 
 def clear(name: str) -> int:
-    """Deletes the compiled networks of a name; returns the bytes that were freed."""
+    """Delete the compiled networks of a name; returns the bytes that were freed."""
     freed = 0
     for path in _folder().glob(f"{_plain(name)}.*"):  # also what a killed process left, and locks
         if path.is_dir():

@@ -34,7 +34,7 @@ Results = Iterator[tuple[Path, list[Prediction] | ValueError]]
 
 
 def classify(model: "NASNet | Predictor", paths: Iterable[Path], top: int = 5, engine: str | None = None) -> Results:
-    """Yields each path with its `top` most probable classes, or with the error that its file causes.
+    """Yield each path with its `top` most probable classes, or with the error that its file causes.
 
     Holds a few batches of images at a time. Labels of a model without class names are the numbers of the classes.
 

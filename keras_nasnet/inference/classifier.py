@@ -13,7 +13,7 @@ PREDICTIONS = "predictions"  # name of the layer that classifies
 
 
 def check(model: Any) -> None:
-    """Raises TypeError for another model than a NASNet, ValueError for one without a classifier or preprocessing."""
+    """Raise TypeError for another model than a NASNet, ValueError for one without a classifier or preprocessing."""
     if not isinstance(model, NASNet | FoldedNASNet):
         raise TypeError(f"model is a {type(model).__name__}: only a NASNet, folded or not, can be exported")
     check_is_whole(model)
@@ -24,7 +24,7 @@ def check(model: Any) -> None:
 
 
 def metadata(model: Any) -> dict[str, Any]:
-    """Returns what an export carries about its network, as JSON can hold it."""
+    """Return what an export carries about its network, as JSON can hold it."""
     return {
         "name": model.name,
         "preprocessing": model.preprocessing.to_dict(),
@@ -34,7 +34,7 @@ def metadata(model: Any) -> dict[str, Any]:
 
 
 def rebuilt(model: Any, height: int | None, width: int | None) -> Any:
-    """Returns an equal network that takes images of a size, in float32, channels last, without an auxiliary head.
+    """Return an equal network that takes images of a size, in float32, channels last, without an auxiliary head.
 
     Raises:
         ValueError: for a folded network of another size: what is folded stays as it is.
@@ -62,12 +62,12 @@ def rebuilt(model: Any, height: int | None, width: int | None) -> Any:
 
 
 def folded(model: Any) -> FoldedNASNet:
-    """Returns the network folded; a folded one as it is."""
+    """Return the network folded; a folded one as it is."""
     return model if isinstance(model, FoldedNASNet) else fold(model)
 
 
 def with_probabilities(model: Any, shape: Sequence[int | None]) -> keras.Model:
-    """Returns a model of one input and one output around a network, whose layers it shares.
+    """Return a model of one input and one output around a network, whose layers it shares.
 
     Args:
         model: a classifier that `rebuilt` returned.

@@ -1,4 +1,4 @@
-"""How a network in another runtime compares with the network itself."""
+"""Comparison of a network in another runtime with the network itself."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,7 +14,7 @@ TOLERANCE = 1e-4  # relative, between probabilities in float32
 
 
 class Comparison(NamedTuple):
-    """An export beside its network.
+    """How near the probabilities of an export are to those of its network.
 
     Args:
         difference: the largest between their probabilities, relative to the largest probability.
@@ -33,7 +33,7 @@ class Comparison(NamedTuple):
 
 
 def compare(network: "keras.Model", runner: "Runner", batches: Iterable[np.ndarray], exact: bool = True) -> Comparison:
-    """Compares probabilities of preprocessed images.
+    """Compare probabilities of preprocessed images.
 
     Args:
         network: a Keras model that returns probabilities.

@@ -37,7 +37,7 @@ def export(
     int8: str | os.PathLike[str] | None = None,
     compared: Callable[[Comparison], None] | None = None,
 ) -> Path:
-    """Writes a classifier for another runtime.
+    """Write a classifier for another runtime.
 
     The file takes preprocessed images, float32 (batch, height, width, 3), and returns probabilities (batch,
     classes); it carries the constants of the preprocessing and the names of the classes. It appears under its
@@ -120,7 +120,7 @@ def export(
 
 
 def check(to: str, path: str | os.PathLike[str], int8: str | os.PathLike[str] | None = None, **options: Any) -> None:
-    """Checks what can be wrong before Keras is imported, which takes seconds.
+    """Check what can be wrong before Keras is imported, which takes seconds.
 
     Args:
         to: as `export` takes it, and so are the others.

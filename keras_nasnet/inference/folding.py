@@ -51,7 +51,7 @@ class FoldedNASNet(keras.Model):
         self.trainable = False
 
     def preprocess(self, images: Any) -> np.ndarray:
-        """Returns the network's input for images, see `Preprocessing`."""
+        """Return the network's input for images, see `Preprocessing`."""
         if self.preprocessing is None:
             raise ValueError("this network was folded from one that has no preprocessing")
         return self.preprocessing(images)
@@ -84,7 +84,7 @@ class FoldedNASNet(keras.Model):
 
 
 def fold(model: NASNet | NASNetBackbone) -> FoldedNASNet:
-    """Returns an equal network for inference.
+    """Return an equal network for inference.
 
     Batch normalization becomes part of the convolutions in front of it; DropPath, dropout and the auxiliary
     head are gone; each ReLU and each pool of a tensor is computed once, whoever reads it.
@@ -128,7 +128,7 @@ def fold(model: NASNet | NASNetBackbone) -> FoldedNASNet:
 
 
 def check_is_whole(model: keras.Model) -> None:
-    """Raises ValueError for a network behind other layers, whose configuration is not that of a network."""
+    """Raise ValueError for a network behind other layers, whose configuration is not that of a network."""
     if isinstance(model, NASNet) and model.has_layers_before:
         raise ValueError(f"{model.name} has layers before the network, from its input_tensor: build it without them")
 

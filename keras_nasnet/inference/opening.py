@@ -21,7 +21,7 @@ def open_predictor(
     precision: str = "float32",
     report: Report | None = None,
 ) -> Predictor:
-    """Returns a network's predictor; compiles the network the first time that this machine sees it.
+    """Return a network's predictor; compiles the network the first time that this machine sees it.
 
     Args:
         name: of the network, for people.

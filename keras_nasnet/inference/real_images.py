@@ -43,7 +43,7 @@ class ImageFolder:
 
 
 def photographs() -> list[Image.Image]:
-    """Returns four real images: the two photographs that come with scikit-learn, and the middle of each."""
+    """Return four real images: the two photographs that come with scikit-learn, and the middle of each."""
     package = find_spec("sklearn")
     assert package is not None and package.origin is not None  # a dependency
     images = []

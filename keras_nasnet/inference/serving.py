@@ -14,7 +14,7 @@ TOP = 5  # classes of an answer
 def serve(
     probabilities: Callable[[Any], Any], preprocessing: Preprocessing, class_names: Sequence[str], image_bytes: Any
 ) -> dict[str, Any]:
-    """Returns the most probable classes of encoded images, in a graph.
+    """Return the most probable classes of encoded images, in a graph.
 
     Args:
         probabilities: of preprocessed images.
@@ -37,7 +37,7 @@ def serve(
 
 
 def decode(encoded: Any) -> Any:
-    """Returns the pixels of one encoded image as `read_image` does, uint8 (height, width, 3).
+    """Return the pixels of one encoded image as `read_image` does, uint8 (height, width, 3).
 
     What TensorFlow has no operation for differs: WebP is refused, and EXIF orientation is not applied.
     """
@@ -59,7 +59,7 @@ def decode(encoded: Any) -> Any:
 
 
 def preprocess(pixels: Any, preprocessing: Preprocessing) -> Any:
-    """Returns what `Preprocessing.__call__` makes of one image, float32 (height, width, 3).
+    """Return what `Preprocessing.__call__` makes of one image, float32 (height, width, 3).
 
     Args:
         pixels: uint8 (height, width, 3).
@@ -91,7 +91,7 @@ def preprocess(pixels: Any, preprocessing: Preprocessing) -> Any:
 
 
 def _resize(images: Any, axis: int, size: int, length: Any, crop: Any, interpolation: str) -> Any:
-    """Resizes the middle of one axis, of `crop` pixels, to whole numbers 0..255, as Pillow's Resample.c does."""
+    """Resize the middle of one axis, of `crop` pixels, to whole numbers 0..255, as Pillow's Resample.c does."""
     # Pillow keeps the box in float32.
     start, end = (tf.cast(tf.cast(edge, tf.float32), tf.float64) for edge in ((length - crop) / 2, (length + crop) / 2))
     step = (end - start) / size

@@ -166,7 +166,7 @@ class NASNet(keras.Model):
     def predict_images(
         self, images: Any, engine: str | None = None, batch: int | None = None, precision: str = "float32"
     ) -> np.ndarray:
-        """Returns the probabilities of the classes, float32 (n, classes), by the fastest engine that is installed.
+        """Return the probabilities of the classes, float32 (n, classes), by the fastest engine that is installed.
 
         The network is compiled the first time that this machine sees its weights, which takes seconds. They are
         read anew at each call, in case they have changed: for many calls with few images keep a `predictor`.
@@ -187,7 +187,7 @@ class NASNet(keras.Model):
         return self.predictor(engine, precision).predict_images(images, batch)
 
     def predictor(self, engine: str | None = None, precision: str = "float32") -> Predictor:
-        """Returns what `predict_images` uses: it keeps the weights that the model has now, and needs Keras no more.
+        """Return the `Predictor` that `predict_images` uses: it keeps the weights that the model has now.
 
         Args:
             engine: as in `predict_images`.

@@ -8,7 +8,7 @@ import numpy as np
 
 
 def fingerprint(model: keras.Model) -> str:
-    """Returns a checksum, SHA-256 in hex, of a model's configuration and of its weights as they are now."""
+    """Return a checksum, SHA-256 in hex, of a model's configuration and of its weights as they are now."""
     digest = hashlib.sha256(json.dumps(model.get_config(), sort_keys=True, default=str).encode())
     for variable in model.weights:
         value = variable.value

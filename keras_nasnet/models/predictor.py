@@ -30,7 +30,7 @@ class Runner(Protocol):
     metadata: dict[str, Any]
 
     def run(self, images: np.ndarray) -> np.ndarray:
-        """Returns float32 probabilities (n, classes) of preprocessed float32 images (n, height, width, 3)."""
+        """Return float32 probabilities (n, classes) of preprocessed float32 images (n, height, width, 3)."""
         ...
 
 
@@ -67,7 +67,7 @@ class Predictor:
         self._turn = threading.Lock()  # an engine computes for one thread at a time, by all cores
 
     def predict_images(self, images: Any, batch: int | None = None) -> np.ndarray:
-        """Returns float32 probabilities (n, classes).
+        """Return float32 probabilities (n, classes).
 
         Args:
             images: one image or any number of them: paths, PIL images, or arrays (height, width, 3) of
@@ -86,14 +86,14 @@ class Predictor:
         return np.stack(rows)
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
-        """Returns float32 probabilities (n, classes) of images (n, height, width, 3) that are preprocessed already."""
+        """Return float32 probabilities (n, classes) of images (n, height, width, 3) that are preprocessed already."""
         with self._turn:
             return self._runner.run(inputs)
 
     def predict_each(
         self, images: Iterable[Any], batch: int | None = None
     ) -> Iterator[tuple[Any, np.ndarray | ValueError]]:
-        """Yields each image with its probabilities (classes,), or with the error that it causes.
+        """Yield each image with its probabilities (classes,), or with the error that it causes.
 
         While one batch is computed, threads read the next ones.
         """
@@ -114,7 +114,7 @@ class Predictor:
         return wanted or (64 if max(height, width) <= 200 else 8)
 
     def _read(self, image: Any) -> Any:
-        """Returns the network's input (height, width, 3), or the ValueError that says what is wrong."""
+        """Return the network's input (height, width, 3), or the ValueError that says what is wrong."""
         try:
             what = "an image"
             if isinstance(image, str | os.PathLike):
@@ -129,7 +129,7 @@ class Predictor:
 
 
 class OpenPredictor(Protocol):
-    """Opens the predictor of a network, see `keras_nasnet.inference.opening.open_predictor`."""
+    """Open the predictor of a network, see `keras_nasnet.inference.opening.open_predictor`."""
 
     def __call__(
         self,

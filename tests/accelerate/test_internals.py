@@ -188,8 +188,10 @@ def plain_attributes(model, monkeypatch):
         if type(value) in (type(None), bool, int, float, str):
             assert vars(quick)[name] == value, name
     assert [weight.path for weight in quick.weights] == [weight.path for weight in plain.weights]
-    quick.nothing = keras.layers.Dense(1)  # what was plain may become a layer, and is tracked then
-    assert quick.nothing in contents.all_layers(quick)
+    other = Quick(2)
+    other.inner = None
+    other.inner = keras.layers.Dense(1)  # what was plain may become a layer, and is tracked then
+    assert other.inner in contents.all_layers(other)
 
 
 @checks("tensorflow.python.eager.record")

@@ -57,7 +57,7 @@ class CompiledEngine(Engine):
 
     @abc.abstractmethod
     def compile(self, model: "keras.Model", signature: Signature, folder: Path, precision: str) -> None:
-        """Fills a folder with a network in the engine's own form.
+        """Fill a folder with a network in the engine's own form.
 
         Args:
             model: takes float32 images of `signature.shape` and returns probabilities.
@@ -68,7 +68,7 @@ class CompiledEngine(Engine):
 
     @abc.abstractmethod
     def open_folder(self, folder: Path, metadata: dict[str, Any], precision: str) -> Runner:
-        """Opens what `compile` left in a folder, on a machine for which `depends_on` is the same.
+        """Open what `compile` left in a folder, on a machine for which `depends_on` is the same.
 
         Args:
             folder: that was filled.
@@ -77,7 +77,7 @@ class CompiledEngine(Engine):
         """
 
     def depends_on(self) -> dict[str, str]:
-        """Returns what a compiled network belongs to besides the network, the versions and the precision."""
+        """Return what a compiled network belongs to besides the network, the versions and the precision."""
         return {}
 
     def open(self, network: Network, precision: str, report: Report | None = None) -> Runner:
@@ -98,7 +98,7 @@ class CompiledEngine(Engine):
         )
 
     def make(self, model: "NASNet", folder: Path, precision: str) -> None:
-        """Compiles a network into a folder, and compares what comes out with the network."""
+        """Compile a network into a folder, and compares what comes out with the network."""
         import keras
 
         from keras_nasnet.inference import classifier

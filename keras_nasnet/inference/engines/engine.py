@@ -80,7 +80,7 @@ class Engine(abc.ABC):
 
     @abc.abstractmethod
     def open(self, network: Network, precision: str, report: Report | None = None) -> Runner:
-        """Returns what computes a network's probabilities; its metadata have the number of "classes".
+        """Return what computes a network's probabilities; its metadata have the number of "classes".
 
         Args:
             network: a classifier.

@@ -1,4 +1,4 @@
-"""OpenVINO, as fast as it is: compiled networks in files, one image on all cores or many images side by side."""
+"""OpenVINO: compiled networks in files; one image is computed on all cores, many are computed side by side."""
 
 import hashlib
 import os
@@ -42,7 +42,7 @@ class OpenVINOEngine(CompiledEngine):
 
 
 def processor() -> str:
-    """Returns a checksum of the instructions that this machine's processor has."""
+    """Return a checksum of the instructions that this machine's processor has."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
         known = next(line for line in text.splitlines() if line.startswith(("flags", "Features")))
@@ -54,7 +54,7 @@ def processor() -> str:
 
 
 def images_at_once(height: int | None, width: int | None) -> int:
-    """Returns how many images one core computes at a time, where there are many: what its cache holds (measured)."""
+    """Return how many images one core computes at a time, where there are many: what its cache holds (measured)."""
     if height is None or width is None:
         return 1  # they may differ in size
     fitting = min(8, 2 * 224 * 224 // (height * width))
@@ -62,7 +62,7 @@ def images_at_once(height: int | None, width: int | None) -> int:
 
 
 def compile_file(path: Path, folder: Path, precision: str) -> None:
-    """Compiles an OpenVINO file of any number of images, and writes what comes out into a folder."""
+    """Compile an OpenVINO file of any number of images, and writes what comes out into a folder."""
     import openvino
 
     core = openvino.Core()
@@ -80,13 +80,13 @@ def compile_file(path: Path, folder: Path, precision: str) -> None:
 
 
 def _options(blob: str, precision: str) -> dict[str, Any]:
-    # In so many words: OpenVINO would take bfloat16 where the machine likes it.
+    # Set always: by default OpenVINO takes bfloat16 where the processor has instructions for it.
     options: dict[str, Any] = {
         "INFERENCE_PRECISION_HINT": _PRECISIONS[precision],
         "PERFORMANCE_HINT": _HINTS[blob],
     }
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    if allowed != os.cpu_count():  # else OpenVINO knows better: it leaves out the second threads of a core
+    if allowed != os.cpu_count():  # otherwise OpenVINO chooses better: it leaves out the second thread of each core
         options["INFERENCE_NUM_THREADS"] = allowed
     return options
 
@@ -103,7 +103,7 @@ class BlobRunner:
     def __init__(self, folder: Path, metadata: dict[str, Any], precision: str):
         self.metadata = metadata
         self._precision = precision
-        # Mapped, not read: weights are in memory once. OpenVINO wants to be able to write, and does not.
+        # Mapped, not read: weights are in memory once. "c": OpenVINO wants to be able to write, though it does not.
         self._blobs = {blob: np.memmap(folder / blob, np.uint8, "c") for blob in _HINTS if (folder / blob).exists()}
         self._one: Any = self._load(ONE).create_infer_request()
         self._many: Any = None  # made when there are many

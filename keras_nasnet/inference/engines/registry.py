@@ -18,7 +18,7 @@ ENGINES: Registry[Engine] = Registry(
 
 
 def installed_engines() -> list[str]:
-    """Returns the names of the engines that are installed, the fastest first.
+    """Return the names of the engines that are installed, the fastest first.
 
     Example:
         >>> "tensorflow" in installed_engines()
@@ -28,7 +28,7 @@ def installed_engines() -> list[str]:
 
 
 def candidates(name: str | None = None, precision: str = "float32") -> list[Engine]:
-    """Returns the engine of a name, or all that are installed, the fastest first.
+    """Return the engine of a name, or all that are installed, the fastest first.
 
     Args:
         name: "openvino", "onnxruntime", "litert", "tensorflow" for the Keras model itself (which computes on JAX or

@@ -94,22 +94,22 @@ class Format(abc.ABC):
 
     @abc.abstractmethod
     def write(self, model: Any, path: Path, signature: Signature) -> None:
-        """Writes a Keras model of one input, images, and one output, probabilities."""
+        """Write a Keras model of one input, images, and one output, probabilities."""
 
     @abc.abstractmethod
     def read(self, path: StrPath) -> Runner:
-        """Opens what `write` wrote, for the CPU and in float32.
+        """Open what `write` wrote, for the CPU and in float32.
 
         Raises:
             ValueError: if it was written by something else.
         """
 
     def files(self, path: Path) -> list[Path]:
-        """Returns the files or folders of an export, the one that is opened last."""
+        """Return the files or folders of an export, the one that is opened last."""
         return [path]
 
     def verify(self, runner: Runner, preprocessing: Preprocessing) -> None:  # noqa: B027  (not every format has more)
-        """Checks what an export offers besides `Runner.run`. By default there is nothing.
+        """Check what an export offers besides `Runner.run`. By default there is nothing.
 
         Args:
             runner: that `read` returned.
@@ -120,14 +120,14 @@ class Format(abc.ABC):
         """
 
     def require(self, writing: bool = False, int8: bool = False) -> None:
-        """Raises ImportError with one line that names the extra, if a module is missing."""
+        """Raise ImportError with one line that names the extra, if a module is missing."""
         for module in (*self.reads, *(self.writes if writing else ()), *(self.quantises if int8 else ())):
             if not is_installed(module):
                 raise ImportError(f"{self.name} needs {module}: pip install 'keras-nasnet[{self.name}]'")
 
 
 def is_installed(module: str) -> bool:
-    """Returns whether a module can be imported, without importing it."""
+    """Return whether a module can be imported, without importing it."""
     try:
         return importlib.util.find_spec(module) is not None
     except ValueError:  # a module without a spec
@@ -135,7 +135,7 @@ def is_installed(module: str) -> bool:
 
 
 def in_batches(batch: int | None, images: np.ndarray) -> Iterator[np.ndarray]:
-    """Yields the images in the batches that a network takes; all at once for None."""
+    """Yield the images in the batches that a network takes; all at once for None."""
     size = batch or len(images)
     for start in range(0, len(images), size):
         yield images[start : start + size]

@@ -75,7 +75,7 @@ class LiteRTRunner:
     def _run(self, images: np.ndarray) -> np.ndarray:
         if self._prepared != images.shape:
             self.interpreter.resize_tensor_input(self.input["index"], images.shape)
-            with quiet():  # of what the library says that it has made
+            with quiet():  # the library prints which delegates it has made
                 self.interpreter.allocate_tensors()
             self._prepared = images.shape
         self.interpreter.set_tensor(self.input["index"], images)

@@ -30,7 +30,7 @@ class OnnxFormat(Format):
 
         logging.getLogger("tf2onnx").setLevel(logging.ERROR)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # Keras asks for np.object, for tf2onnx of before
+            warnings.simplefilter("ignore", FutureWarning)  # Keras asks for np.object, for the sake of older tf2onnx
             keras_export(model, path, "onnx", signature, opset_version=OPSET)
         if signature.int8:
             _quantise(path, signature)
@@ -78,7 +78,7 @@ def _rename(graph: Any, old: str, new: str) -> None:
 
 
 def _quantise(path: Path, signature: Signature) -> None:
-    """Full int8 by ONNX Runtime's own tool: weights by channel, ranges of activations from real images."""
+    """Quantise to full int8 by ONNX Runtime's own tool: weights by channel, ranges of activations from real images."""
     from onnxruntime import quantization
 
     assert signature.calibration is not None

@@ -57,7 +57,7 @@ class OpenVINORunner:
         self.metadata: dict[str, Any] = json.loads(graph.get_rt_info(KEY).astype(str))
         batch = graph.inputs[0].partial_shape[0]
         self.batch = None if batch.is_dynamic else batch.get_length()
-        # In so many words: by default OpenVINO takes bfloat16 where there is AMX.
+        # Set always: by default OpenVINO takes bfloat16 where the processor has AMX.
         self.compiled = core.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
     def run(self, images: np.ndarray) -> np.ndarray:
@@ -65,7 +65,7 @@ class OpenVINORunner:
 
 
 def _quantise(graph: Any, signature: Signature) -> Any:
-    """By NNCF, OpenVINO's own tool."""
+    """Quantise by NNCF, OpenVINO's own tool."""
     import nncf
 
     nncf.set_log_level(logging.ERROR)

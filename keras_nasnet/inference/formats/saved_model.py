@@ -28,7 +28,7 @@ class SavedModelFormat(Format):
     reads = ("tensorflow",)
 
     def write(self, model: Any, path: Path, signature: Signature) -> None:
-        """Writes a folder of two signatures.
+        """Write a folder of two signatures.
 
         "serving_default" takes `image_bytes`, encoded images, a string tensor (n,), and returns the most probable
         classes of each, the first one first: `labels`, a string tensor (n, 5), and `probabilities` (n, 5); of fewer
@@ -90,7 +90,7 @@ class SavedModelRunner:
         return np.concatenate([function(**{INPUT: tf.constant(part)})[OUTPUT].numpy() for part in parts])
 
     def check_serving(self, images: Sequence[Image.Image], preprocessing: Preprocessing) -> None:
-        """Checks the answers to encoded images.
+        """Check the answers to encoded images.
 
         Args:
             images: real ones.
