@@ -8,7 +8,8 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 PYTEST := $(BIN)/python -X faulthandler -m pytest -n 2 --dist worksteal --max-worker-restart 0 -m 'not slow'
 # What must hold on every backend; training on JAX and PyTorch has a test of its own in `make test`.
 CORE_TESTS := tests/genotype tests/layers tests/models tests/accelerate tests/zoo/test_applications.py \
-    tests/training/test_optimizer.py tests/training/test_augmentation.py tests/inference/test_folding_operations.py
+    tests/training/test_optimizer.py tests/training/test_augmentation.py \
+    tests/training/test_augmentation_layers.py tests/inference/test_folding_operations.py
 # Tests of what needs a runtime or the Model Garden, and skip without.
 EXTRA_TESTS := tests/inference tests/cli/test_export.py tests/detection
 

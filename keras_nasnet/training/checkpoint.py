@@ -1,17 +1,22 @@
-"""Checkpoints: the whole state of a run in one file, which is replaced at once or not at all."""
+"""Checkpoints: the whole state of a run in one file, which is replaced at once or not at all.
+
+Importing this module imports no Keras: whether a folder holds a run is said before that takes its time.
+"""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from keras_nasnet.common.errors import one_line
 from keras_nasnet.common.files import StrPath, write_bytes
+
+if TYPE_CHECKING:
+    import keras
 
 FILE = "checkpoint.safetensors"
 
@@ -26,7 +31,7 @@ class Checkpoint:
     def __init__(self, path: StrPath):
         self.path = Path(path)
 
-    def save(self, variables: Sequence[keras.Variable], progress: dict[str, Any]) -> None:
+    def save(self, variables: Sequence["keras.Variable"], progress: dict[str, Any]) -> None:
         """Replace the file.
 
         Args:
@@ -36,6 +41,8 @@ class Checkpoint:
         Raises:
             OSError: if it cannot be written (a full disk); the file is then as it was.
         """
+        import keras
+
         tensors = {
             key: np.array(keras.ops.convert_to_numpy(variable), order="C")
             for key, variable in _keyed(variables).items()
@@ -56,7 +63,7 @@ class Checkpoint:
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{self.path}: not a checkpoint ({one_line(error)})") from None
 
-    def load(self, variables: Sequence[keras.Variable]) -> None:
+    def load(self, variables: Sequence["keras.Variable"]) -> None:
         """Assign the values that `save` wrote to variables.
 
         Raises:
@@ -73,7 +80,7 @@ class Checkpoint:
             variable.assign(tensors[key])
 
 
-def _keyed(variables: Sequence[keras.Variable]) -> dict[str, keras.Variable]:
+def _keyed(variables: Sequence["keras.Variable"]) -> dict[str, "keras.Variable"]:
     # DropPath layers share one progress, which Keras lists for each.
     unique = {id(variable): variable for variable in variables}.values()
     # By place and last name: Keras numbers the rest of a path by what the process made before.

@@ -12,6 +12,7 @@ from keras_nasnet.data.datasets import open_dataset
 from keras_nasnet.data.split import Dataset
 from keras_nasnet.training.augmentation import AUGMENTATIONS
 from keras_nasnet.training.recipe import Recipe, get_recipe
+from keras_nasnet.training.trainer import to_stderr, train
 from keras_nasnet.zoo import loading as zoo
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def finetune(
     settings: Sequence[str] = (),
     resume: bool = False,
     seed: int | None = None,
-    say: Callable[[str], None] | None = None,
+    say: Callable[[str], None] = to_stderr,
 ) -> "TrainingResult":
     """Teach a trained network the classes of a folder of images, and write the new network to `out`.
 
@@ -81,12 +82,9 @@ def finetune(
         ('blue', 'red')
     """
     chosen, dataset = prepare(folder, model, epochs, recipe, settings, seed)
-    from keras_nasnet.training.trainer import say as say_on_stderr
-    from keras_nasnet.training.trainer import train
-
     if out is None:
         out = Path("runs") / f"finetune-{Path(dataset.name).resolve().name}"
-    return train(chosen, out, data=dataset, resume=resume, say=say or say_on_stderr)
+    return train(chosen, out, data=dataset, resume=resume, say=say)
 
 
 def prepare(

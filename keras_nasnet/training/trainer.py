@@ -21,7 +21,7 @@ RECIPE_FILE = "recipe.toml"
 CHECKPOINT_SECONDS = 180.0
 
 
-def say(line: str) -> None:
+def to_stderr(line: str) -> None:
     """Print a line of text to stderr."""
     print(line, file=sys.stderr, flush=True)
 
@@ -35,7 +35,7 @@ def train(
     strategy: str = "default",
     resume: bool = False,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
-    say: Callable[[str], None] = say,
+    say: Callable[[str], None] = to_stderr,
 ) -> "TrainingResult":
     """Train a network as a recipe says, and write it with its history to a folder.
 

@@ -1,6 +1,5 @@
 """Files of arrays, and training data without TensorFlow."""
 
-import os
 import subprocess
 import sys
 import zipfile
@@ -13,7 +12,7 @@ from keras_nasnet.data.arrays import ArraySplit, into_memory
 from keras_nasnet.data.crop import RandomCrop
 from keras_nasnet.data.datasets import open_dataset, write_npz
 from keras_nasnet.data.split import Dataset
-from tests.support import ROOT
+from tests.support import JAX, environment
 
 GENERATOR = np.random.default_rng(0)
 TRAIN = GENERATOR.integers(0, 256, (30, 8, 6, 3), dtype=np.uint8), np.arange(30) % 3
@@ -153,7 +152,7 @@ assert np.asarray(augmented).dtype == np.uint8
 write_npz(dataset, {str(tmp_path / "written.npz")!r})
 print([name for name in sys.modules if name.startswith(("tensorflow", "tf_"))])
 """
-    environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)}
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, capture_output=True, text=True, env=environment(**JAX), check=False)
     assert result.returncode == 0, result.stderr
     assert result.stdout == "[]\n"

@@ -8,6 +8,10 @@ SCRIPTS = ROOT / "scripts"
 SUPPORT = ROOT / "tests" / "support"
 
 
+# A process on JAX that compiles quickly: its networks are small, and LLVM would take half of its time.
+JAX = {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_backend_optimization_level=0"}
+
+
 def environment(**variables: str) -> dict[str, str]:
     """Returns the environment of a child process that finds this checkout, and `tests.support` in it."""
     return os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"} | variables

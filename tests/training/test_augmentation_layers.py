@@ -1,6 +1,5 @@
 """Augmentation: each layer against a plain NumPy account of what it may do, on two backends."""
 
-import os
 import subprocess
 import sys
 
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 
 from keras_nasnet.training.augmentation_layers import ColorDistortion, Cutout, PadCropFlip, RandomFlip
-from tests.support import ROOT
+from tests.support import JAX, environment
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (64, 9, 12, 3), dtype=np.uint8)
 LAYERS = [
@@ -121,8 +120,8 @@ for layer in (PadCropFlip(seed=1), PadCropFlip(3, "reflect", seed=1), RandomFlip
         assert np.abs(np.asarray(result, int) - wanted).max() <= 1, layer.name
 print("done")
 """
-    environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)}
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, capture_output=True, text=True, env=environment(**JAX), check=False)
     assert (result.returncode, result.stdout) == (0, "done\n"), result.stderr
 
 

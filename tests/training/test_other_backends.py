@@ -1,13 +1,13 @@
 """JAX and PyTorch run the same loop; on JAX with data in memory no TensorFlow is imported."""
 
 import importlib.util
-import os
 import subprocess
 import sys
 
 import keras
 import pytest
 
+from tests.support import JAX, environment
 from tests.support.toy import write_npz
 
 AVERAGES = """
@@ -29,6 +29,7 @@ print(before, during, values())
 
 PROGRAM = """
 import sys
+from tests.support import JAX, environment
 from tests.support.toy import recipe
 from keras_nasnet.training.trainer import train
 settings = recipe(epochs=4, learning_rate=0.02, clip_norm=5.0, weight_decay=1e-4, auxiliary_weight=0.4,
@@ -41,9 +42,8 @@ print("tensorflow" in sys.modules, result.test.accuracy, result.network.name)
 def run(backend, tmp_path, dtype="float32"):
     data, out = write_npz(tmp_path / "toy.npz"), tmp_path / "run"
     program = PROGRAM.format(data=str(data), out=str(out), dtype=dtype)
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=os.environ | {"KERAS_BACKEND": backend}, capture_output=True, text=True
-    )
+    variables = environment(**(JAX if backend == "jax" else {"KERAS_BACKEND": backend}))
+    done = subprocess.run([sys.executable, "-c", program], env=variables, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     tensorflow, accuracy, _ = done.stdout.strip().splitlines()[-1].split()
     names = {path.name for path in out.iterdir()}
@@ -78,6 +78,6 @@ def test_weights_come_back_from_behind_their_averages(backend, capsys):
         exec(AVERAGES, {})
         output = capsys.readouterr().out
     else:
-        environment = os.environ | {"KERAS_BACKEND": backend}
-        output = subprocess.check_output([sys.executable, "-c", AVERAGES], env=environment, text=True)
+        variables = environment(KERAS_BACKEND=backend)
+        output = subprocess.check_output([sys.executable, "-c", AVERAGES], env=variables, text=True)
     assert output.strip().splitlines()[-1] == "[0.0, 1.0] [0.25, 1.25] [0.0, 1.0]"
