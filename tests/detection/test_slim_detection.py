@@ -11,7 +11,7 @@ from keras_nasnet.accelerate.random_values import without_random_values
 from keras_nasnet.cli.main import main
 from keras_nasnet.detection.two_stage import two_stages
 from keras_nasnet.models.variants import VARIANTS
-from keras_nasnet.zoo.formats import convert, weights_file
+from keras_nasnet.zoo.formats import slim, weights_file
 from keras_nasnet.zoo.formats.slim import slim_names
 from keras_nasnet.zoo.formats.slim_detection import detector_names, is_detector
 from tests.support.foreign_files import write_archive, write_checkpoint
@@ -78,7 +78,7 @@ def test_both_stages_have_the_outputs_of_the_network_in_the_checkpoint(options, 
     tensors = tensors_of(source)
     extra = {name: np.float32(1) for name in TRAINING}
     write_checkpoint(tmp_path / "model.ckpt", tensors | extra)
-    report = convert.from_slim(tmp_path / "model.ckpt", target)
+    report = slim.from_slim(tmp_path / "model.ckpt", target)
     assert set(report.loaded) == {variable.path for variable in target.weights}
     assert len(set(report.loaded.values())) == len(report.loaded)
     assert report.left_out == tuple(sorted(HEADS.keys() | extra.keys()))
@@ -130,7 +130,7 @@ def test_moving_averages(source, target, tmp_path, ema):
         f"{name}/ExponentialMovingAverage": 2 * value for name, value in tensors.items() if "/moving_" not in name
     }
     write_checkpoint(tmp_path / "model.ckpt", tensors | averages)
-    report = convert.from_slim(tmp_path / "model.ckpt", target, ema=ema)
+    report = slim.from_slim(tmp_path / "model.ckpt", target, ema=ema)
     taken = set(report.loaded.values())
     assert set(report.left_out) == (tensors.keys() | averages.keys()) - taken
     assert ("FirstStageFeatureExtractor/conv0/weights/ExponentialMovingAverage" in taken) == ema
@@ -173,7 +173,7 @@ def test_a_defect_is_named_in_one_line_and_changes_nothing(source, target, tmp_p
     tensors, message = defect(kind, tensors_of(source))
     write_checkpoint(tmp_path / "model.ckpt", tensors)
     with pytest.raises(ValueError, match=message) as error:
-        convert.from_slim(tmp_path / "model.ckpt", target)
+        slim.from_slim(tmp_path / "model.ckpt", target)
     assert str(error.value).startswith(f"{tmp_path / 'model.ckpt'} is not for this model: ")
     assert "\n" not in str(error.value)
     assert_equal(values(target), before)
@@ -182,9 +182,9 @@ def test_a_defect_is_named_in_one_line_and_changes_nothing(source, target, tmp_p
 def test_a_network_of_another_depth_or_with_a_classifier_is_refused(source, tmp_path):
     write_checkpoint(tmp_path / "model.ckpt", tensors_of(source))
     with pytest.raises(ValueError, match=r"missing FirstStageFeatureExtractor/cell_1/.*; and .* more"):
-        convert.from_slim(tmp_path / "model.ckpt", NASNetBackbone(**(LARGE | {"num_blocks": 2})))
+        slim.from_slim(tmp_path / "model.ckpt", NASNetBackbone(**(LARGE | {"num_blocks": 2})))
     with pytest.raises(ValueError, match=r"model\.ckpt: a detector has no classifier: .*include_top=False"):
-        convert.from_slim(tmp_path / "model.ckpt", NASNet(**LARGE, classes=3))
+        slim.from_slim(tmp_path / "model.ckpt", NASNet(**LARGE, classes=3))
 
 
 def test_heads_of_a_detector_are_no_part_of_a_classifier(tmp_path):
@@ -194,7 +194,7 @@ def test_heads_of_a_detector_are_no_part_of_a_classifier(tmp_path):
     assert not is_detector(tensors)
     write_checkpoint(tmp_path / "model.ckpt", tensors | {"Conv/weights": np.zeros(3, "float32")})
     with pytest.raises(ValueError, match="unexpected Conv/weights"):
-        convert.from_slim(tmp_path / "model.ckpt", model)
+        slim.from_slim(tmp_path / "model.ckpt", model)
 
 
 # === On the command line ===
