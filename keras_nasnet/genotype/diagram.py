@@ -1,9 +1,10 @@
 """A genotype as an SVG picture, drawn like the paper's figures of its cells."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-from keras_nasnet.genotype.wiring import CellWiring, GenotypeWiring
+from keras_nasnet.genotype.wiring import CellWiring, GenotypeWiring, walk
 
 _WHITE, _YELLOW, _GREEN, _PINK = "#ffffff", "#fff066", "#98e69b", "#f9c6cf"
 _OPERATION_WIDTH, _COMBINE_WIDTH, _HEIGHT = 62, 118, 24
@@ -43,7 +44,7 @@ class _Drawing:
 
 
 def svg(genotype: GenotypeWiring) -> str:
-    """Returns an SVG picture of a genotype: its normal cell on the left, its reduction cell on the right.
+    """Return an SVG picture of a genotype: its normal cell on the left, its reduction cell on the right.
 
     Inputs stand at the bottom (white), operations (yellow) and combinations (green) above what
     they read, outputs (pink) on top. The same genotype gives the same text.
@@ -70,24 +71,65 @@ def svg(genotype: GenotypeWiring) -> str:
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
+@dataclass(frozen=True, eq=False)
+class _State:
+    """A hidden state: a cell input, or a block with what it reads and does.
+
+    A block stands in the row above the highest block that it reads; cell inputs have row 0.
+    """
+
+    index: int
+    row: int = 0
+    combine: str = ""
+    branches: tuple[tuple[str, "_State"], ...] = ()
+
+
+class _Rows:
+    """Visits a cell, and finds the row of each block."""
+
+    def __init__(self, num_inputs: int) -> None:
+        self.inputs = [_State(index) for index in range(num_inputs)]
+        self.blocks: list[_State] = []
+
+    def fit_input(self, index: int, given: _State) -> _State:
+        return given
+
+    def missing_input(self, newest: _State) -> _State:
+        return newest
+
+    def operation(self, block: int, side: int, name: str, index: int, state: _State) -> tuple[str, _State]:
+        return name, state
+
+    def combine(self, block: int, name: str, branches: Sequence[tuple[str, _State]]) -> _State:
+        row = 1 + max(state.row for _, state in branches)
+        self.blocks.append(_State(len(self.inputs) + block, row, name, tuple(branches)))
+        return self.blocks[-1]
+
+    def fit_output(self, index: int, state: _State) -> _State:
+        return state
+
+    def join(self, number: int, members: Sequence[tuple[int, _State]]) -> list[_State]:
+        return [state for _, state in members]
+
+
 def _draw(spec: CellWiring) -> _Drawing:
-    """Lays out a cell: a block stands in the row above the highest block that it reads."""
-    depths = [0] * spec.num_inputs
-    for block in spec.blocks:
-        depths.append(1 + max(depths[index] for index in block.inputs))
-    top = max(depths)
-    rows = {depth: [state for state, other in enumerate(depths) if other == depth] for depth in range(top + 1)}
+    cell = _Rows(spec.num_inputs)
+    outputs = walk(spec, cell.inputs, cell)
+    top = max(state.row for state in cell.blocks)
+    rows = [[state for state in cell.blocks if state.row == row] for row in range(1, top + 1)]
 
     block_width = max(2 * _OPERATION_WIDTH + _GAP, _COMBINE_WIDTH) + 2 * _GAP
-    widest = max(len(row) for depth, row in rows.items() if depth)
     output_width = _OPERATION_WIDTH + 2 * _GAP
-    inner = max(widest * block_width, len(spec.outputs) * output_width, spec.num_inputs * output_width)
+    inner = max(max(map(len, rows)) * block_width, len(outputs) * output_width, spec.num_inputs * output_width)
     width = inner + 2 * _MARGIN
-    # Rows from above: outputs, then for each depth combinations and operations, then inputs.
+    # Rows from above: outputs, then for each row of blocks combinations and operations, then inputs.
     base = _MARGIN + _HEIGHT / 2 + (2 * top + 1) * _ROW
 
     def place(number: int, count: int, pitch: float) -> float:
         return width / 2 + (number - (count - 1) / 2) * pitch
+
+    def dashed(state: _State) -> bool:
+        return 0 < state.index < spec.num_inputs
 
     names = ["h i", "h i-1"] if spec.num_inputs <= 2 else [f"h {index}" for index in range(spec.num_inputs)]
     inputs = [
@@ -95,36 +137,30 @@ def _draw(spec: CellWiring) -> _Drawing:
         # h i-1 on the left, as the older one
         for number, index in enumerate(reversed(range(spec.num_inputs)))
     ][::-1]
-    states: dict[int, _Box] = dict(enumerate(inputs))
+    boxes = dict(zip(cell.inputs, inputs, strict=True))
     drawing = _Drawing(list(inputs), [], width, base + _HEIGHT / 2 + _MARGIN)
-    for depth in range(1, top + 1):
+    for depth, row in enumerate(rows, start=1):
         y = base - (2 * depth) * _ROW
         # Each block stands near the middle of what it reads.
-        row = sorted(rows[depth], key=lambda state: (sum(_reads_x(spec, states, state)), state))
-        for number, state in enumerate(row):
-            block = spec.blocks[state - spec.num_inputs]
+        row.sort(key=lambda block: (sum(boxes[state].x for _, state in block.branches), block.index))
+        for number, block in enumerate(row):
             x = place(number, len(row), inner / len(row) if depth < top or len(row) > 1 else block_width)
-            label = block.combine.replace("_", " ")
-            states[state] = combine = _Box(x, y, _COMBINE_WIDTH, label, _GREEN)
+            boxes[block] = combine = _Box(x, y, _COMBINE_WIDTH, block.combine.replace("_", " "), _GREEN)
             drawing.boxes.append(combine)
-            branches = sorted(zip(block.inputs, block.operations, strict=True), key=lambda branch: states[branch[0]].x)
-            for side, (index, operation) in zip((-1, 1), branches, strict=True):
+            branches = sorted(block.branches, key=lambda branch: boxes[branch[1]].x)
+            for side, (operation, state) in zip((-1, 1), branches, strict=True):
                 middle = x + side * (_OPERATION_WIDTH + _GAP) / 2
                 box = _Box(middle, y + _ROW, _OPERATION_WIDTH, _short(operation), _YELLOW)
                 drawing.boxes.append(box)
-                drawing.arrows.append((states[index], box, 0 < index < spec.num_inputs))
+                drawing.arrows.append((boxes[state], box, dashed(state)))
                 drawing.arrows.append((box, combine, False))
-    for number, group in enumerate(spec.outputs):
-        label = "concat" if len(spec.outputs) == 1 else f"out {number}"
-        x = place(number, len(spec.outputs), inner / len(spec.outputs))
+    for number, members in enumerate(outputs):
+        label = "concat" if len(outputs) == 1 else f"out {number}"
+        x = place(number, len(outputs), inner / len(outputs))
         output = _Box(x, base - (2 * top + 1) * _ROW, _OPERATION_WIDTH, label, _PINK)
         drawing.boxes.append(output)
-        drawing.arrows += [(states[index], output, 0 < index < spec.num_inputs) for index in group]
+        drawing.arrows += [(boxes[state], output, dashed(state)) for state in members]
     return drawing
-
-
-def _reads_x(spec: CellWiring, states: dict[int, _Box], state: int) -> list[float]:
-    return [states[index].x for index in spec.blocks[state - spec.num_inputs].inputs]
 
 
 def _short(operation: str) -> str:

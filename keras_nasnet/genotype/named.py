@@ -1,10 +1,12 @@
-"""Genotypes by name: NASNet-A, B and C."""
+"""Genotypes by name: NASNet-A, B, C, and those of one's own."""
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from keras_nasnet.common.errors import one_line
+from keras_nasnet.common.registry import Registry
 from keras_nasnet.genotype.spec import Block, CellSpec, Genotype
 
 
@@ -94,20 +96,38 @@ NASNET_C = Genotype(
 )
 
 
+GENOTYPES: Registry[Genotype] = Registry("genotype", {item.name: item for item in (NASNET_A, NASNET_B, NASNET_C)})
+
+
 def get(genotype: "str | os.PathLike[str] | Genotype") -> Genotype:
-    """Returns a genotype by its name ("nasnet_a", "nasnet_b", "nasnet_c"), from a .json file, or as it is.
+    """Return a genotype by its name, from a .json file, or as it is.
+
+    Args:
+        genotype: "nasnet_a", "nasnet_b", "nasnet_c" or the name of one's own (`GENOTYPES.register`, or an entry point
+            of the group "keras_nasnet.genotype"); the path of a .json file; or a `Genotype`.
 
     Raises:
         ValueError: if there is no such genotype, or the file holds none.
+
+    Example:
+        >>> get("nasnet_a") == NASNET_A
+        True
+        >>> GENOTYPES.register("mine", Genotype(NASNET_A.normal, NASNET_C.reduction, name="mine"))
+        >>> get("mine").normal == NASNET_A.normal
+        True
+        >>> with open("found.json", "w") as file:
+        ...     _ = file.write(NASNET_C.to_json())
+        >>> get("found.json").name
+        'nasnet_c'
     """
     if isinstance(genotype, Genotype):
         return genotype
-    known = {item.name: item for item in (NASNET_A, NASNET_B, NASNET_C)}
-    if isinstance(genotype, str) and genotype in known:
-        return known[genotype]
     if isinstance(genotype, str | os.PathLike) and os.fspath(genotype).endswith(".json"):
         return _read(Path(genotype))
-    raise ValueError(f"genotype is {genotype!r}: give a Genotype, a .json file, or one of {', '.join(sorted(known))}")
+    if genotype not in GENOTYPES:
+        known = ", ".join(sorted(GENOTYPES))
+        raise ValueError(f"genotype is {genotype!r}: give a Genotype, a .json file, or one of {known}")
+    return GENOTYPES.get(genotype)
 
 
 def _read(path: Path) -> Genotype:
@@ -116,4 +136,4 @@ def _read(path: Path) -> Genotype:
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
+        raise ValueError(f"{path}: {one_line(error)}") from None

@@ -6,33 +6,13 @@ in a process that never builds a network.
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from keras_nasnet.genotype.diagram import svg
-
-# The 13 operations of the search space (section 3.1 of the paper), by name.
-OPERATIONS = (
-    "identity",
-    "conv_1x3_3x1",
-    "conv_1x7_7x1",
-    "dil_conv_3x3",
-    "avg_pool_3x3",
-    "max_pool_3x3",
-    "max_pool_5x5",
-    "max_pool_7x7",
-    "conv_1x1",
-    "conv_3x3",
-    "sep_conv_3x3",
-    "sep_conv_5x5",
-    "sep_conv_7x7",
-)
-
-# Legal in blocks as well: what DARTS (Liu et al. 2019) has beyond them.
-MORE_OPERATIONS = ("zero", "dil_sep_conv_3x3", "dil_sep_conv_5x5")
-
-# How a block joins its two branches. The normalised sums are those of NASNet-B and C.
-COMBINES = ("add", "concat", "layer_norm_add", "instance_norm_add")
+from keras_nasnet.genotype.vocabulary import COMBINE_LAYERS, OPERATION_LAYERS, combine_width
+from keras_nasnet.genotype.wiring import walk
 
 JSON_VERSION = 1
 MAX_INPUTS = 100  # more is a mistake, and would take memory for each
@@ -45,8 +25,12 @@ class Block:
     Args:
         inputs: two indices of hidden states. In a cell with n inputs, 0..n-1 are the
             cell's inputs (0 is h_i, 1 is h_{i-1}, ...) and n.. its blocks in order.
-        operations: two names out of `OPERATIONS` and `MORE_OPERATIONS`, one for each input.
-        combine: one of `COMBINES`. "concat" has twice the filters of the others.
+        operations: two names out of `OPERATIONS`, `MORE_OPERATIONS` and those of one's own, one for each input.
+        combine: one of `COMBINES`, or one of one's own. "concat" has twice the filters of the others.
+
+    Example:
+        >>> Block((0, 1), ("sep_conv_5x5", "identity"))
+        Block(inputs=(0, 1), operations=('sep_conv_5x5', 'identity'), combine='add')
     """
 
     inputs: tuple[int, int]
@@ -76,6 +60,14 @@ class CellSpec:
 
     Raises:
         ValueError: if the wiring is invalid; the message names the block.
+
+    Example:
+        >>> cell = CellSpec((Block((0, 1), ("sep_conv_5x5", "identity")),), outputs=((0, 2),))
+        >>> cell == CellSpec((Block((1, 0), ("identity", "sep_conv_5x5")),), outputs=((2, 0),))
+        True
+        >>> CellSpec((Block((0, 2), ("identity", "identity")),), outputs=((2,),))
+        Traceback (most recent call last):
+        ValueError: block 0 reads itself (hidden state 2): a cycle
     """
 
     blocks: tuple[Block, ...]
@@ -137,12 +129,12 @@ class CellSpec:
                     f"read 0 to {defined - 1}): reorder the blocks, or break the cycle if there is one"
                 )
         for name in block.operations:
-            if name not in OPERATIONS + MORE_OPERATIONS:
-                known = ", ".join(OPERATIONS + MORE_OPERATIONS)
+            if name not in OPERATION_LAYERS:
+                known = ", ".join(OPERATION_LAYERS)
                 raise ValueError(f"block {number} has the unknown operation {name!r}: choose from {known}")
-        if block.combine not in COMBINES:
+        if block.combine not in COMBINE_LAYERS:
             raise ValueError(
-                f"block {number} has the unknown combine {block.combine!r}: choose from {', '.join(COMBINES)}"
+                f"block {number} has the unknown combine {block.combine!r}: choose from {', '.join(COMBINE_LAYERS)}"
             )
 
     def _canonical_digest(self) -> str:
@@ -184,12 +176,10 @@ class CellSpec:
     @property
     def output_multipliers(self) -> tuple[int, ...]:
         """Channels of each output as a multiple of the cell's filters."""
-        widths = [1] * self.num_inputs
-        widths += [2 if block.combine == "concat" else 1 for block in self.blocks]
-        return tuple(sum(widths[index] for index in group) for group in self.outputs)
+        return tuple(walk(self, [1] * self.num_inputs, _Widths()))
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns plain data for JSON."""
+        """Return plain data for JSON."""
         return {
             "num_inputs": self.num_inputs,
             "fit_inputs": self.fit_inputs,
@@ -216,6 +206,28 @@ class CellSpec:
         return cls(tuple(blocks), tuple(outputs), data.get("num_inputs", 2), data.get("fit_inputs", True))
 
 
+class _Widths:
+    """Visits a cell with channels, as multiples of its filters."""
+
+    def fit_input(self, index: int, given: int) -> int:
+        return given
+
+    def missing_input(self, newest: int) -> int:
+        return newest
+
+    def operation(self, block: int, side: int, name: str, index: int, state: int) -> int:
+        return 1
+
+    def combine(self, block: int, name: str, branches: Sequence[int]) -> int:
+        return combine_width(name)
+
+    def fit_output(self, index: int, state: int) -> int:
+        return state
+
+    def join(self, number: int, members: Sequence[tuple[int, int]]) -> int:
+        return sum(width for _, width in members)
+
+
 @dataclass(frozen=True, eq=False)
 class Genotype:
     """A normal cell and a reduction cell: all that tells one NASNet family from another.
@@ -230,6 +242,14 @@ class Genotype:
             filters of the first cells. Default: 4 (two doublings) times the channels of
             the normal cell's outputs in units of its filters, so that P is the number
             of channels that the classifier reads.
+
+    Example:
+        >>> cell = CellSpec((Block((0, 1), ("sep_conv_3x3", "identity")),), outputs=((2,),))
+        >>> genotype = Genotype(normal=cell, reduction=cell, name="smallest")
+        >>> Genotype.from_json(genotype.to_json()) == genotype
+        True
+        >>> genotype.filters(penultimate_filters=32)
+        8
     """
 
     normal: CellSpec
@@ -283,7 +303,7 @@ class Genotype:
         return filters
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns plain data for JSON."""
+        """Return plain data for JSON."""
         return {
             "version": JSON_VERSION,
             "name": self.name,
@@ -310,7 +330,7 @@ class Genotype:
         return cls(cells["normal"], cells["reduction"], data.get("name", ""), data.get("penultimate_ratio"))
 
     def to_json(self, indent: int | None = 2) -> str:
-        """Returns the genotype as versioned JSON text."""
+        """Return the genotype as versioned JSON text."""
         return json.dumps(self.to_dict(), indent=indent)
 
     @classmethod

@@ -22,6 +22,11 @@ class BatchNormalization(QuickLayer, ReplicaMoments, keras.layers.BatchNormaliza
     other ranks, axes or dtypes) goes the Keras way, as does everything on the other backends.
     Under a `tf.distribute` strategy the moments are those of all replicas' examples, as
     they are on JAX: else each replica would train, and remember, statistics of its own.
+
+    Example:
+        >>> layer = BatchNormalization(epsilon=0.0)
+        >>> keras.ops.convert_to_numpy(layer(np.array([0.0, 4.0]).reshape(2, 1, 1, 1), training=True)).ravel()
+        array([-1.,  1.], dtype=float32)
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
@@ -51,7 +56,7 @@ class BatchNormalization(QuickLayer, ReplicaMoments, keras.layers.BatchNormaliza
     def _own_batch_norm(
         self, inputs: Any, scale: Any, offset: Any, mean: Any, variance: Any, options: dict[str, Any]
     ) -> tuple[Any, Any, Any]:
-        """Normalizes with the moments of the inputs; returns the outputs, and the moving statistics as they go on."""
+        """Normalize with the moments of the inputs; returns the outputs, and the moving statistics as they go on."""
         # The kernel moves the statistics too, towards the unbiased variance; Keras keeps the biased one.
         bias = _bias(inputs, self.axis)
         factor = 1.0 - self.momentum
@@ -89,7 +94,10 @@ def _fused(inputs: Any, scale: Any, offset: Any, mean: Any, variance: Any, **opt
 
 
 def _bias(inputs: Any, axis: int) -> Any:
-    """What Keras' biased variance is of the kernel's unbiased one, which is 0 where there is one value."""
+    """Return (n - 1) / n for n values a channel: the factor from the kernel's unbiased variance to Keras' biased one.
+
+    A single value counts as two: its unbiased variance is 0.
+    """
     if None in inputs.shape:
         count = ops.cast(ops.size(inputs) // inputs.shape[axis], "float32")
         return (ops.maximum(count, 2.0) - 1.0) / ops.maximum(count, 2.0)
@@ -99,7 +107,7 @@ def _bias(inputs: Any, axis: int) -> Any:
 
 
 def _shared_batch_norm(inputs: Any, scale: Any, offset: Any, epsilon: float) -> tuple[Any, Any, Any]:
-    """Normalizes NHWC inputs with the moments of the equally large inputs of all replicas.
+    """Normalize NHWC inputs with the moments of the equally large inputs of all replicas.
 
     The gradient is written out: all_reduce's own would keep float32 copies of the inputs,
     and take more kernels. One all_reduce forward, one backward.

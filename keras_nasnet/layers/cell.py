@@ -1,32 +1,20 @@
 """Cell: one CellSpec as one Keras layer."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import keras
 from keras import ops
 
 from keras_nasnet.genotype import CellSpec
-from keras_nasnet.layers.convolution import ConvolutionalLayer, FactorizedReduction, Projection
+from keras_nasnet.genotype.vocabulary import combine_width
+from keras_nasnet.genotype.wiring import SIDES, walk
+from keras_nasnet.layers.convolution import ConvolutionalLayer, FactorizedReduction, Projection, Shape
 from keras_nasnet.layers.drop_path import DropPath
-from keras_nasnet.layers.operations import make_combine, make_operation
+from keras_nasnet.layers.folder import Folder
+from keras_nasnet.layers.operations import Combine, Operation, make_combine, make_operation
 from keras_nasnet.layers.relu import rectify
-
-Shape = tuple[int | None, ...]
-
-
-class _HiddenState:
-    """A tensor and, once somebody asked for it, its ReLU."""
-
-    def __init__(self, value: Any):
-        self.value = value
-        self._rectified: Any = None
-
-    @property
-    def rectified(self) -> Any:
-        if self._rectified is None:
-            self._rectified = rectify(self.value)
-        return self._rectified
 
 
 @keras.saving.register_keras_serializable("keras_nasnet")
@@ -58,9 +46,11 @@ class Cell(ConvolutionalLayer):
         data_format: "channels_last" or "channels_first"; default as Keras is configured.
 
     Example:
-        >>> cell = Cell(NASNET_A.normal, filters=32)
-        >>> cell(keras.ops.ones((1, 8, 8, 16))).shape
-        (1, 8, 8, 192)
+        >>> cell = Cell(keras_nasnet.NASNET_A.normal, filters=4)
+        >>> cell(np.ones((1, 8, 8, 3))).shape
+        (1, 8, 8, 24)
+        >>> cell.mult_adds((1, 8, 8, 3))
+        30592
     """
 
     def __init__(
@@ -96,98 +86,35 @@ class Cell(ConvolutionalLayer):
         return cls(**(config | {"spec": CellSpec.from_dict(config["spec"])}))
 
     def build(self, input_shape: Shape | list[Shape]) -> None:
-        shapes = self._input_shapes(input_shape)
-        states = self._build_fits(shapes)
-        self.branches = []
-        self.drop_paths = []
-        self.combines = []
-        for number, block in enumerate(self.spec.blocks):
-            pair = []
-            for side, index, name in zip(("left", "right"), block.inputs, block.operations, strict=True):
-                config = self.common_config() | {"stride": self.stride if index < self.spec.num_inputs else 1}
-                operation = make_operation(
-                    name,
-                    **config,
-                    pool_padding=self.pool_padding,
-                    dtype=self.dtype_policy,
-                    name=f"block_{number}_{side}",
-                )
-                operation.build(states[index])
-                pair.append(operation)
-            self.branches.append(pair)
-            drops = self.drop_path_rate > 0
-            self.drop_paths.append(
-                [
-                    DropPath(self.drop_path_rate, dtype=self.dtype_policy) if drops and name != "identity" else None
-                    for name in block.operations
-                ]
-            )
-            combine = make_combine(
-                block.combine,
-                axis=self.channel_axis,
-                epsilon=self.batch_norm_epsilon,
-                dtype=self.dtype_policy,
-                name=f"block_{number}_{block.combine}",
-            )
-            shape = self._with_channels(shapes[0], self.filters)
-            combine.build([shape, shape])
-            self.combines.append(combine)
-            states.append(self._with_channels(shapes[0], self.filters * (2 if block.combine == "concat" else 1)))
-        self._build_output_fits(states)
+        self.fits: list[ConvolutionalLayer | None] = []
+        self.branches: list[list[Operation]] = []
+        self.drop_paths: list[list[DropPath | None]] = []
+        self.combines: list[Combine] = []
+        self.output_fits: dict[str, ConvolutionalLayer] = {}
+        walk(self.spec, self._input_shapes(input_shape), _Building(self))
         self.built = True
 
-    def _build_fits(self, shapes: list[Shape]) -> list[Shape]:
-        """Makes a layer for each given input that needs one; returns the shapes of all inputs' states."""
-        self.fits: list[keras.layers.Layer | None] = []
-        states = []
-        config = self.common_config() | {"dtype": self.dtype_policy}
-        for index, shape in enumerate(shapes):
-            fit: keras.layers.Layer | None = None
-            if self.input_strides[index] == 2:
-                fit = FactorizedReduction(**config | {"stride": 2}, name=f"fit_{index}")
-            elif self.spec.fit_inputs and (index == 0 or shape[self.channel_axis] != self.filters):
-                fit = Projection(**config | {"stride": 1}, name=f"fit_{index}")
-            if fit is not None:
-                fit.build(shape)
-            self.fits.append(fit)
-            states.append(shape if fit is None else self._with_channels(shapes[0], self.filters))
-        return states + [shapes[0]] * (self.spec.num_inputs - len(shapes))
-
-    def _build_output_fits(self, states: list[Shape]) -> None:
-        """Makes a layer for each cell input that an output concatenates and whose shape is not the cell's."""
-        self.output_fits: dict[str, keras.layers.Layer] = {}
-        config = self.common_config() | {"dtype": self.dtype_policy}
-        for index in sorted({index for group in self.spec.outputs for index in group if index < self.spec.num_inputs}):
-            name = f"output_fit_{index}"
-            if self.stride == 2:
-                self.output_fits[str(index)] = FactorizedReduction(**config, name=name)
-            elif states[index][self.channel_axis] != self.filters:
-                self.output_fits[str(index)] = Projection(**config, name=name)
-        for key, fit in self.output_fits.items():
-            fit.build(states[int(key)])
-
     def call(self, inputs: Any) -> Any:
-        given = [_HiddenState(tensor) for tensor in (inputs if isinstance(inputs, list | tuple) else [inputs])]
-        states = [
-            state if fit is None else _HiddenState(fit(state.rectified))
-            for state, fit in zip(given, self.fits, strict=True)
-        ]
-        states += [given[0]] * (self.spec.num_inputs - len(given))
-        for block, pair, drops, combine in zip(
-            self.spec.blocks, self.branches, self.drop_paths, self.combines, strict=True
-        ):
-            tensors = []
-            for index, operation, drop in zip(block.inputs, pair, drops, strict=True):
-                state = states[index]
-                tensor = operation(state.rectified if operation.reads_rectified else state.value)
-                tensors.append(tensor if drop is None else drop(tensor))
-            states.append(_HiddenState(combine(tensors)))
-        # The concatenation reads cell inputs without a ReLU (TF-slim, _combine_unused_states).
-        fitted = {int(key): fit(states[int(key)].value) for key, fit in self.output_fits.items()}
-        outputs = []
-        for group in self.spec.outputs:
-            members = [fitted[index] if index in fitted else states[index].value for index in group]
-            outputs.append(members[0] if len(members) == 1 else ops.concatenate(members, axis=self.channel_axis))
+        return self._walk([_HiddenState(tensor) for tensor in _as_list(inputs)], _Calling(self))
+
+    def fold(self, folder: Folder, inputs: Any) -> Any:
+        """Return what `call` returns, in the network that a folder makes."""
+        return self._walk(_as_list(inputs), _Folding(self, folder))
+
+    def mult_adds(self, input_shape: Shape | list[Shape]) -> int:
+        """Return the multiply-adds for one example.
+
+        Raises:
+            ValueError: if height or width is not known.
+        """
+        counting = _Counting(self)
+        self._walk(self._input_shapes(input_shape), counting)
+        return counting.total
+
+    def _walk(self, inputs: Sequence[Any], visitor: "_Visitor[Any, Any, Any]") -> Any:
+        if len(inputs) != len(self.fits):
+            raise ValueError(f"the cell was built for {len(self.fits)} inputs, {len(inputs)} were given")
+        outputs = walk(self.spec, inputs, visitor)
         return outputs[0] if len(outputs) == 1 else outputs
 
     def compute_output_shape(self, input_shape: Shape | list[Shape]) -> Shape | list[Shape]:
@@ -205,3 +132,204 @@ class Cell(ConvolutionalLayer):
         if len(shapes) > self.spec.num_inputs:
             raise ValueError(f"the cell has {self.spec.num_inputs} inputs, {len(shapes)} were given")
         return shapes
+
+
+def _as_list(inputs: Any) -> list[Any]:
+    return list(inputs) if isinstance(inputs, list | tuple) else [inputs]
+
+
+class _Building:
+    """Make a cell's layers, for the shapes of its hidden states."""
+
+    def __init__(self, cell: Cell):
+        self.cell = cell
+        self.config = cell.common_config() | {"dtype": cell.dtype_policy}
+        self.pair: list[Operation] = []  # of the block that is being made
+
+    def fit_input(self, index: int, given: Shape) -> Shape:
+        cell, name = self.cell, f"fit_{index}"
+        fit: ConvolutionalLayer | None = None
+        if cell.input_strides[index] == 2:
+            fit = FactorizedReduction(**self.config | {"stride": 2}, name=name)
+        elif cell.spec.fit_inputs and (index == 0 or given[cell.channel_axis] != cell.filters):
+            fit = Projection(**self.config | {"stride": 1}, name=name)
+        if fit is not None:
+            fit.build(given)
+        cell.fits.append(fit)
+        return given if fit is None else fit.compute_output_shape(given)
+
+    def missing_input(self, newest: Shape) -> Shape:
+        return newest
+
+    def operation(self, block: int, side: int, name: str, index: int, state: Shape) -> Shape:
+        cell = self.cell
+        config = self.config | {"stride": cell.stride if index < cell.spec.num_inputs else 1}
+        operation = make_operation(name, **config, pool_padding=cell.pool_padding, name=f"block_{block}_{SIDES[side]}")
+        operation.build(state)
+        self.pair.append(operation)
+        return operation.compute_output_shape(state)
+
+    def combine(self, block: int, name: str, branches: Sequence[Shape]) -> Shape:
+        cell = self.cell
+        cell.branches.append(self.pair)
+        drops = cell.drop_path_rate > 0
+        cell.drop_paths.append(
+            [
+                DropPath(cell.drop_path_rate, dtype=cell.dtype_policy) if drops and operation.is_dropped else None
+                for operation in self.pair
+            ]
+        )
+        self.pair = []
+        combine = make_combine(
+            name,
+            axis=cell.channel_axis,
+            epsilon=cell.batch_norm_epsilon,
+            dtype=cell.dtype_policy,
+            name=f"block_{block}_{name}",
+        )
+        combine.build(list(branches))
+        cell.combines.append(combine)
+        shape = combine.compute_output_shape(branches)
+        if shape[cell.channel_axis] != cell.filters * combine_width(name):
+            raise ValueError(
+                f"block {block}: {name!r} makes {shape[cell.channel_axis]} channels of twice {cell.filters}: a "
+                "combination of one's own must keep them"
+            )
+        return shape
+
+    def fit_output(self, index: int, state: Shape) -> Shape:
+        """Make a layer where the shape of a cell input is not that of the cell's outputs."""
+        cell, name = self.cell, f"output_fit_{index}"
+        fit: ConvolutionalLayer
+        if cell.stride == 2:
+            fit = FactorizedReduction(**self.config, name=name)
+        elif state[cell.channel_axis] != cell.filters:
+            fit = Projection(**self.config, name=name)
+        else:
+            return state
+        fit.build(state)
+        cell.output_fits[str(index)] = fit
+        return fit.compute_output_shape(state)
+
+    def join(self, number: int, members: Sequence[tuple[int, Shape]]) -> None:
+        pass
+
+
+State = TypeVar("State")
+Branch = TypeVar("Branch")
+Output = TypeVar("Output")
+
+
+class _Visitor(ABC, Generic[State, Branch, Output]):
+    """Visits a cell that is built: finds the layer of each step."""
+
+    def __init__(self, cell: Cell):
+        self.cell = cell
+
+    def fit_input(self, index: int, given: State) -> State:
+        fit = self.cell.fits[index]
+        return given if fit is None else self.fit(fit, given, rectified=True)
+
+    def missing_input(self, newest: State) -> State:
+        return newest
+
+    def operation(self, block: int, side: int, name: str, index: int, state: State) -> Branch:
+        return self.operate(self.cell.branches[block][side], self.cell.drop_paths[block][side], state)
+
+    def combine(self, block: int, name: str, branches: Sequence[Branch]) -> State:
+        return self.combine_by(self.cell.combines[block], branches)
+
+    def fit_output(self, index: int, state: State) -> State:
+        # Outputs read cell inputs without a ReLU (TF-slim, _combine_unused_states).
+        fit = self.cell.output_fits.get(str(index))
+        return state if fit is None else self.fit(fit, state, rectified=False)
+
+    def join(self, number: int, members: Sequence[tuple[int, State]]) -> Output:
+        return self.concatenate([state for _, state in members])
+
+    @abstractmethod
+    def fit(self, layer: Any, state: State, rectified: bool) -> State: ...
+
+    @abstractmethod
+    def operate(self, operation: Operation, drop_path: DropPath | None, state: State) -> Branch: ...
+
+    @abstractmethod
+    def combine_by(self, combine: Combine, branches: Sequence[Branch]) -> State: ...
+
+    @abstractmethod
+    def concatenate(self, states: Sequence[State]) -> Output: ...
+
+
+class _HiddenState:
+    """A tensor and, once somebody asked for it, its ReLU."""
+
+    def __init__(self, value: Any):
+        self.value = value
+        self._rectified: Any = None
+
+    @property
+    def rectified(self) -> Any:
+        if self._rectified is None:
+            self._rectified = rectify(self.value)
+        return self._rectified
+
+
+class _Calling(_Visitor[_HiddenState, Any, Any]):
+    """Visits a built cell and computes tensors."""
+
+    def fit(self, layer: Any, state: _HiddenState, rectified: bool) -> _HiddenState:
+        return _HiddenState(layer(state.rectified if rectified else state.value))
+
+    def operate(self, operation: Operation, drop_path: DropPath | None, state: _HiddenState) -> Any:
+        tensor = operation(state.rectified if operation.reads_rectified else state.value)
+        return tensor if drop_path is None else drop_path(tensor)
+
+    def combine_by(self, combine: Combine, branches: Sequence[Any]) -> _HiddenState:
+        return _HiddenState(combine(list(branches)))
+
+    def concatenate(self, states: Sequence[_HiddenState]) -> Any:
+        tensors = [state.value for state in states]
+        return tensors[0] if len(tensors) == 1 else ops.concatenate(tensors, axis=self.cell.channel_axis)
+
+
+class _Folding(_Visitor[Any, Any, Any]):
+    """Make an equal cell of plain layers."""
+
+    def __init__(self, cell: Cell, folder: Folder):
+        super().__init__(cell)
+        self.folder = folder
+
+    def fit(self, layer: Any, state: Any, rectified: bool) -> Any:
+        return layer.fold(self.folder, self.folder.relu(state) if rectified else state)
+
+    def operate(self, operation: Operation, drop_path: DropPath | None, state: Any) -> Any:
+        return operation.fold(self.folder, state)
+
+    def combine_by(self, combine: Combine, branches: Sequence[Any]) -> Any:
+        return combine.fold(self.folder, branches)
+
+    def concatenate(self, states: Sequence[Any]) -> Any:
+        return states[0] if len(states) == 1 else self.folder.concatenate(states)
+
+
+class _Counting(_Visitor[Shape, Shape, None]):
+    """Add up multiply-adds, from the shapes of the hidden states."""
+
+    total = 0
+
+    def fit(self, layer: Any, state: Shape, rectified: bool) -> Shape:
+        return self._count(layer, state)
+
+    def operate(self, operation: Operation, drop_path: DropPath | None, state: Shape) -> Shape:
+        return self._count(operation, state)
+
+    def combine_by(self, combine: Combine, branches: Sequence[Shape]) -> Shape:
+        return self._count(combine, branches)
+
+    def concatenate(self, states: Sequence[Shape]) -> None:
+        pass
+
+    def _count(self, layer: Any, shape: Any) -> Shape:
+        self.total += layer.mult_adds(shape)
+        found: Shape = layer.compute_output_shape(shape)
+        return found

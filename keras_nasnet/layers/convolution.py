@@ -4,6 +4,8 @@ All of them take tensors that have been rectified already: the paper's order is 
 convolution, BN, and a cell rectifies each hidden state once for all who read it.
 """
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -12,6 +14,9 @@ from keras import ops
 from keras_nasnet.accelerate.cpu_convolution import Conv2D
 from keras_nasnet.accelerate.quick_layer import QuickLayer
 from keras_nasnet.layers.batch_norm import BatchNormalization
+from keras_nasnet.layers.folder import Folder
+
+Shape = tuple[int | None, ...]
 
 # TF-slim's arg_scopes: variance_scaling_initializer(mode="FAN_OUT"), whose factor is 2.
 KERNEL_INITIALIZER = {
@@ -21,17 +26,34 @@ KERNEL_INITIALIZER = {
 
 
 def kernel_initializer() -> keras.initializers.Initializer:
-    """Returns a new initializer of the released code for a kernel."""
+    """Return a new initializer of the released code for a kernel."""
     return keras.initializers.deserialize(KERNEL_INITIALIZER)
 
 
 def channel_axis(data_format: str) -> int:
-    """Returns the axis of the channels in a 4D tensor: -1 or 1."""
+    """Return the axis of the channels in a 4D tensor: -1 or 1."""
     return -1 if data_format == "channels_last" else 1
 
 
+def kernel_size(layer: keras.layers.Layer) -> int:
+    """Return the number of weights in a layer's kernels: all its weights of more than one dimension."""
+    return sum(math.prod(weight.shape) for weight in layer.weights if len(weight.shape) > 1)
+
+
+def positions(shape: Sequence[int | None], data_format: str) -> int:
+    """Return the number of pixels of 4D tensors of a shape.
+
+    Raises:
+        ValueError: if height or width is not known.
+    """
+    height, width = shape[1:3] if data_format == "channels_last" else shape[2:4]
+    if height is None or width is None:
+        raise ValueError(f"the shape is {tuple(shape)}: multiply-adds need a fixed size")
+    return height * width
+
+
 def subsample(inputs: Any, offset: int, data_format: str) -> Any:
-    """Every second pixel from `offset` (0 or 1); from 1, a zero stands in past an odd border."""
+    """Return every second row and column from `offset` (0 or 1); from 1, a zero stands in past an odd border."""
     if keras.backend.backend() == "tensorflow" and data_format == "channels_last" and None not in inputs.shape[1:]:
         return _quarter(inputs, offset)
     if offset:
@@ -91,7 +113,7 @@ class ConvolutionalLayer(QuickLayer, keras.layers.Layer):
         return super().get_config() | self.common_config()
 
     def common_config(self) -> dict[str, Any]:
-        """The arguments that a layer hands on to the layers it is made of."""
+        """Return the arguments that a layer hands on to the layers it is made of."""
         return {
             "filters": self.filters,
             "stride": self.stride,
@@ -129,6 +151,10 @@ class ConvolutionalLayer(QuickLayer, keras.layers.Layer):
             return (input_shape[0], self.filters, shrink(input_shape[2]), shrink(input_shape[3]))
         return (input_shape[0], shrink(input_shape[1]), shrink(input_shape[2]), self.filters)
 
+    def kernels_at_output(self, input_shape: Shape) -> int:
+        """Return the multiply-adds for one example where each kernel computes every pixel of the output."""
+        return positions(self.compute_output_shape(input_shape), self.data_format) * kernel_size(self)
+
 
 @keras.saving.register_keras_serializable("keras_nasnet")
 class Projection(ConvolutionalLayer):
@@ -136,9 +162,15 @@ class Projection(ConvolutionalLayer):
 
     Takes and returns (batch, height, width, channels), height and width divided by the
     stride, rounded up; reads a rectified tensor.
+
+    Args: those of `Cell` with the same names; `stride` is 1 by default.
+
+    Example:
+        >>> Projection(filters=4)(np.ones((1, 8, 8, 3))).shape
+        (1, 8, 8, 4)
     """
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: Shape) -> None:
         self.convolution = self.make_convolution("convolution", self.filters, kernel_size=1, strides=self.stride)
         self.batch_norm = self.make_batch_norm("batch_norm")
         self.convolution.build(input_shape)
@@ -148,6 +180,12 @@ class Projection(ConvolutionalLayer):
     def call(self, inputs: Any) -> Any:
         return self.batch_norm(self.convolution(inputs))
 
+    def fold(self, folder: Folder, inputs: Any) -> Any:
+        return folder.batch_norm(self.batch_norm, folder.convolution(self.convolution, inputs))
+
+    def mult_adds(self, input_shape: Shape) -> int:
+        return self.kernels_at_output(input_shape)
+
 
 @keras.saving.register_keras_serializable("keras_nasnet")
 class FactorizedReduction(ConvolutionalLayer):
@@ -156,6 +194,12 @@ class FactorizedReduction(ConvolutionalLayer):
     The second path sees the image shifted by one pixel to the lower right. An odd filter
     goes to the second path (TF-slim, nasnet_utils.factorized_reduction). Reads a
     rectified tensor.
+
+    Args: those of `Cell` with the same names; `stride` is 2.
+
+    Example:
+        >>> FactorizedReduction(filters=4)(np.ones((1, 7, 8, 3))).shape
+        (1, 4, 4, 4)
     """
 
     def __init__(self, filters: int, stride: int = 2, **kwargs: Any):
@@ -165,7 +209,7 @@ class FactorizedReduction(ConvolutionalLayer):
         if filters < 2:
             raise ValueError(f"filters is {filters}: a factorized reduction needs at least 2, one a path")
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: Shape) -> None:
         first = self.filters // 2
         self.path_1 = self.make_convolution("path_1", first, kernel_size=1)
         self.path_2 = self.make_convolution("path_2", self.filters - first, kernel_size=1)
@@ -181,3 +225,13 @@ class FactorizedReduction(ConvolutionalLayer):
             self.path_2(subsample(inputs, 1, self.data_format)),
         ]
         return self.batch_norm(ops.concatenate(paths, axis=self.channel_axis))
+
+    def fold(self, folder: Folder, inputs: Any) -> Any:
+        paths = [
+            folder.convolution(self.path_1, inputs, strides=2),
+            folder.convolution(self.path_2, folder.subsample_odd(inputs)),
+        ]
+        return folder.batch_norm(self.batch_norm, folder.concatenate(paths))
+
+    def mult_adds(self, input_shape: Shape) -> int:
+        return self.kernels_at_output(input_shape)

@@ -24,7 +24,7 @@ class DropPathProgress(keras.random.SeedGenerator):
         )
 
     def assign(self, value: Any) -> None:
-        """Sets the progress; `value` is a number from 0 to 1, or a scalar tensor of that."""
+        """Set the progress; `value` is a number from 0 to 1, or a scalar tensor of that."""
         self.state.assign(ops.cast(value, "float32"))
 
     def get_config(self) -> dict[str, Any]:
@@ -43,6 +43,11 @@ class DropPath(keras.layers.Layer):
     Args:
         rate: probability in [0, 1).
         seed: seed of its random numbers; default: a random one.
+
+    Example:
+        >>> dropped = DropPath(rate=0.5, seed=1)(np.ones((100, 1)), training=True)
+        >>> np.unique(keras.ops.convert_to_numpy(dropped))
+        array([0., 2.], dtype=float32)
     """
 
     progress: DropPathProgress | None = None
@@ -72,12 +77,15 @@ class DropPath(keras.layers.Layer):
 
 
 def drop_path_rates(last_rate: float, cells: int) -> list[float]:
-    """Rates of each of `cells` cells: linear in depth, `last_rate` in the last (the paper's ScheduledDropPath)."""
+    """Return the rate of each of a number of cells: linear in depth, `last_rate` in the last.
+
+    Source: the paper's ScheduledDropPath.
+    """
     return [last_rate * (cell + 1) / cells for cell in range(cells)]
 
 
 def share_progress(model: keras.Model) -> DropPathProgress | None:
-    """Gives all `DropPath` layers of a model one `DropPathProgress`, and returns it; None where there are none."""
+    """Give all `DropPath` layers of a model one `DropPathProgress`, and return it; None where there are none."""
     layers = [layer for layer in all_layers(model) if isinstance(layer, DropPath)]
     if not layers:
         return None
@@ -95,6 +103,16 @@ class DropPathSchedule(keras.callbacks.Callback):
 
     Args:
         total_steps: of the whole training.
+
+    Example:
+        >>> network = keras_nasnet.NASNet(
+        ...     num_blocks=1, penultimate_filters=48, stem="cifar", classes=2, drop_path_rate=0.4
+        ... )
+        >>> network.compile("sgd", "sparse_categorical_crossentropy", jit_compile=False)
+        >>> schedule = DropPathSchedule(total_steps=10)
+        >>> history = network.fit(np.zeros((2, 32, 32, 3)), np.zeros(2), callbacks=[schedule], verbose=0)
+        >>> sorted(history.history)
+        ['loss']
     """
 
     def __init__(self, total_steps: int):

@@ -1,18 +1,21 @@
-"""Each operation of the search space as a Keras layer, by name, and how blocks combine two.
+"""The operations of genotypes as Keras layers, and the combinations of a block's two branches.
 
 An operation whose `reads_rectified` is true expects a tensor that has been through a ReLU
 already; `Cell` rectifies each hidden state once for all operations that read it.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple, NoReturn
 
 import keras
 from keras import ops
 
 from keras_nasnet.accelerate.cpu_convolution import SeparableConv2D
-from keras_nasnet.genotype import COMBINES, MORE_OPERATIONS, OPERATIONS
-from keras_nasnet.layers.convolution import ConvolutionalLayer, Projection, kernel_initializer, subsample
-from keras_nasnet.layers.pooling import POOL_PADDINGS, pool
+from keras_nasnet.genotype.vocabulary import COMBINE_LAYERS, OPERATION_LAYERS
+from keras_nasnet.layers.convolution import ConvolutionalLayer, Projection, Shape, kernel_initializer, subsample
+from keras_nasnet.layers.folder import Folder
+from keras_nasnet.layers.pooling import POOL_PADDINGS, pool, spatial_axes
 from keras_nasnet.layers.relu import rectify
 
 
@@ -54,30 +57,77 @@ _POOLS = {
 
 
 class Operation(ConvolutionalLayer):
-    """Base of the operations: `operation` is the name in a genotype.
+    """Base of the operations on a hidden state.
 
-    Takes (batch, height, width, channels) and returns (batch, ceil(height / stride),
-    ceil(width / stride), filters).
+    Takes (batch, height, width, channels) and returns (batch, ceil(height / stride), ceil(width / stride), filters).
+    An operation of one's own has `build`, `call`, `fold` and `mult_adds`, and a row in `genotype.OPERATION_LAYERS`.
+
+    Args:
+        operation: the name in a genotype.
+        filters: channels of the output.
+        stride: 1 or 2.
+        pool_padding: "same", "keras" or "timm", see `pooling.POOL_PADDINGS`; for operations that pool.
+        **kwargs: `batch_norm_momentum`, `batch_norm_epsilon`, `data_format`, `dtype`, `name`.
+
+    Attributes:
+        reads_rectified: whether `call` takes the ReLU of the hidden state; True unless a class says otherwise.
+        is_dropped: whether DropPath may drop it; True unless a class says otherwise.
+
+    Example:
+        >>> class Negative(Operation):
+        ...     reads_rectified = False
+        ...     def call(self, inputs):
+        ...         return -inputs
+        ...     def fold(self, folder, state):
+        ...         return folder.layer("negative", lambda name, dtype: keras.layers.Rescaling(-1, name=name), state)
+        ...     def mult_adds(self, input_shape):
+        ...         return 0
+        >>> keras_nasnet.genotype.OPERATION_LAYERS.register("negative", Negative)
+        >>> float(make_operation("negative", filters=1)(np.ones((1, 1, 1, 1))))
+        -1.0
     """
 
     reads_rectified = True
+    is_dropped = True
 
-    def __init__(self, operation: str, filters: int, stride: int = 1, **kwargs: Any):
+    def __init__(self, operation: str, filters: int, stride: int = 1, pool_padding: str = "same", **kwargs: Any):
         super().__init__(filters, stride, **kwargs)
+        if pool_padding not in POOL_PADDINGS:
+            raise ValueError(f"pool_padding is {pool_padding!r}: choose from {', '.join(POOL_PADDINGS)}")
         self.operation = operation
+        self.pool_padding = pool_padding
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"operation": self.operation}
 
-    def needs_projection(self, input_shape: tuple[int | None, ...]) -> bool:
+    def needs_projection(self, input_shape: Shape) -> bool:
         return input_shape[self.channel_axis] != self.filters
+
+    @property
+    def passes_through(self) -> bool:
+        """Whether the built layer returns its input."""
+        return False
+
+    def fold(self, folder: Folder, state: Any) -> Any:
+        """Return what `call` returns, in the network that a folder makes; `state` is not rectified."""
+        _lacks(self, "fold")
+
+    def mult_adds(self, input_shape: Shape) -> int:
+        """Return the multiply-adds for one example."""
+        _lacks(self, "mult_adds")
+
+
+def _lacks(layer: keras.layers.Layer, method: str) -> NoReturn:
+    raise NotImplementedError(f"{type(layer).__name__} has no method {method!r}: write it, as all operations have it")
 
 
 @keras.saving.register_keras_serializable("keras_nasnet")
 class Identity(Operation):
     """The hidden state itself; ReLU, 1x1 convolution and BN where stride or channels change."""
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    is_dropped = False
+
+    def build(self, input_shape: Shape) -> None:
         self.projection = None
         if self.stride > 1 or self.needs_projection(input_shape):
             self.projection = Projection(**self.common_config(), dtype=self.dtype_policy, name="projection")
@@ -85,8 +135,18 @@ class Identity(Operation):
         self.reads_rectified = self.projection is not None
         self.built = True
 
+    @property
+    def passes_through(self) -> bool:
+        return self.projection is None
+
     def call(self, inputs: Any) -> Any:
         return inputs if self.projection is None else self.projection(inputs)
+
+    def fold(self, folder: Folder, state: Any) -> Any:
+        return state if self.projection is None else self.projection.fold(folder, folder.relu(state))
+
+    def mult_adds(self, input_shape: Shape) -> int:
+        return 0 if self.projection is None else self.projection.mult_adds(input_shape)
 
 
 @keras.saving.register_keras_serializable("keras_nasnet")
@@ -95,17 +155,14 @@ class Pool(Operation):
 
     reads_rectified = False
 
-    def __init__(self, operation: str, filters: int, stride: int = 1, pool_padding: str = "same", **kwargs: Any):
+    def __init__(self, operation: str, filters: int, stride: int = 1, **kwargs: Any):
         super().__init__(operation, filters, stride, **kwargs)
-        if pool_padding not in POOL_PADDINGS:
-            raise ValueError(f"pool_padding is {pool_padding!r}: choose from {', '.join(POOL_PADDINGS)}")
-        self.pool_padding = pool_padding
         self.kind, self.pool_size = _POOLS[operation]
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"pool_padding": self.pool_padding}
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: Shape) -> None:
         self.projection = None
         if self.needs_projection(input_shape):
             config = self.common_config() | {"stride": 1}
@@ -117,12 +174,37 @@ class Pool(Operation):
         pooled = pool(inputs, self.kind, self.pool_size, self.stride, self.pool_padding, self.data_format)
         return pooled if self.projection is None else self.projection(pooled)
 
+    def fold(self, folder: Folder, state: Any) -> Any:
+        zeros_count = self.stride == 2 and (
+            self.pool_padding == "keras" or (self.pool_padding == "timm" and self.kind == "average")
+        )
+        key = ("pool", self.kind, self.pool_size, self.stride, zeros_count)
+        make = self._fold_with_zeros if zeros_count else self._fold_plainly
+        pooled = folder.once(key, state, lambda: make(folder, state))
+        return pooled if self.projection is None else self.projection.fold(folder, pooled)
+
+    def _fold_plainly(self, folder: Folder, state: Any) -> Any:
+        return folder.pool(self.kind, self.pool_size, self.stride, "same", state)
+
+    def _fold_with_zeros(self, folder: Folder, state: Any) -> Any:
+        lengths = [state.shape[axis] for axis in spatial_axes(self.data_format)]
+        if None in lengths:  # how many zeros there are is known when it runs: to no plain layer, but to ours
+            config = self.get_config() | {"filters": state.shape[self.channel_axis]}
+            return folder.layer("pool", lambda name, dtype: Pool.from_config(config | {"name": name}), state)
+        totals = [max((-(-n // self.stride) - 1) * self.stride + self.pool_size - n, 0) for n in lengths]
+        padding = [(total // 2, total - total // 2) for total in totals]
+        pad = partial(keras.layers.ZeroPadding2D, padding, data_format=self.data_format)
+        return folder.pool(self.kind, self.pool_size, self.stride, "valid", folder.layer("pad", pad, state))
+
+    def mult_adds(self, input_shape: Shape) -> int:
+        return 0 if self.projection is None else self.projection.mult_adds(self.compute_output_shape(input_shape))
+
 
 @keras.saving.register_keras_serializable("keras_nasnet")
 class Convolution(Operation):
     """One or two convolutions, each ReLU, convolution, BN. Separable ones come twice if not dilated."""
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: Shape) -> None:
         self.steps = _CONVOLUTIONS[self.operation]
         self.convolutions = []
         self.batch_norms = []
@@ -169,6 +251,18 @@ class Convolution(Operation):
             outputs = self.batch_norms[number](self.convolutions[number](outputs))
         return outputs
 
+    def fold(self, folder: Folder, state: Any) -> Any:
+        outputs = state
+        for step, convolution, batch_norm in zip(self.steps, self.convolutions, self.batch_norms, strict=True):
+            outputs = folder.relu(outputs)
+            if step.dilation == 2 and self.stride == 2:
+                outputs = folder.subsample_even(outputs)
+            outputs = folder.batch_norm(batch_norm, folder.convolution(convolution, outputs))
+        return outputs
+
+    def mult_adds(self, input_shape: Shape) -> int:
+        return self.kernels_at_output(input_shape)
+
 
 @keras.saving.register_keras_serializable("keras_nasnet")
 class Zero(Operation):
@@ -180,35 +274,114 @@ class Zero(Operation):
         shape = self.compute_output_shape(tuple(ops.shape(inputs)))
         return ops.zeros(shape, dtype=inputs.dtype)
 
+    def fold(self, folder: Folder, state: Any) -> Any:
+        return folder.zeros(self, state)
 
-def make_operation(
-    operation: str, filters: int, stride: int = 1, pool_padding: str = "same", **kwargs: Any
-) -> Operation:
-    """Returns a new layer for an operation of the search space.
+    def mult_adds(self, input_shape: Shape) -> int:
+        return 0
+
+
+def make_operation(operation: str, filters: int, stride: int = 1, **kwargs: Any) -> Operation:
+    """Return a new layer for an operation.
 
     Args:
-        operation: one of `genotype.OPERATIONS` and `genotype.MORE_OPERATIONS`, for example "sep_conv_5x5".
+        operation: a name in `genotype.OPERATION_LAYERS`, for example "sep_conv_5x5".
         filters: channels of the output.
         stride: 1 or 2.
-        pool_padding: "same", "keras" or "timm", see `pooling.POOL_PADDINGS`.
-        **kwargs: `batch_norm_momentum`, `batch_norm_epsilon`, `data_format`, `dtype`, `name`.
+        **kwargs: other arguments of `Operation`.
 
     Raises:
         ValueError: if there is no such operation.
+
+    Example:
+        >>> make_operation("sep_conv_5x5", filters=4, stride=2)(np.ones((1, 8, 8, 3))).shape
+        (1, 4, 4, 4)
     """
-    if operation == "identity":
-        return Identity(operation, filters, stride, **kwargs)
-    if operation in _POOLS:
-        return Pool(operation, filters, stride, pool_padding=pool_padding, **kwargs)
-    if operation in _CONVOLUTIONS:
-        return Convolution(operation, filters, stride, **kwargs)
-    if operation == "zero":
-        return Zero(operation, filters, stride, **kwargs)
-    raise ValueError(f"unknown operation {operation!r}: choose from {', '.join(OPERATIONS + MORE_OPERATIONS)}")
+    if operation not in OPERATION_LAYERS:
+        raise ValueError(f"unknown operation {operation!r}: choose from {', '.join(OPERATION_LAYERS)}")
+    layer: Operation = OPERATION_LAYERS.get(operation)(operation, filters, stride, **kwargs)
+    return layer
+
+
+class Combine(keras.layers.Layer):
+    """Base of the combinations of a block's two branches.
+
+    Takes a list of two tensors of the same shape and returns one. A combination of one's own has `call`, `fold`,
+    `mult_adds` and `compute_output_shape`, keeps the channels, and has a row in `genotype.COMBINE_LAYERS`.
+
+    Args:
+        axis: of the channels.
+        epsilon: added to variances; for combinations that normalise.
+        **kwargs: `dtype`, `name`.
+
+    Example:
+        >>> class Maximum(Combine):
+        ...     def call(self, inputs):
+        ...         return keras.ops.maximum(*inputs)
+        ...     def fold(self, folder, branches):
+        ...         return folder.layer("maximum", keras.layers.Maximum, branches)
+        ...     def mult_adds(self, input_shapes):
+        ...         return 0
+        >>> keras_nasnet.genotype.COMBINE_LAYERS.register("maximum", Maximum)
+        >>> float(make_combine("maximum")([np.ones((1, 1, 1, 1)), np.zeros((1, 1, 1, 1))]))
+        1.0
+    """
+
+    def __init__(self, axis: int = -1, epsilon: float = 1e-3, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.axis = axis
+        self.epsilon = epsilon
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"axis": self.axis, "epsilon": self.epsilon}
+
+    def compute_output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
+        return tuple(input_shapes[0])
+
+    def fold(self, folder: Folder, branches: Sequence[Any]) -> Any:
+        """Return what `call` returns, in the network that a folder makes."""
+        _lacks(self, "fold")
+
+    def mult_adds(self, input_shapes: Sequence[Shape]) -> int:
+        """Return the multiply-adds for one example."""
+        _lacks(self, "mult_adds")
 
 
 @keras.saving.register_keras_serializable("keras_nasnet")
-class NormalizedAdd(keras.layers.Layer):
+class Add(Combine):
+    """Sum of two tensors."""
+
+    def call(self, inputs: Sequence[Any]) -> Any:
+        return inputs[0] + inputs[1]
+
+    def fold(self, folder: Folder, branches: Sequence[Any]) -> Any:
+        return folder.add(branches)
+
+    def mult_adds(self, input_shapes: Sequence[Shape]) -> int:
+        return 0
+
+
+@keras.saving.register_keras_serializable("keras_nasnet")
+class Concatenate(Combine):
+    """Two tensors one behind the other, along their channels."""
+
+    def call(self, inputs: Sequence[Any]) -> Any:
+        return ops.concatenate(list(inputs), axis=self.axis)
+
+    def compute_output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
+        shape, axis = input_shapes[0], self.axis % 4
+        widths = [other[axis] for other in input_shapes]
+        return (*shape[:axis], None if None in widths else sum(filter(None, widths)), *shape[axis + 1 :])
+
+    def fold(self, folder: Folder, branches: Sequence[Any]) -> Any:
+        return folder.concatenate(branches)
+
+    def mult_adds(self, input_shapes: Sequence[Shape]) -> int:
+        return 0
+
+
+@keras.saving.register_keras_serializable("keras_nasnet")
+class NormalizedAdd(Combine):
     """Sum of two tensors, normalised within each example.
 
     Args:
@@ -220,7 +393,7 @@ class NormalizedAdd(keras.layers.Layer):
     """
 
     def __init__(self, over: str, epsilon: float = 1e-3, axis: int = -1, **kwargs: Any):
-        super().__init__(**kwargs)
+        super().__init__(axis, epsilon, **kwargs)
         if over not in ("layer", "instance"):
             raise ValueError(f"over is {over!r}: choose from layer, instance")
         self.over = over
@@ -233,26 +406,49 @@ class NormalizedAdd(keras.layers.Layer):
         )
 
     def get_config(self) -> dict[str, Any]:
-        own = {"over": self.over, "epsilon": self.normalization.epsilon, "axis": self.normalization.axis}
-        return super().get_config() | own
+        return super().get_config() | {"over": self.over}
 
-    def build(self, input_shape: list[tuple[int | None, ...]]) -> None:
+    def build(self, input_shape: list[Shape]) -> None:
         self.normalization.build(input_shape[0])
         self.built = True
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Sequence[Any]) -> Any:
         return self.normalization(inputs[0] + inputs[1])
 
-    def compute_output_shape(self, input_shape: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
-        return input_shape[0]
+    def fold(self, folder: Folder, branches: Sequence[Any]) -> Any:
+        config = self.normalization.get_config()
+        return folder.layer(
+            "norm",
+            lambda name, dtype: keras.layers.GroupNormalization.from_config(config | {"name": name}),
+            folder.add(branches),
+            self.normalization.get_weights(),
+        )
+
+    def mult_adds(self, input_shapes: Sequence[Shape]) -> int:
+        return 0
 
 
-def make_combine(combine: str, axis: int = -1, epsilon: float = 1e-3, **kwargs: Any) -> keras.layers.Layer:
-    """Returns a new layer that joins the two branches of a block (one of `genotype.COMBINES`)."""
-    if combine == "add":
-        return keras.layers.Add(**kwargs)
-    if combine == "concat":
-        return keras.layers.Concatenate(axis=axis, **kwargs)
-    if combine in ("layer_norm_add", "instance_norm_add"):
-        return NormalizedAdd(combine.split("_")[0], epsilon=epsilon, axis=axis, **kwargs)
-    raise ValueError(f"unknown combine {combine!r}: choose from {', '.join(COMBINES)}")
+layer_norm_add = partial(NormalizedAdd, "layer")
+instance_norm_add = partial(NormalizedAdd, "instance")
+
+
+def make_combine(combine: str, axis: int = -1, epsilon: float = 1e-3, **kwargs: Any) -> Combine:
+    """Return a new layer that joins the two branches of a block.
+
+    Args:
+        combine: a name in `genotype.COMBINE_LAYERS`, for example "concat".
+        axis: of the channels.
+        epsilon: added to variances.
+        **kwargs: `dtype`, `name`.
+
+    Raises:
+        ValueError: if there is no such combination.
+
+    Example:
+        >>> make_combine("concat")([np.ones((1, 8, 8, 3))] * 2).shape
+        (1, 8, 8, 6)
+    """
+    if combine not in COMBINE_LAYERS:
+        raise ValueError(f"unknown combine {combine!r}: choose from {', '.join(COMBINE_LAYERS)}")
+    layer: Combine = COMBINE_LAYERS.get(combine)(axis=axis, epsilon=epsilon, **kwargs)
+    return layer

@@ -13,7 +13,7 @@ POOL_PADDINGS = ("same", "keras", "timm")
 
 
 def pool(inputs: Any, kind: str, size: int, stride: int, pool_padding: str, data_format: str) -> Any:
-    """Pools a 4D tensor with SAME padding.
+    """Pool a 4D tensor with SAME padding.
 
     Args:
         inputs: float tensor, (batch, height, width, channels) or channels first.
@@ -41,7 +41,7 @@ def _average_pool(inputs: Any, size: int, stride: int, data_format: str) -> Any:
     if keras.backend.backend() != "torch":
         return ops.average_pool(inputs, size, stride, padding="same", data_format=data_format)
     # Keras on PyTorch repeats the border where the padding is not symmetric.
-    axes = _spatial_axes(data_format)
+    axes = spatial_axes(data_format)
     padding = [(0, 0)] * 4
     for axis in axes:
         length = inputs.shape[axis]
@@ -54,7 +54,7 @@ def _average_pool(inputs: Any, size: int, stride: int, data_format: str) -> Any:
 def _window_fraction(inputs: Any, size: int, stride: int, data_format: str) -> Any:
     """The part of each SAME window that lies inside the image, broadcastable to the output."""
     fraction: Any = 1.0
-    for axis in _spatial_axes(data_format):
+    for axis in spatial_axes(data_format):
         length = ops.shape(inputs)[axis]
         if isinstance(length, int):
             line = _line_inside(np, length, size, stride)
@@ -74,5 +74,6 @@ def _line_inside(xp: Any, length: Any, size: int, stride: int) -> Any:
     return xp.minimum(start + size, length) - xp.maximum(start, 0)
 
 
-def _spatial_axes(data_format: str) -> tuple[int, int]:
+def spatial_axes(data_format: str) -> tuple[int, int]:
+    """Return the axes of height and width in a 4D tensor."""
     return (1, 2) if data_format == "channels_last" else (2, 3)

@@ -1,4 +1,4 @@
-"""The ReLU, through which all of a network's go, so that what it tells of images can be looked at."""
+"""The ReLU of all networks, with a hook that shows its outputs, for scores of untrained networks."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ _observer: ContextVar[Callable[[Any], None] | None] = ContextVar("observer of Re
 
 @contextmanager
 def observe_rectified(observer: Callable[[Any], None]) -> Iterator[None]:
-    """Within, each ReLU of a network that computes gives its output to `observer`, in the order of computation."""
+    """Call `observer` with the output of each ReLU that is computed within the context, in the order of computation."""
     token = _observer.set(observer)
     try:
         yield
@@ -22,13 +22,13 @@ def observe_rectified(observer: Callable[[Any], None]) -> Iterator[None]:
 
 
 def rectify(inputs: Any) -> Any:
-    """Returns the ReLU of a tensor."""
+    """Return the ReLU of a tensor."""
     return _observed(ops.relu(inputs))
 
 
 @keras.saving.register_keras_serializable("keras_nasnet")
 class ReLU(keras.layers.ReLU):
-    """`keras.layers.ReLU`, observed as `rectify` is: for those between a network's layers."""
+    """`keras.layers.ReLU` whose outputs `observe_rectified` shows, for use between layers."""
 
     def call(self, inputs: Any) -> Any:
         return _observed(super().call(inputs))

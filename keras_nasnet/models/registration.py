@@ -10,8 +10,10 @@ from typing import Any
 
 # What a saved model may name, and the module that has it.
 CLASSES = {
+    "Add": "layers.operations",
     "BatchNormalization": "layers.batch_norm",
     "Cell": "layers.cell",
+    "Concatenate": "layers.operations",
     "Convolution": "layers.operations",
     "DropPath": "layers.drop_path",
     "FactorizedReduction": "layers.convolution",
@@ -28,7 +30,7 @@ CLASSES = {
 
 
 def register() -> None:
-    """Registers the classes with Keras: now, or as soon as someone imports it."""
+    """Register the classes with Keras: now, or as soon as someone imports it."""
     if "keras" in sys.modules:
         _register(sys.modules["keras"])
     else:

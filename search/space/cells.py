@@ -1,10 +1,11 @@
 """Spaces of a normal and a reduction cell: NASNet's, and one like DARTS'. Nothing here imports Keras."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from keras_nasnet.genotype import COMBINES, MORE_OPERATIONS, OPERATIONS, Block, CellSpec, Genotype
+from keras_nasnet.common.registry import Registry
+from keras_nasnet.genotype import COMBINE_LAYERS, OPERATION_LAYERS, OPERATIONS, Block, CellSpec, Genotype
 from keras_nasnet.search.space.contract import SearchSpace
 
 # DARTS (Liu et al. 2019), genotypes.PRIMITIVES, by the names of this package.
@@ -33,8 +34,8 @@ class CellSpace(SearchSpace):
 
     Args:
         blocks: B, the number of blocks of each cell, from 1 to 20.
-        operations: names out of `genotype.OPERATIONS` and `genotype.MORE_OPERATIONS`.
-        combines: names out of `genotype.COMBINES`.
+        operations: names out of `genotype.OPERATION_LAYERS`.
+        combines: names out of `genotype.COMBINE_LAYERS`.
 
     Attributes:
         concatenate_all: whether the cell's output concatenates all its blocks (DARTS), or those that no block reads
@@ -52,7 +53,7 @@ class CellSpace(SearchSpace):
     def __post_init__(self) -> None:
         if isinstance(self.blocks, bool) or not isinstance(self.blocks, int) or not 1 <= self.blocks <= MAX_BLOCKS:
             raise ValueError(f"blocks is {self.blocks!r}: it must be a whole number from 1 to {MAX_BLOCKS}")
-        legal = {"operations": (*OPERATIONS, *MORE_OPERATIONS), "combines": COMBINES}
+        legal = {"operations": OPERATION_LAYERS, "combines": COMBINE_LAYERS}
         for option, names in legal.items():
             object.__setattr__(self, option, _distinct(option, getattr(self, option), names))
         block_kinds = ["input", "input", "operation", "operation"] + ["combine"] * (len(self.combines) > 1)
@@ -160,7 +161,7 @@ class DartsLikeSpace(CellSpace):
         return {"name": self.name}
 
 
-def _distinct(option: str, given: Any, legal: Sequence[str]) -> tuple[str, ...]:
+def _distinct(option: str, given: Any, legal: Registry[Any]) -> tuple[str, ...]:
     """Return names as a tuple. Raises ValueError unless each is legal and stands there once."""
     if not isinstance(given, list | tuple) or not given:
         raise ValueError(f"{option} is {given!r}: give a list of names out of {_listed(legal)}")
@@ -172,5 +173,5 @@ def _distinct(option: str, given: Any, legal: Sequence[str]) -> tuple[str, ...]:
     return tuple(given)
 
 
-def _listed(values: Sequence[Any]) -> str:
+def _listed(values: Iterable[Any]) -> str:
     return ", ".join(map(str, values))

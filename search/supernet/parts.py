@@ -33,15 +33,17 @@ class Part:
             reads those, else None; returns a tensor.
         layouts: what each of the vectors holds.
         reads_rectified: whether the tensors must have been through a ReLU: one for all who read them.
+        passes_through: whether it returns the tensor that it reads.
     """
 
     function: Callable[[Sequence[Any], Sequence[Any], Any], Any]
     layouts: tuple[Layout, ...] = ()
     reads_rectified: bool = False
+    passes_through: bool = False
 
 
 def make_part(kind: str, *sizes: Any) -> Part:
-    """Returns a new part.
+    """Return a new part.
 
     - "stem", filters: reads the images, pixels 0 to 255.
     - "operation", name, filters, stride, channels of its input.
@@ -80,7 +82,7 @@ def _operation(name: str, filters: int, stride: int, channels: int) -> Part:
     def function(weights: Sequence[Any], tensors: Sequence[Any], data: Any) -> Any:
         return _call(layer, unpacked(weights[0], layout) if layout else [], tensors[0])
 
-    return Part(function, (layout,) if layout else (), layer.reads_rectified)
+    return Part(function, (layout,) if layout else (), layer.reads_rectified, layer.passes_through)
 
 
 def _relu() -> Part:
@@ -161,12 +163,12 @@ def is_kernel(name: str) -> bool:
 
 
 def size(layout: Layout) -> int:
-    """Returns the length of a vector that holds these weights."""
+    """Return the length of a vector that holds these weights."""
     return sum(math.prod(shape) for _, shape in layout)
 
 
 def unpacked(vector: Any, layout: Layout) -> list[Any]:
-    """Returns the weights that lie in a vector."""
+    """Return the weights that lie in a vector."""
     weights, start = [], 0
     for _, shape in layout:
         end = start + math.prod(shape)
@@ -176,13 +178,13 @@ def unpacked(vector: Any, layout: Layout) -> list[Any]:
 
 
 def joined(weights: Sequence[Any], layouts: Sequence[Layout]) -> list[Any]:
-    """Returns a layer's weights, its kernels put together of each input's rows. In these layers kernels come first."""
+    """Return a layer's weights, its kernels put together of each input's rows. In these layers kernels come first."""
     *rows, rest = [unpacked(vector, layout) for vector, layout in zip(weights, layouts, strict=True)]
     return [*(ops.concatenate(parts, axis=-2) for parts in zip(*rows, strict=True)), *rest]
 
 
 def initial(layout: Layout, rng: np.random.Generator) -> np.ndarray:
-    """Returns a vector of random kernels, float32; scales are 1, and offsets and biases 0.
+    """Return a vector of random kernels, float32; scales are 1, and offsets and biases 0.
 
     Source: TF-slim's variance_scaling_initializer(mode="FAN_OUT"), as for all of `keras_nasnet`.
     """
@@ -206,7 +208,7 @@ def _truncated_normal(count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def decayed(layout: Layout) -> np.ndarray:
-    """Returns float32 1 where a vector of this layout holds a kernel, else 0."""
+    """Return float32 1 where a vector of this layout holds a kernel, else 0."""
     pieces = [np.full(math.prod(shape), is_kernel(name), np.float32) for name, shape in layout]
     return np.concatenate([np.zeros(0, np.float32), *pieces])
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from keras_nasnet.genotype import CellSpec, Genotype
+from keras_nasnet.genotype.vocabulary import combine_width
+from keras_nasnet.genotype.wiring import SIDES, walk
 from keras_nasnet.models.assembly import CellPlan, plan_cells
 from keras_nasnet.models.body import stage_sizes
 from keras_nasnet.search.supernet.parts import Layout, Part, make_part
@@ -76,7 +78,7 @@ class Supernet:
         self._parts: dict[tuple[Any, ...], Part] = {}
 
     def path(self, genotype: Genotype) -> list[Node]:
-        """Returns a child's nodes in an order in which each reads only what stands before it.
+        """Return a child's nodes in an order in which each reads only what stands before it.
 
         The first reads the images, pixels 0 to 255 of shape (batch, height, width, 3); the last reads the
         labels, int32 (batch,), and gives float32 (2,): the mean loss, and how many are classified right.
@@ -93,7 +95,7 @@ class Supernet:
         return _needed(_Path(self, genotype).nodes)
 
     def part(self, kind: str, *sizes: Any) -> Part:
-        """Returns the part of a kind and of sizes, the same one for the same."""
+        """Return the part of a kind and of sizes, the same one for the same."""
         key = (kind, *sizes)
         if key not in self._parts:
             self._parts[key] = make_part(kind, *sizes)
@@ -108,16 +110,16 @@ class _Path:
         self.nodes: list[Node] = []
         self._rectified: dict[_State, _State] = {}
         width = STEM_MULTIPLIER * supernet.filters
-        newest = _Output(((0, self._add(width, "stem", (width,), ["stem"], [], "images")),), 1)
+        newest = _Output(((0, self.add(width, "stem", (width,), ["stem"], [], "images")),), 1)
         older: _Output | None = None
         for plan in supernet.plans:
             spec = genotype.reduction if plan.reduction else genotype.normal
             newest, older = self._cell(plan, spec, newest, older), newest
         states = [state for _, state in newest.states]
         slots = [f"classifier/{number}" for number, _ in newest.states] + ["classifier"]
-        self._add(2, "classifier", (tuple(newest.channels), supernet.classes), slots, states, "labels")
+        self.add(2, "classifier", (tuple(newest.channels), supernet.classes), slots, states, "labels")
 
-    def _add(
+    def add(
         self,
         channels: int,
         kind: str,
@@ -126,6 +128,7 @@ class _Path:
         reads: Sequence[_State],
         data: str | None = None,
     ) -> _State:
+        """Add a node, and returns the state that it computes."""
         part = self.supernet.part(kind, *sizes)
         slots = slots[: len(part.layouts)]  # none where the layer has no weights
         if part.reads_rectified:
@@ -135,63 +138,69 @@ class _Path:
 
     def _relu(self, state: _State) -> _State:
         if state not in self._rectified:
-            self._rectified[state] = self._add(state.channels, "relu", (), [], [state])
+            self._rectified[state] = self.add(state.channels, "relu", (), [], [state])
         return self._rectified[state]
 
     def _cell(self, plan: CellPlan, spec: CellSpec, newest: _Output, older: _Output | None) -> _Output:
-        stride = 2 if plan.reduction else 1
-        first = self._fit(f"{plan.name}/fit_0", plan.filters, 1, newest)
-        if older is None:  # the first cell of a network: its other input is what it was given
-            second = newest.states[0][1]
-        elif older.stride != newest.stride:
-            second = self._fit(f"{plan.name}/fit_1", plan.filters, 2, older)
-        elif sum(older.channels) != plan.filters:
-            second = self._fit(f"{plan.name}/fit_1", plan.filters, 1, older)
-        elif len(older.states) > 1:
-            second = self._add(plan.filters, "join", (), [], [state for _, state in older.states])
-        else:
-            second = older.states[0][1]
-        states = [first, second]
-        for number, block in enumerate(spec.blocks):
-            place = f"{plan.name}/block_{number}"
-            pair = []
-            for side, index, name in zip(("left", "right"), block.inputs, block.operations, strict=True):
-                sizes = (name, plan.filters, stride if index < 2 else 1, states[index].channels)
-                pair.append(self._operation(f"{place}_{side}", sizes, states[index]))
-            if block.combine == "concat":
-                slots = [f"{place}/concat/left", f"{place}/concat/right", f"{place}/concat"]
-                states.append(self._add(plan.filters, "fit", (plan.filters, 1, (plan.filters,) * 2), slots, pair))
-            else:
-                slots = [f"{place}/{block.combine}"]
-                states.append(self._add(plan.filters, "combine", (block.combine, plan.filters), slots, pair))
-        members = []
-        for index in spec.outputs[0]:
-            state = states[index]
-            if index < 2 and (stride == 2 or state.channels != plan.filters):
-                slots = [f"{plan.name}/output_fit_{index}/{part}" for part in ("kernel", "rest")]
-                state = self._add(plan.filters, "fit", (plan.filters, stride, (state.channels,), False), slots, [state])
-            members.append((index, state))
-        return _Output(tuple(members), newest.stride * stride)
+        inputs = [newest] if older is None else [newest, older]
+        (output,) = walk(spec, inputs, _CellPath(self, plan, newest.stride))
+        return output
 
-    def _operation(self, place: str, sizes: tuple[str, int, int, int], state: _State) -> _State:
-        name, filters, stride, channels = sizes
-        if name == "identity" and stride == 1 and channels == filters:
+
+class _CellPath:
+    """Visits a cell, and adds its nodes to a path."""
+
+    def __init__(self, path: _Path, plan: CellPlan, stride: int):
+        self.path = path
+        self.plan = plan
+        self.before = stride  # of the newest input to the image
+        self.stride = 2 if plan.reduction else 1
+
+    def fit_input(self, index: int, given: _Output) -> _State:
+        filters, place = self.plan.filters, f"{self.plan.name}/fit_{index}"
+        states = [state for _, state in given.states]
+        if index == 0 or given.stride != self.before or sum(given.channels) != filters:
+            slots = [f"{place}/{number}" for number, _ in given.states] + [place]
+            stride = self.before // given.stride
+            return self.path.add(filters, "fit", (filters, stride, tuple(given.channels)), slots, states)
+        return states[0] if len(states) == 1 else self.path.add(filters, "join", (), [], states)
+
+    def missing_input(self, newest: _Output) -> _State:
+        return newest.states[0][1]
+
+    def operation(self, block: int, side: int, name: str, index: int, state: _State) -> _State:
+        filters, stride = self.plan.filters, self.stride if index < 2 else 1
+        sizes = (name, filters, stride, state.channels)
+        if self.path.supernet.part("operation", *sizes).passes_through:
             return state
-        return self._add(filters, "operation", sizes, [f"{place}/{name}_{stride}_{channels}"], [state])
+        place = f"{self.plan.name}/block_{block}_{SIDES[side]}/{name}_{stride}_{state.channels}"
+        return self.path.add(filters, "operation", sizes, [place], [state])
 
-    def _fit(self, place: str, filters: int, stride: int, output: _Output) -> _State:
-        slots = [f"{place}/{number}" for number, _ in output.states] + [place]
-        reads = [state for _, state in output.states]
-        return self._add(filters, "fit", (filters, stride, tuple(output.channels)), slots, reads)
+    def combine(self, block: int, name: str, branches: Sequence[_State]) -> _State:
+        filters, place = self.plan.filters, f"{self.plan.name}/block_{block}/{name}"
+        if combine_width(name) == 1:
+            return self.path.add(filters, "combine", (name, filters), [place], branches)
+        slots = [*(f"{place}/{side}" for side in SIDES), place]
+        return self.path.add(filters, "fit", (filters, 1, (filters,) * 2), slots, branches)
+
+    def fit_output(self, index: int, state: _State) -> _State:
+        filters = self.plan.filters
+        if self.stride == 1 and state.channels == filters:
+            return state
+        slots = [f"{self.plan.name}/output_fit_{index}/{part}" for part in ("kernel", "rest")]
+        return self.path.add(filters, "fit", (filters, self.stride, (state.channels,), False), slots, [state])
+
+    def join(self, number: int, members: Sequence[tuple[int, _State]]) -> _Output:
+        return _Output(tuple(members), self.before * self.stride)
 
 
 def slots(path: Sequence[Node]) -> dict[str, Layout]:
-    """Returns the weight vectors of a path: what each slot holds, in the order of the nodes."""
+    """Return the weight vectors of a path: what each slot holds, in the order of the nodes."""
     return {slot: layout for node in path for slot, layout in zip(node.slots, node.part.layouts, strict=True)}
 
 
 def _needed(nodes: Sequence[Node]) -> list[Node]:
-    """Returns the nodes without which the last one could not be computed."""
+    """Return the nodes without which the last one could not be computed."""
     needed = {len(nodes) - 1}
     for number in reversed(range(len(nodes))):
         if number in needed:
