@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from keras_nasnet.models.backbone import NASNetBackbone as NASNetBackbone
     from keras_nasnet.models.classifier import NASNet as NASNet
     from keras_nasnet.models.complexity import mult_adds as mult_adds
-    from keras_nasnet.models.variants import variant as variant
-    from keras_nasnet.models.variants import variants as variants
+    from keras_nasnet.models.named import variant as variant
+    from keras_nasnet.models.named import variants as variants
     from keras_nasnet.training.features import extract_features as extract_features
     from keras_nasnet.training.finetuning import finetune as finetune
     from keras_nasnet.zoo.applications import NASNetLarge as NASNetLarge
@@ -59,7 +59,7 @@ __getattr__, __dir__, __all__ = lazy_face(
         "load": "zoo.loading",
         "mult_adds": "models.complexity",
         "preprocess_input": "zoo.applications",
-        "variant": "models.variants",
-        "variants": "models.variants",
+        "variant": "models.named",
+        "variants": "models.named",
     },
 )

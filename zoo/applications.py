@@ -10,7 +10,7 @@ from keras.applications import nasnet
 from keras_nasnet.accelerate.random_values import without_random_values
 from keras_nasnet.models.body import MIN_SIZE
 from keras_nasnet.models.classifier import NASNet
-from keras_nasnet.models.variants import variant
+from keras_nasnet.models.named import variant
 from keras_nasnet.zoo import loading
 from keras_nasnet.zoo.catalog import entries
 from keras_nasnet.zoo.formats.registry import format_of

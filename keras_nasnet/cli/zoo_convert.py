@@ -87,7 +87,7 @@ def _is_weights_alone(model: str) -> bool:
 
 
 def _load_weights(path: str, network: str, include_top: bool) -> "NASNet":
-    from keras_nasnet.models.variants import variant
+    from keras_nasnet.models.named import variant
 
     form = format_of(path)
     with without_random_values():

@@ -98,6 +98,7 @@ def fold(model: NASNet | NASNetBackbone) -> FoldedNASNet:
     Raises:
         TypeError: for another model.
         ValueError: for one that was built on the output of other layers (`input_tensor`).
+        NotImplementedError: if it has an operation of one's own that does not say how it is folded.
 
     Example:
         >>> model = keras_nasnet.NASNet(num_blocks=1, penultimate_filters=96, stem="cifar", classes=3)

@@ -47,10 +47,10 @@ class Cell(ConvolutionalLayer):
 
     Example:
         >>> cell = Cell(keras_nasnet.NASNET_A.normal, filters=4)
-        >>> cell(np.ones((1, 8, 8, 3))).shape
+        >>> keras.ops.shape(cell(np.ones((1, 8, 8, 3))))
         (1, 8, 8, 24)
         >>> cell.mult_adds((1, 8, 8, 3))
-        30592
+        49984
     """
 
     def __init__(

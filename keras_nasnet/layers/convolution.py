@@ -166,7 +166,7 @@ class Projection(ConvolutionalLayer):
     Args: those of `Cell` with the same names; `stride` is 1 by default.
 
     Example:
-        >>> Projection(filters=4)(np.ones((1, 8, 8, 3))).shape
+        >>> keras.ops.shape(Projection(filters=4)(np.ones((1, 8, 8, 3))))
         (1, 8, 8, 4)
     """
 
@@ -198,7 +198,7 @@ class FactorizedReduction(ConvolutionalLayer):
     Args: those of `Cell` with the same names; `stride` is 2.
 
     Example:
-        >>> FactorizedReduction(filters=4)(np.ones((1, 7, 8, 3))).shape
+        >>> keras.ops.shape(FactorizedReduction(filters=4)(np.ones((1, 7, 8, 3))))
         (1, 4, 4, 4)
     """
 

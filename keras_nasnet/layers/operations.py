@@ -83,7 +83,7 @@ class Operation(ConvolutionalLayer):
         ...     def mult_adds(self, input_shape):
         ...         return 0
         >>> keras_nasnet.genotype.OPERATION_LAYERS.register("negative", Negative)
-        >>> float(make_operation("negative", filters=1)(np.ones((1, 1, 1, 1))))
+        >>> float(make_operation("negative", filters=1)(np.ones((1, 1, 1, 1)))[0, 0, 0, 0])
         -1.0
     """
 
@@ -294,7 +294,7 @@ def make_operation(operation: str, filters: int, stride: int = 1, **kwargs: Any)
         ValueError: if there is no such operation.
 
     Example:
-        >>> make_operation("sep_conv_5x5", filters=4, stride=2)(np.ones((1, 8, 8, 3))).shape
+        >>> keras.ops.shape(make_operation("sep_conv_5x5", filters=4, stride=2)(np.ones((1, 8, 8, 3))))
         (1, 4, 4, 4)
     """
     if operation not in OPERATION_LAYERS:
@@ -323,7 +323,7 @@ class Combine(keras.layers.Layer):
         ...     def mult_adds(self, input_shapes):
         ...         return 0
         >>> keras_nasnet.genotype.COMBINE_LAYERS.register("maximum", Maximum)
-        >>> float(make_combine("maximum")([np.ones((1, 1, 1, 1)), np.zeros((1, 1, 1, 1))]))
+        >>> float(make_combine("maximum")([np.ones((1, 1, 1, 1)), np.zeros((1, 1, 1, 1))])[0, 0, 0, 0])
         1.0
     """
 
@@ -445,7 +445,7 @@ def make_combine(combine: str, axis: int = -1, epsilon: float = 1e-3, **kwargs: 
         ValueError: if there is no such combination.
 
     Example:
-        >>> make_combine("concat")([np.ones((1, 8, 8, 3))] * 2).shape
+        >>> keras.ops.shape(make_combine("concat")([np.ones((1, 8, 8, 3))] * 2))
         (1, 8, 8, 6)
     """
     if combine not in COMBINE_LAYERS:

@@ -54,7 +54,7 @@ class Features:
 
 
 def plan_cells(stages: Sequence[int], filters: int, stem: str, skip_reduction: bool) -> list[CellPlan]:
-    """Returns the cells of a network in order.
+    """Return the cells of a network in order.
 
     Args:
         stages: normal cells at each resolution; a reduction cell that doubles the filters
@@ -80,7 +80,7 @@ def plan_cells(stages: Sequence[int], filters: int, stem: str, skip_reduction: b
 def make_cells(
     genotype: Genotype, plans: Sequence[CellPlan], state: State, drop_path_rate: float, **options: Any
 ) -> list[Cell]:
-    """Returns a new `Cell` for each plan, for a run from `state`. `options` go to every cell."""
+    """Return a new `Cell` for each plan, for a run from `state`. `options` go to every cell."""
     cells = []
     strides = state.strides
     for plan, rate in zip(plans, drop_path_rates(drop_path_rate, len(plans)), strict=True):
@@ -101,7 +101,7 @@ def make_cells(
 
 
 def run_cells(plans: Sequence[CellPlan], cells: Sequence[Cell], state: State) -> Features:
-    """Applies the cells in order, from the state in front of the first."""
+    """Apply the cells in order, from the state in front of the first."""
     features = Features({"stem": state}, {"stem": state.tensors[:1]})
     for plan, cell in zip(plans, cells, strict=True):
         outputs = cell(list(state.tensors))
@@ -125,7 +125,7 @@ def _next(plan: CellPlan, cell: Cell, outputs: tuple[Any, ...], inputs: tuple[An
 def apply_stem(
     inputs: Any, stem: str, filters: int, momentum: float, epsilon: float, data_format: str, dtype: Any
 ) -> State:
-    """The convolution in front of the cells: 3x3, with BN and without ReLU.
+    """Return the state behind the convolution in front of the cells: 3x3, with BN and without ReLU.
 
     "imagenet": stride 2 and VALID padding; "cifar": stride 1 and SAME.
     """

@@ -28,8 +28,12 @@ class NASNetBackbone(keras.Model):
         channels: channels of each level.
 
     Example:
-        >>> backbone = NASNetBackbone("nasnet_a", num_blocks=4, penultimate_filters=1056)
+        >>> backbone = NASNetBackbone("nasnet_a", num_blocks=1, penultimate_filters=192)
+        >>> backbone.strides
+        {'P1': 2, 'P2': 4, 'P3': 8, 'P4': 16, 'P5': 32}
         >>> pyramid = keras.Model(backbone.inputs, backbone.pyramid_outputs)
+        >>> keras.ops.shape(pyramid(np.zeros((1, 64, 64, 3)))["P3"])
+        (1, 8, 8, 48)
     """
 
     def __init__(
@@ -88,7 +92,7 @@ class NASNetBackbone(keras.Model):
         return self._config | {"name": self.name, "trainable": self.trainable}
 
     def split_at(self, cell: int | str) -> tuple[keras.Model, keras.Model]:
-        """Cuts the network behind a cell, as the paper's two-stage detector does.
+        """Cut the network behind a cell, as the paper's two-stage detector does.
 
         Args:
             cell: number of a normal cell from 0 up, or the name of any ("stem_1",

@@ -22,7 +22,7 @@ _BATCH_NORM_EPSILON = {"imagenet": 1e-3, "cifar": 1e-5}
 
 
 def stage_sizes(num_blocks: int | Sequence[int]) -> tuple[int, ...]:
-    """Normal cells at each of the three resolutions, from the paper's N or from three numbers."""
+    """Return the normal cells at each of the three resolutions, from the paper's N or from three numbers."""
     stages = (num_blocks,) * 3 if isinstance(num_blocks, int) else tuple(num_blocks)
     if len(stages) != 3 or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in stages):
         raise ValueError(f"num_blocks is {num_blocks!r}: give N, or three numbers, each from 1 up")
@@ -30,7 +30,7 @@ def stage_sizes(num_blocks: int | Sequence[int]) -> tuple[int, ...]:
 
 
 def check_data_format(data_format: str) -> None:
-    """Raises ValueError where the data format is unknown or the backend cannot compute it."""
+    """Raise ValueError where the data format is unknown or the backend cannot compute it."""
     if data_format not in ("channels_last", "channels_first"):
         raise ValueError(f"data_format is {data_format!r}: choose from channels_last, channels_first")
     on_tensorflow = keras.backend.backend() == "tensorflow"
@@ -108,7 +108,7 @@ class Body:
         }
 
     def input_shape(self, input_shape: Sequence[int | None] | None, default: int | None) -> tuple[int | None, ...]:
-        """Returns the checked shape of an image; `default` is its side where none is given."""
+        """Return the checked shape of an image; `default` is its side where none is given."""
         first = self.data_format == "channels_first"
         if input_shape is None:
             return (3, default, default) if first else (default, default, 3)
@@ -122,7 +122,7 @@ class Body:
         return shape
 
     def apply(self, inputs: Any) -> Features:
-        """Makes stem and cells and applies them to an image tensor."""
+        """Make stem and cells and apply them to an image tensor."""
         state = apply_stem(
             inputs,
             self.stem,
@@ -146,11 +146,11 @@ class Body:
         return run_cells(self.plans, self.cells, state)
 
     def join(self, outputs: Sequence[Any], name: str | None = None) -> Any:
-        """A cell's outputs as one tensor."""
+        """Return a cell's outputs as one tensor."""
         if len(outputs) == 1:
             return outputs[0]
         return keras.layers.Concatenate(axis=self.channel_axis, dtype=self.dtype, name=name)(list(outputs))
 
     def rectify(self, outputs: Sequence[Any], name: str) -> Any:
-        """ReLU of a cell's joined outputs, as a layer of this name."""
+        """Return the ReLU of a cell's joined outputs, as a layer of this name."""
         return ReLU(dtype=self.dtype, name=name)(self.join(outputs, name=f"{name}_join"))

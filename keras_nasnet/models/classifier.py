@@ -60,6 +60,13 @@ class NASNet(keras.Model):
 
     Raises:
         ValueError: if an argument is out of range; the message says what may be.
+
+    Example:
+        >>> network = NASNet("nasnet_a", num_blocks=1, penultimate_filters=48, stem="cifar", classes=10)
+        >>> keras.ops.shape(network(np.zeros((2, 32, 32, 3))))
+        (2, 10)
+        >>> network.preprocess(np.full((1, 32, 32, 3), 255, "uint8")).max()
+        np.float32(1.0)
     """
 
     def __init__(
@@ -156,7 +163,7 @@ class NASNet(keras.Model):
         }
 
     def preprocess(self, images: Any) -> Any:
-        """Returns the model's input for images: paths, PIL images or arrays of pixels 0..255.
+        """Return the model's input for images: paths, PIL images or arrays of pixels 0..255.
 
         See `Preprocessing.__call__`; float32, in the model's data format.
         """

@@ -19,7 +19,7 @@ def mult_adds(model: keras.Model) -> int:
 
     Example:
         >>> mult_adds(keras_nasnet.NASNet(num_blocks=1, penultimate_filters=96, stem="cifar", classes=10))
-        2330752
+        4768704
     """
     if None in model.inputs[0].shape[1:]:
         raise ValueError(f"the input is {model.inputs[0].shape}: multiply-adds need a fixed size")

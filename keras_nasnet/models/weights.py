@@ -7,15 +7,27 @@ from keras_nasnet.models.classifier import NASNet
 
 
 def is_head(variable: keras.Variable) -> bool:
-    """Whether a variable belongs to a classifier."""
+    """Return whether a variable belongs to a classifier."""
     return "predictions/" in variable.path
 
 
 def copy_weights(source: keras.Model, target: keras.Model, head: bool = False) -> None:
-    """Copies weights by their paths; all but the auxiliary head's and, unless `head`, the classifier's.
+    """Copy a network's weights into another, all but those of the auxiliary head.
+
+    Args:
+        source: whose weights are copied, each by its path.
+        target: that gets them.
+        head: whether the classifier's are copied too.
 
     Raises:
         ValueError: if a weight of the target has no equal in the source; nothing is copied then.
+
+    Example:
+        >>> options = {"num_blocks": 1, "penultimate_filters": 48, "stem": "cifar"}
+        >>> old, new = NASNet(classes=10, **options), NASNet(classes=3, **options)
+        >>> copy_weights(old, new)
+        >>> bool(np.all(old.get_layer("stem_convolution").kernel == new.get_layer("stem_convolution").kernel))
+        True
     """
     known = {variable.path: variable for variable in source.weights}
     pairs = []
@@ -32,7 +44,16 @@ def copy_weights(source: keras.Model, target: keras.Model, head: bool = False) -
 
 
 def for_inference(network: NASNet) -> NASNet:
-    """Returns the network as its users want it: probabilities, no auxiliary head, float32, the same weights."""
+    """Return a network of the same weights as its users want it: probabilities, no auxiliary head, float32.
+
+    Args:
+        network: trained, say with logits and an auxiliary head.
+
+    Example:
+        >>> trained = NASNet(num_blocks=1, penultimate_filters=48, stem="cifar", classes=3, classifier_activation=None)
+        >>> float(np.sum(for_inference(trained)(np.zeros((1, 32, 32, 3)))).round(3))
+        1.0
+    """
     options = {"classifier_activation": "softmax", "auxiliary_head": False, "dtype": "float32"}
     kept = NASNet(**(network.get_config() | options))
     copy_weights(network, kept, head=True)
@@ -40,6 +61,19 @@ def for_inference(network: NASNet) -> NASNet:
 
 
 def save_model(model: keras.Model, path: StrPath) -> None:
-    """Writes a `.keras` file, which appears when it is whole."""
+    """Write a `.keras` file, which appears when it is whole.
+
+    Args:
+        model: any Keras model.
+        path: of the file, which ends in ".keras".
+
+    Raises:
+        OSError: if it cannot be written; a file that was there stays as it was.
+
+    Example:
+        >>> save_model(NASNet(num_blocks=1, penultimate_filters=48, stem="cifar", classes=3), "small.keras")
+        >>> keras.saving.load_model("small.keras").name
+        'nasnet'
+    """
     with replacing(path) as temporary:
         model.save(temporary)

@@ -11,7 +11,7 @@ from keras_nasnet.accelerate.contents import all_layers
 from keras_nasnet.common.images import Preprocessing
 from keras_nasnet.layers.batch_norm import BatchNormalization
 from keras_nasnet.models.classifier import NASNet
-from keras_nasnet.models.variants import VARIANTS
+from keras_nasnet.models.named import VARIANTS
 from keras_nasnet.models.weights import copy_weights
 from keras_nasnet.training.augmentation import AUGMENTATIONS
 from keras_nasnet.training.recipe import Recipe

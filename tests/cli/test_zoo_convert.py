@@ -11,7 +11,7 @@ from click.testing import CliRunner
 import keras_nasnet
 from keras_nasnet import NASNet, zoo
 from keras_nasnet.cli.main import main
-from keras_nasnet.models.variants import VARIANTS
+from keras_nasnet.models.named import VARIANTS
 from keras_nasnet.zoo.formats import keras_h5, weights_file
 from tests.support import environment
 from tests.support.catalog_entry import write_entry

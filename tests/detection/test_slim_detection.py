@@ -10,7 +10,7 @@ from keras_nasnet import NASNet, NASNetBackbone
 from keras_nasnet.accelerate.random_values import without_random_values
 from keras_nasnet.cli.main import main
 from keras_nasnet.detection.two_stage import two_stages
-from keras_nasnet.models.variants import VARIANTS
+from keras_nasnet.models.named import VARIANTS
 from keras_nasnet.zoo.formats import slim, weights_file
 from keras_nasnet.zoo.formats.slim import slim_names
 from keras_nasnet.zoo.formats.slim_detection import detector_names, is_detector

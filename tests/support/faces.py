@@ -6,6 +6,8 @@ FACES = (
     "keras_nasnet.detection",
     "keras_nasnet.genotype",
     "keras_nasnet.inference",
+    "keras_nasnet.layers",
+    "keras_nasnet.models",
     "keras_nasnet.search",
     "keras_nasnet.training",
     "keras_nasnet.zoo",

@@ -12,7 +12,7 @@ import tomli_w
 import keras_nasnet
 from keras_nasnet import zoo
 from keras_nasnet.accelerate.random_values import without_random_values
-from keras_nasnet.models.variants import VARIANTS
+from keras_nasnet.models.named import VARIANTS
 from keras_nasnet.zoo.catalog import entries
 
 NAMES = zoo.list()

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 import keras_nasnet
 from keras_nasnet import NASNet, zoo
 from keras_nasnet.accelerate.random_values import without_random_values
-from keras_nasnet.models.variants import VARIANTS
+from keras_nasnet.models.named import VARIANTS
 from keras_nasnet.zoo.formats import h5_file, keras_h5, weights_file
 from keras_nasnet.zoo.formats.keras_h5 import from_keras, to_keras
 from keras_nasnet.zoo.formats.registry import format_to_write, load_weights, save_weights

@@ -19,7 +19,7 @@ from keras.src.legacy.saving import legacy_h5_format
 import keras_nasnet
 from keras_nasnet import NASNet, zoo
 from keras_nasnet.accelerate.random_values import without_random_values
-from keras_nasnet.models.variants import VARIANTS
+from keras_nasnet.models.named import VARIANTS
 from keras_nasnet.zoo import applications
 from keras_nasnet.zoo.catalog import entries
 from keras_nasnet.zoo.files import converted_file

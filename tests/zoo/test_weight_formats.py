@@ -6,7 +6,7 @@ from click.testing import CliRunner
 
 from keras_nasnet import NASNet, zoo
 from keras_nasnet.cli.main import main
-from keras_nasnet.models.variants import VARIANTS
+from keras_nasnet.models.named import VARIANTS
 from keras_nasnet.zoo.formats.registry import WEIGHT_FORMATS, format_by_name, format_of, format_to_write
 from keras_nasnet.zoo.formats.weights_file import write
 from tests.support.catalog_entry import write_entry

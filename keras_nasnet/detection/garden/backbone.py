@@ -14,7 +14,7 @@ from official.vision.ops import preprocess_ops
 from keras_nasnet.genotype import Genotype
 from keras_nasnet.models.backbone import NASNetBackbone
 from keras_nasnet.models.classifier import NASNet
-from keras_nasnet.models.variants import VARIANTS
+from keras_nasnet.models.named import VARIANTS
 from keras_nasnet.training.network import train_all
 
 TYPE = "nasnet"

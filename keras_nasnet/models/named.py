@@ -68,12 +68,17 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def variants() -> list[str]:
-    """Returns the names that `variant` takes."""
+    """Return the names that `variant` takes: those of the paper's networks.
+
+    Example:
+        >>> variants()[:2]
+        ['nasnet_a_4_1056_imagenet', 'nasnet_a_5_1536_imagenet']
+    """
     return sorted(VARIANTS)
 
 
 def variant(name: str, /, **options: Any) -> NASNet:
-    """Returns a network of the paper with random weights.
+    """Return a network of the paper with random weights.
 
     Args:
         name: one of `variants()`, for example "nasnet_a_6_768_cifar".
@@ -81,6 +86,11 @@ def variant(name: str, /, **options: Any) -> NASNet:
 
     Raises:
         ValueError: if there is no such variant.
+
+    Example:
+        >>> network = variant("nasnet_a_6_768_cifar", num_blocks=1, penultimate_filters=48)
+        >>> network.name, network.output.shape
+        ('nasnet_a_6_768_cifar', (None, 10))
     """
     if name not in VARIANTS:
         raise ValueError(f"unknown variant {name!r}: choose from {', '.join(variants())}")
