@@ -160,7 +160,7 @@ def test_invalid_json_is_named():
         Genotype.from_dict(data | {"penultimate_ratio": 0})
     with pytest.raises(ValueError, match="name is 7"):
         Genotype.from_dict(data | {"name": 7})
-    with pytest.raises(ValueError, match="genotype is 'nasnet_d'"):
+    with pytest.raises(ValueError, match=r"genotype is 'nasnet_d': give a Genotype, a \.json file, or one of nasnet_a"):
         genotype_module.get("nasnet_d")
 
 
@@ -217,8 +217,3 @@ def test_import_loads_no_framework(module):
     loaded = run_python(f"import {module}, sys; print(*sys.modules)").split()
     assert module in loaded
     assert not {"keras", "tensorflow", "jax", "torch", "numpy"} & set(loaded)
-
-
-def test_import_is_fast():
-    code = "import time; t = time.perf_counter(); import keras_nasnet; print(time.perf_counter() - t)"
-    assert min(float(run_python(code)) for _ in range(3)) < 0.2

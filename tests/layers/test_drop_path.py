@@ -6,12 +6,11 @@ import pytest
 
 from keras_nasnet import NASNet
 from keras_nasnet.layers.drop_path import DropPath, DropPathProgress, DropPathSchedule, drop_path_rates, share_progress
+from tests.support.toy import NETWORK
 
 
 def tiny(rate=0.5):
-    return NASNet(
-        "nasnet_a", num_blocks=1, penultimate_filters=48, stem="cifar", classes=3, drop_path_rate=rate, name="tiny"
-    )
+    return NASNet(**NETWORK, stem="cifar", classes=3, drop_path_rate=rate, name="tiny")
 
 
 def kept(layer, examples=4000):

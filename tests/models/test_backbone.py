@@ -7,7 +7,9 @@ from keras import ops
 
 from keras_nasnet.models.backbone import NASNetBackbone
 from keras_nasnet.models.classifier import NASNet
+from tests.support.toy import NETWORK
 
+SMALLEST = NETWORK | {"penultimate_filters": 64}
 PYRAMIDS = {
     # stem, then F = 8: levels, strides, channels
     "imagenet": ({"P1": 2, "P2": 4, "P3": 8, "P4": 16, "P5": 32}, {"P1": 32, "P2": 8, "P3": 48, "P4": 96, "P5": 192}),
@@ -59,12 +61,12 @@ def test_equals_the_classifier_without_top(genotype):
 @pytest.mark.parametrize(
     ("options", "cells"),
     [
-        ({}, ["stem_0", "stem_1", 0, "reduction_0", 1, "reduction_1"]),
-        ({"skip_reduction": True}, [0, "reduction_0", 1, "reduction_1"]),
+        (SMALLEST, ["stem_0", "stem_1", 0, "reduction_0", 1, "reduction_1"]),
+        (SMALLEST | {"skip_reduction": True}, [0, "reduction_0", 1, "reduction_1"]),
         ({"genotype": "nasnet_b"}, ["stem_0", "stem_1", "reduction_0", 1, "reduction_1"]),
         ({"genotype": "nasnet_b", "skip_reduction": True}, ["reduction_0", 1, "reduction_1"]),
     ],
-    ids=["a", "a skip", "b", "b skip"],
+    ids=["toy", "toy skip", "b", "b skip"],
 )
 def test_halves_are_the_whole(options, cells):
     backbone = small(**options)
@@ -80,19 +82,27 @@ def test_halves_are_the_whole(options, cells):
         assert halves[0] | halves[1] == own and not halves[0] & halves[1], cell
 
 
+@pytest.fixture(scope="module")
+def toy():
+    return NASNetBackbone(**NETWORK, stem="cifar")
+
+
 @pytest.mark.parametrize("cell", [3, -1, 2, "cell_2", "reduction_2", "stem", 1.5])
-def test_no_such_cut(cell):
+def test_no_such_cut(toy, cell):
     with pytest.raises(ValueError, match=r"choose from .*cell_0"):
-        small(stem="cifar").split_at(cell)
+        toy.split_at(cell)
+
+
+def test_a_frozen_backbone_is_loaded_frozen(tmp_path):
+    backbone = NASNetBackbone(**NETWORK, stem="cifar")
+    backbone.trainable = False
+    backbone.save(tmp_path / "frozen.keras")
+    assert not keras.saving.load_model(tmp_path / "frozen.keras").trainable_variables
 
 
 def test_saved_backbone_is_the_same(tmp_path):
     backbone = small(genotype="nasnet_c", penultimate_filters=40, stem="cifar", input_shape=(32, 40, 3))
     backbone.save(tmp_path / "backbone.keras")
-    backbone.trainable = False
-    backbone.save(tmp_path / "frozen.keras")
-    assert not keras.saving.load_model(tmp_path / "frozen.keras").trainable_variables
-    backbone.trainable = True
     loaded = keras.saving.load_model(tmp_path / "backbone.keras")
     assert len(loaded.trainable_variables) == len(backbone.trainable_variables)
     assert type(loaded) is NASNetBackbone and loaded.get_config() == backbone.get_config()
