@@ -5,7 +5,6 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +14,7 @@ from PIL import Image
 
 from keras_nasnet.common.files import replacing
 from keras_nasnet.common.images import SUFFIXES, find_images, read_image
+from keras_nasnet.common.reading import read_ahead
 from keras_nasnet.detection.detections import Detections
 from keras_nasnet.detection.drawing import draw
 
@@ -194,7 +194,9 @@ def _predict(
     top: int | None,
     batch: int,
 ) -> Iterator[FileDetections]:
-    for files, contents in _read_ahead(images, batch):
+    upcoming = iter(images)
+    batches = iter(lambda: list(itertools.islice(upcoming, batch)), [])
+    for files, contents in read_ahead(batches, lambda file: _read(file.path), held=2):
         readable = [image for image in contents if isinstance(image, Image.Image)]
         found = iter(model.predict([np.asarray(image) for image in readable]) if readable else ())
         for file, image in zip(files, contents, strict=True):
@@ -209,24 +211,6 @@ def _predict(
                 drawn = draw_folder / file.picture
                 _write_jpeg(draw(image, detections), drawn)
             yield FileDetections(file.path, detections, image.size, drawn)
-
-
-Batch = tuple[list[ImageFile], list[Image.Image | ValueError]]
-
-
-def _read_ahead(images: Iterable[ImageFile], batch: int) -> Iterator[Batch]:
-    """Yield batches of images; a thread reads the next while the caller works on this one."""
-    files = iter(images)
-
-    def read() -> Batch:
-        chosen = list(itertools.islice(files, batch))
-        return chosen, [_read(file.path) for file in chosen]
-
-    with ThreadPoolExecutor(1) as reader:
-        coming = reader.submit(read)
-        while (ready := coming.result())[0]:
-            coming = reader.submit(read)
-            yield ready
 
 
 def _read(path: Path) -> Image.Image | ValueError:
