@@ -30,7 +30,7 @@ def picture(size=SIZE, seed=0, mode="RGB"):
 
 
 def write_coco(folder, content=CONTENT, json_name="annotations_coco.json", images="images"):
-    """Writes the JSON and the images a, b and c; returns the folder."""
+    """Write the JSON and the images a, b and c; returns the folder."""
     (folder / images).mkdir(parents=True, exist_ok=True)
     for seed, name in enumerate("abc"):
         picture(seed=seed).save(folder / images / f"{name}.jpg")

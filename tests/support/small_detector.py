@@ -22,14 +22,14 @@ SIZE = 64
 
 
 def features(size: int | None = SIZE, l2: float = 0.0, policy: str | None = None, **config: Any) -> NASNetFeatures:
-    """Returns a backbone as the Garden builds it."""
+    """Return a backbone as the Garden builds it."""
     regularizer = tf_keras.regularizers.l2(l2) if l2 else None
     spec = tf_keras.layers.InputSpec(shape=[None, size, size, 3])
     return NASNetFeatures(spec, NASNetBackboneConfig(**NETWORK | config), regularizer, policy)
 
 
 def experiment(name: str = experiments.FASTER_RCNN, **task: Any) -> Any:
-    """Returns a registered experiment, made small."""
+    """Return a registered experiment, made small."""
     config = exp_factory.get_exp_config(name)
     config.override(
         {
@@ -67,13 +67,13 @@ def experiment(name: str = experiments.FASTER_RCNN, **task: Any) -> Any:
 
 
 def task_and_model(config: Any) -> tuple[Any, Any]:
-    """Returns the Garden's task of an experiment, and its model."""
+    """Return the Garden's task of an experiment, and its model."""
     task = task_factory.get_task(config.task)
     return task, task.build_model()
 
 
 def batch(config: Any, images: int = 2) -> tuple[Any, dict[str, Any]]:
-    """Returns what the Garden's input pipeline makes of images with one box each."""
+    """Return what the Garden's input pipeline makes of images with one box each."""
     from official.vision.ops import anchor
 
     model = config.task.model

@@ -17,7 +17,7 @@ VOC_BOXES = [(0, 2, 40, 28, "dog"), (4.5, 0, 1, 2, "cat")]
 
 
 def write_voc(folder, text=VOC, xml="Annotations", images="JPEGImages", names="ab"):
-    """Writes an XML and an image of each name; returns the folder."""
+    """Write an XML and an image of each name; returns the folder."""
     for place in (xml, images):
         (folder / place).mkdir(parents=True, exist_ok=True)
     for seed, name in enumerate(names):

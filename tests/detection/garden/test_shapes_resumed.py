@@ -14,13 +14,13 @@ from keras_nasnet.training.history import read_history
 from tests.support import SCRIPTS
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # three processes, 25 epochs in all: what learning takes
+@pytest.mark.timeout(1800)
 def test_shapes_are_learned_across_a_kill(tmp_path):
     data, run = tmp_path / "shapes", tmp_path / "run"
     subprocess.check_call([sys.executable, SCRIPTS / "make_shapes.py", data, "--images", "200", "--size", "128"])
     command = [sys.executable, "-m", "keras_nasnet.cli.main", "detect", "train", "--data", data, "--out", run]
     command += ["--size", "128", "--epochs", "25"]
-    begun = time.monotonic()
     process = subprocess.Popen(command)
     while not len(list(run.glob("ckpt-*.index"))) >= 2:
         assert process.poll() is None, "the run ended before it had two checkpoints"
@@ -39,10 +39,8 @@ def test_shapes_are_learned_across_a_kill(tmp_path):
     steps = max(int(file.name[5:-6]) for file in run.glob("ckpt-*.index"))
     resumed = subprocess.run([*command, "--resume"], capture_output=True, text=True, check=True)
     assert f"goes on after step {steps} of" in resumed.stderr
-    seconds = time.monotonic() - begun
     rows = read_history(run / "history.csv")
     assert [row["step"] for row in rows] == sorted({row["step"] for row in rows})
     assert rows[-1]["step"] == 25 * 20
     found = json.loads((run / "results.json").read_text())
-    print(f"AP50 {found['AP50']:.3f}, {seconds:.0f} s")
     assert found["AP50"] > 0.9
