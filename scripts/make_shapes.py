@@ -40,7 +40,7 @@ class Shape:
 
 
 def draw(seed: int, number: int, size: int) -> tuple[Image.Image, list[Shape]]:
-    """Returns one image and what is on it.
+    """Return one image and what is on it.
 
     Args:
         seed: of the dataset.
@@ -94,7 +94,7 @@ def _overlap(one: Shape, other: Shape) -> float:
 
 
 def write(folder: Path, images: int, size: int, seed: int, voc: bool = False) -> None:
-    """Writes a dataset into a new folder.
+    """Write a dataset into a new folder.
 
     Args:
         folder: that is made, whole or not at all.

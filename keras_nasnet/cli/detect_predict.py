@@ -62,7 +62,7 @@ def show(
     as_json: bool = False,
     count: int = 0,
 ) -> int:
-    """Prints what was found on images and returns how many could not be read.
+    """Print what was found on images and returns how many could not be read.
 
     Args:
         class_names: of the detector.
@@ -100,7 +100,7 @@ def show(
 
 
 def lines(detections: "Detections", threshold: float) -> list[str]:
-    """Returns a line for each box of an image: class, score, and left, top, right, bottom in whole pixels."""
+    """Return a line for each box of an image: class, score, and left, top, right, bottom in whole pixels."""
     if not len(detections):
         return [f"nothing from {threshold:g} up"]
     return [

@@ -30,15 +30,18 @@ def main() -> None:
     """NASNet on Keras 3."""
 
 
-main.add_command(classify_command)
-main.add_command(detect_group)
-main.add_command(evaluate_command)
-main.add_command(export_command)
-main.add_command(features_command)
-main.add_command(finetune_command)
-main.add_command(search_group)
-main.add_command(train_command)
-main.add_command(zoo_group)
+for command in (
+    classify_command,
+    detect_group,
+    evaluate_command,
+    export_command,
+    features_command,
+    finetune_command,
+    search_group,
+    train_command,
+    zoo_group,
+):
+    main.add_command(command)
 zoo_group.add_command(convert_command)
 zoo_group.add_command(publish_command)
 

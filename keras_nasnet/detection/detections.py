@@ -65,7 +65,7 @@ class Detections:
     def from_garden(
         cls, outputs: Mapping[str, Any], image_info: Any, size: tuple[int, int], class_names: Sequence[str]
     ) -> "Detections":
-        """Returns what the Model Garden's network found on one image.
+        """Return what the Model Garden's network found on one image.
 
         Boxes are mapped back to the image and clipped to it; those of which nothing is left are dropped.
 
@@ -96,16 +96,16 @@ class Detections:
         return cls(boxes[~empty], scores[~empty], classes[real][~empty] - 1, tuple(class_names))
 
     def above(self, threshold: float) -> "Detections":
-        """Returns those whose score is at least `threshold`."""
+        """Return those whose score is at least `threshold`."""
         # In float32, as the scores are: a score of 0.9 is not below a threshold of 0.9.
         return self._first(int(np.count_nonzero(self.scores >= np.float32(threshold))))
 
     def top(self, count: int) -> "Detections":
-        """Returns the `count` of the highest scores, or all if there are fewer."""
+        """Return the `count` of the highest scores, or all if there are fewer."""
         return self._first(count)
 
     def to_coco(self, image_id: int, category_ids: Sequence[int] | None = None) -> list[dict[str, Any]]:
-        """Returns the detections in COCO's result format, as `pycocotools.coco.COCO.loadRes` takes them.
+        """Return the detections in COCO's result format, as `pycocotools.coco.COCO.loadRes` takes them.
 
         Args:
             image_id: of the image, as the annotations have it.
@@ -130,7 +130,7 @@ class Detections:
         ]
 
     def labels(self) -> list[str]:
-        """Returns "raccoon 0.93" for each detection."""
+        """Return "raccoon 0.93" for each detection."""
         return [
             f"{self.class_names[number]} {score:.2f}" for number, score in zip(self.classes, self.scores, strict=True)
         ]

@@ -16,7 +16,7 @@ SMALLEST_FONT = 9
 
 
 def draw(image: Image.Image, detections: Detections) -> Image.Image:
-    """Returns a copy of an image in mode RGB with labelled boxes.
+    """Return a copy of an image in mode RGB with labelled boxes.
 
     Lines and letters grow with the image. A label stands on its box; where there is no room, or another
     label is, inside its upper edge or below it; never beyond the image, for which a long name is shortened.
@@ -70,7 +70,7 @@ def _frame(pen: ImageDraw.ImageDraw, box: Box, line: int, colour: tuple[int, int
 
 
 def _fit(text: str, size: tuple[int, int]) -> tuple[str, Font]:
-    """Returns a label, shortened where it must be, and a font in which it is no wider than the image."""
+    """Return a label, shortened where it must be, and a font in which it is no wider than the image."""
     width, height = size
     points = max(SMALLEST_FONT, round(math.sqrt(width * height) / 38))
     wide, _ = _label_size(text, ImageFont.load_default(points))

@@ -10,12 +10,12 @@ COLOURS = 100  # class 100 has the colour of class 0
 
 
 def class_colour(number: int) -> Colour:
-    """Returns the red, green and blue, 0..255, in which class `number` is drawn."""
+    """Return the red, green and blue, 0..255, in which class `number` is drawn."""
     return _palette()[number % COLOURS]
 
 
 def text_colour(background: Colour) -> Colour:
-    """Returns black or white, whichever is easier to read on a colour."""
+    """Return black or white, whichever is easier to read on a colour."""
     # Black is as far as white from a relative luminance of 0.18 (WCAG 2, contrast ratio).
     luminance = float(_linear(np.array(background)) @ (0.2126, 0.7152, 0.0722))
     return (0, 0, 0) if luminance > 0.18 else (255, 255, 255)

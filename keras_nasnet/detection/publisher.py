@@ -18,7 +18,7 @@ class DetectorPublisher(Publisher):
         """Leaves it to `prepare` to say what is wrong with the folder."""
 
     def prepare(self, source: str | os.PathLike[str], target: Target) -> None:
-        """Writes the folder that is uploaded."""
+        """Write the folder that is uploaded."""
         if target.backbone:
             super().prepare(source, target)
         else:
@@ -26,9 +26,9 @@ class DetectorPublisher(Publisher):
             detection.prepare(source, target.repo, target.folder, target.revision, licence)
 
     def network(self, source: str | os.PathLike[str], backbone: bool) -> "NASNet":
-        """Returns the detector's backbone, which has no classifier anyway."""
+        """Return the detector's backbone, which has no classifier anyway."""
         return detection.network(source)
 
     def origin(self, source: str | os.PathLike[str], licence: str | None) -> Origin:
-        """Returns what is known of the backbone."""
+        """Return what is known of the backbone."""
         return Origin("The backbone of a detector", licence or LICENCE)

@@ -22,7 +22,7 @@ _shortened.maxstring = _shortened.maxother = 100
 
 
 def shown(value: Any) -> str:
-    """Returns any value of a file as it may be put into a line: short, quoted if it is a string."""
+    """Return any value of a file as it may be put into a line: short, quoted if it is a string."""
     return _shortened.repr(value)
 
 
@@ -76,7 +76,7 @@ class ImageFinder:
         self._below: Mapping[str, list[Path]] | None = None
 
     def find(self, name: str) -> Path:
-        """Returns the path of the file.
+        """Return the path of the file.
 
         Raises:
             ValueError: if there is none, or there are several below the root; says where it was looked for.
@@ -111,7 +111,7 @@ def _is_file(path: Path) -> bool:
 def checked_images(
     entries: Sequence[ImageEntry], finder: ImageFinder, problems: list[Problem]
 ) -> tuple[AnnotatedImage, ...]:
-    """Returns the images that are there, with those boxes that are sound; adds to `problems` what is not.
+    """Return the images that are there, with those boxes that are sound; adds to `problems` what is not.
 
     Each image is decoded, in as many threads as there are processors; a bar on the terminal counts them.
     """
@@ -151,7 +151,7 @@ def checked_images(
 
 
 def _true_size(path: Path) -> tuple[int, int] | str:
-    """Returns width and height of an image that decodes, else what is wrong with it."""
+    """Return width and height of an image that decodes, else what is wrong with it."""
     try:
         return read_image(path, upright=False).size
     except ValueError as error:
@@ -159,7 +159,7 @@ def _true_size(path: Path) -> tuple[int, int] | str:
 
 
 def _checked_box(entry: BoxEntry, size: tuple[int, int], image: str, problems: list[Problem]) -> Box | None:
-    """Returns the part of a box that is within its image; None if there is none to be had."""
+    """Return the part of a box that is within its image; None if there is none to be had."""
     where = f"{image}, {entry.where}"
     defect = _defect(entry.bbox, size)
     if defect is not None:
@@ -182,7 +182,7 @@ def _checked_box(entry: BoxEntry, size: tuple[int, int], image: str, problems: l
 
 
 def _defect(bbox: Any, size: tuple[int, int]) -> tuple[str, str] | None:
-    """Returns why a box is of no use, as kind and text; None for one that is."""
+    """Return why a box is of no use, as kind and text; None for one that is."""
     if not isinstance(bbox, list | tuple) or len(bbox) != 4:
         return "bad_bbox", f"bbox is {shown(bbox)}, not four numbers"
     numbers = [value for value in map(finite, bbox) if value is not None]
@@ -219,7 +219,7 @@ def _within(
 
 
 def finite(value: Any) -> float | None:
-    """Returns a number as a float, anything else and what is not finite as None."""
+    """Return a number as a float, anything else and what is not finite as None."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
     try:

@@ -13,14 +13,14 @@ from keras_nasnet.detection.data.dataset import Problem
 
 
 def find(folder: Path) -> list[Path]:
-    """Returns the XML files anywhere below a folder, in order of their paths."""
+    """Return the XML files anywhere below a folder, in order of their paths."""
     return sorted(file for file in folder.rglob("*.xml") if file.is_file())
 
 
 def parse(
     files: list[Path], folder: Path, images: Path | None, problems: list[Problem]
 ) -> tuple[tuple[str, ...], list[ImageEntry]]:
-    """Returns the class names in order of the alphabet, and the images; adds to `problems` what is unsound.
+    """Return the class names in order of the alphabet, and the images; adds to `problems` what is unsound.
 
     Boxes are 1-based and inclusive: a pixel wide is what goes from 1 to 1. Objects marked as
     difficult are boxes like others.

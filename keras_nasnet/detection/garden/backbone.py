@@ -23,7 +23,7 @@ _SLOW_MOMENTUM = 0.999  # above it, statistics need thousands of steps to leave 
 
 @dataclasses.dataclass
 class NASNetBackboneConfig(hyperparams.Config):
-    """Which NASNet, and how it is trained; `task.model.backbone.nasnet` in a YAML file.
+    """Config of a NASNet backbone, in a YAML file below `task.model.backbone.nasnet`.
 
     Args:
         model_id: one of `keras_nasnet.variants()`; what follows replaces its values where it is not None.
