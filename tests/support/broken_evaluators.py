@@ -25,17 +25,22 @@ class Hashed:
         fault: what happens; see `_FAULTS`.
         only: a number of times that the fault happens to a trial; None: always.
         share: of the children that have the fault, chosen by their hash.
+        gate: a file; an evaluation goes on when it is there.
+        held: id of the first trial that waits for the gate.
     """
 
     max_workers = None
 
-    def __init__(self, seconds=0.0, fault=None, only=None, share=1.0):
+    def __init__(self, seconds=0.0, fault=None, only=None, share=1.0, gate=None, held=1):
         self.seconds, self.fault, self.only, self.share = seconds, fault, only, share
+        self.gate, self.held = gate, held
 
     def evaluate(self, genotype, fidelity, seed, folder):
         with (Path(folder) / "attempts.txt").open("a") as file:
             file.write(f"{os.getpid()} {seed}\n")
         attempts = len((Path(folder) / "attempts.txt").read_text().splitlines())
+        while self.gate and int(Path(folder).name) >= self.held and not os.path.exists(self.gate):
+            time.sleep(0.01)
         time.sleep(self.seconds)
         hit = self.fault is not None and reward_of(genotype, "fault") < 0.1 + 0.8 * self.share
         if hit and (self.only is None or attempts <= self.only):
@@ -51,6 +56,16 @@ def _nan(fidelity):
 
 def _diverged(fidelity):
     return Result(None, error=Error("nan", "the loss is nan at step 3"))
+
+
+def _lost(fidelity):
+    """As if the worker had died."""
+    return Result(None, error=Error("worker_lost", "the worker is gone"))
+
+
+def _late(fidelity):
+    """As if it had taken too long."""
+    return Result(None, error=Error("timeout", "it took too long"))
 
 
 def _raises(fidelity):
@@ -87,6 +102,8 @@ def _fills_the_disk(fidelity):
 _FAULTS = {
     "nan": _nan,
     "diverged": _diverged,
+    "lost": _lost,
+    "late": _late,
     "raises": _raises,
     "out_of_memory": _out_of_memory,
     "never_fits": _never_fits,
@@ -107,12 +124,10 @@ class Quiet:
 
 
 class Grows(Hashed):
-    """Holds 64 MiB more after each child."""
-
-    kept: list = []
+    """Holds half a GiB after each child."""
 
     def evaluate(self, genotype, fidelity, seed, folder):
-        self.kept.append(b"\1" * (64 << 20))
+        self.kept = b"\1" * (512 << 20)
         return super().evaluate(genotype, fidelity, seed, folder)
 
 

@@ -23,7 +23,7 @@ EVOLUTION = {"population": 6, "sample_size": 3}
 TINY_SPACE = {"name": "nasnet", "blocks": 1, "operations": ["sep_conv_3x3"], "combines": ["add"]}
 
 
-def make_plan(evaluator="Hashed", budget=8, controllers=("evolution", "random"), space=None, seconds=30.0, **options):
+def make_plan(evaluator="Hashed", budget=8, controllers=("evolution", "random"), space=None, seconds=600.0, **options):
     """A plan on the space of NAS-Bench-201; of `options`, those that are no setting of a plan are the evaluator's."""
     settings = {name: options.pop(name) for name in [*options] if name in Plan.__dataclass_fields__}
     config = {"name": f"tests.support.broken_evaluators:{evaluator}", **options}

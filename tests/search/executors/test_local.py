@@ -1,10 +1,11 @@
 """Worker processes of this machine: what they answer, and what happens when they do not."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
-import time
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -18,31 +19,54 @@ from keras_nasnet.search.executors.worker import from_dict, run_task, to_dict
 from keras_nasnet.search.space.nasbench201 import NASBench201
 from keras_nasnet.search.trial import Error, Fidelity, Result
 from tests.support.broken_evaluators import reward_of
+from tests.support.waiting import Clock, descendants, evaluating, running, wait_for
 
 SPACE = NASBench201()
+TRIALS = count(1)
+BROKEN = "tests.support.broken_evaluators"
+# Evaluators of the workers that tests share, by stages that are called for what they do.
+STAGES = {
+    "search": {"name": f"{BROKEN}:Hashed"},
+    "kept": {"name": f"{BROKEN}:Hashed"},
+    "chatty": {"name": f"{BROKEN}:Chatty"},
+    "grows": {"name": f"{BROKEN}:Grows"},
+    **{fault: {"name": f"{BROKEN}:Hashed", "fault": fault} for fault in ("dies", "exits", "hangs", "out_of_memory")},
+}
 
 
-def job(folder, name="Hashed", seconds=30.0, max_memory=4 * 2**30, **options):
-    return Job(
-        SPACE.to_dict(),
-        {"search": {"name": f"tests.support.broken_evaluators:{name}", **options}},
-        str(folder),
-        seconds,
-        max_memory,
-    )
+def job(folder, name="Hashed", **options):
+    return Job(SPACE.to_dict(), {"search": {"name": f"{BROKEN}:{name}", **options}}, str(folder))
 
 
-def task(trial=1, tokens=(0, 1, 2, 3, 4, 0), attempt=0, **fidelity):
-    return Task(trial, attempt, tokens, "search", Fidelity(3, **fidelity), seed=7)
+def task(stage="search", tokens=(0, 1, 2, 3, 4, 0), attempt=0, **fidelity):
+    return Task(next(TRIALS), attempt, tokens, stage, Fidelity(3, **fidelity), seed=7)
 
 
-def reports(executor, count=1):
+def reports(executor, number=1):
     """Polls until there are so many."""
-    found, until = [], time.monotonic() + 20
-    while len(found) < count and time.monotonic() < until:
-        found += executor.poll(1)
-    assert len(found) == count
+    found = []
+    wait_for(lambda: found.extend(executor.poll(1)) or len(found) >= number)
+    assert len(found) == number
     return found
+
+
+def do(executor, *arguments, **options):
+    """Lets a worker do a task; returns the report."""
+    executor.submit(task(*arguments, **options))
+    return reports(executor)[0]
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """Two workers for all tests: one that a test ends is replaced."""
+    everything = Job(SPACE.to_dict(), STAGES, str(tmp_path_factory.mktemp("run")), 3600.0, max_memory=400 << 20)
+    executor = make_executor("local", everything, workers=2)
+    yield executor
+    executor.close()
+
+
+def folder_of(executor):
+    return Path(executor.job.folder)
 
 
 @pytest.fixture
@@ -59,62 +83,43 @@ def start():
         executor.close()
 
 
-def alive(process):
-    """Whether a process runs; one that ended and was not waited for does not."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def gone(process):
-    """Whether a process ends within 5 seconds."""
-    until = time.monotonic() + 5
-    while alive(process) and time.monotonic() < until:
-        time.sleep(0.01)
-    return not alive(process)
+def wait_until_gone(*processes):
+    wait_for(lambda: not set(processes) & running().keys())
 
 
 # === Answers ===
 
 
-def test_workers_answer_what_the_evaluator_says(tmp_path, start):
-    executor = start(job(tmp_path), workers=2)
-    assert executor.slots == 2
-    tasks = [task(1), task(2, (1, 1, 1, 1, 1, 1))]
-    names = [executor.submit(one) for one in tasks]
+def test_workers_answer_what_the_evaluator_says(shared):
+    assert shared.slots == 2
+    tasks = [task(), task(tokens=(1, 1, 1, 1, 1, 1))]
+    names = [shared.submit(one) for one in tasks]
     assert sorted(names) == ["worker-1", "worker-2"]
-    found = sorted(reports(executor, 2), key=lambda report: report.task.trial)
+    found = sorted(reports(shared, 2), key=lambda report: report.task.trial)
     assert [report.task for report in found] == tasks
     assert [report.worker for report in found] == names
     for one, report in zip(tasks, found, strict=True):
         assert report.result == Result(reward_of(SPACE.genotype(one.tokens), 7), params=7, device="hash")
         assert report.notice is None
-        assert (tmp_path / "trials" / str(one.trial)).is_dir()
+        assert (folder_of(shared) / "trials" / str(one.trial)).is_dir()
 
 
-def test_polling_ends_in_time_when_nothing_happens(tmp_path, start):
-    executor = start(job(tmp_path, seconds=3600), workers=1)
-    begun = time.monotonic()
-    assert executor.poll(0.2) == []
-    assert 0.15 < time.monotonic() - begun < 2
+def test_polling_waits_and_ends_when_nothing_happens(shared, monkeypatch):
+    waits = []
+    monkeypatch.setattr(shared, "listen", lambda seconds: waits.append(seconds) or [])
+    assert shared.poll(0.01) == []
+    assert max(waits) > 0.005 and min(waits) >= 0
 
 
-def test_an_evaluator_is_made_once_a_worker_and_kept(tmp_path, start):
-    executor = start(job(tmp_path), workers=2)
-    workers = set()
-    for trial in range(1, 4):
-        workers.add(executor.submit(task(trial)))
-        reports(executor)
-    assert len(workers) == 1
+def test_an_evaluator_is_made_once_a_worker_and_kept(shared):
+    assert len({do(shared, "kept").worker for _ in range(3)}) == 1
 
 
-def test_what_is_printed_is_in_the_log_and_not_in_the_answers(tmp_path, start):
-    executor = start(job(tmp_path, "Chatty"), workers=1)
-    executor.submit(task())
-    assert reports(executor)[0].result.error is None
-    log = (tmp_path / "logs" / "worker-1.log").read_text()
-    assert "trial 1, attempt 1, search: 3 epochs" in log
+def test_what_is_printed_is_in_the_log_and_not_in_the_answers(shared):
+    report = do(shared, "chatty")
+    assert report.result.error is None
+    log = (folder_of(shared) / "logs" / f"{report.worker}.log").read_text()
+    assert f"trial {report.task.trial}, attempt 1, chatty: 3 epochs" in log
     assert "words on stdout" in log
     assert "words of a child" in log
 
@@ -133,8 +138,8 @@ def test_workers_import_what_this_process_can_and_no_tensorflow(tmp_path, start,
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     mine = Job(SPACE.to_dict(), {"search": {"name": "my_evaluator:Mine", "reward": 0.25}}, str(tmp_path))
     executor = start(mine, environments=[{"MINE": "its own"}])
-    executor.submit(task())
-    assert reports(executor)[0].result == Result(0.25, device="set() its own jax")
+    assert do(executor).result == Result(0.25, device="set() its own jax")
+    assert list(executor.workers[0].place.cores) == available_cores()
 
 
 def test_a_result_goes_through_json_unchanged():
@@ -175,12 +180,10 @@ def test_the_gpus_are_divided_among_the_workers(monkeypatch):
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no CPU affinity")
-def test_a_worker_runs_on_its_cores(tmp_path, start):
-    executor = start(job(tmp_path), workers=1, environments=[{"A": "1"}])
-    (worker,) = executor.workers
-    executor.submit(task())
-    reports(executor)
-    assert sorted(os.sched_getaffinity(worker.process.pid)) == available_cores()
+def test_a_worker_runs_on_its_cores(shared):
+    wait_for(lambda: shared.poll(0.05) == [] and all(worker.ready for worker in shared.workers))
+    for worker in shared.workers:
+        assert os.sched_getaffinity(worker.process.pid) == set(worker.place.cores)
 
 
 def test_environments_for_another_number_of_workers(tmp_path):
@@ -243,62 +246,51 @@ def test_an_evaluator_that_cannot_be_made_is_no_fault_of_the_child(tmp_path):
     )
 
 
-@pytest.mark.parametrize(
-    ("fault", "how"), [("dies", "worker-1 was killed by SIGKILL"), ("exits", "worker-1 ended with exit code 3")]
-)
-def test_a_worker_that_dies_is_reported_and_replaced(tmp_path, start, fault, how):
-    executor = start(job(tmp_path, fault=fault, only=1), workers=1)
-    executor.submit(task())
-    (report,) = reports(executor)
-    assert (report.task, report.result.error) == (task(), Error("worker_lost", how))
-    executor.submit(task(attempt=1))
-    assert reports(executor)[0].result.reward is not None
+@pytest.mark.parametrize(("fault", "how"), [("dies", "was killed by SIGKILL"), ("exits", "ended with exit code 3")])
+def test_a_worker_that_dies_is_reported_and_replaced(shared, fault, how):
+    lost = task(fault)
+    worker = shared.submit(lost)
+    (report,) = reports(shared)
+    assert (report.task, report.result.error) == (lost, Error("worker_lost", f"{worker} {how}"))
+    again = [shared.submit(task()) for _ in range(2)]
+    assert sorted(again) == ["worker-1", "worker-2"]
+    assert all(report.result.reward is not None for report in reports(shared, 2))
 
 
-def test_a_worker_killed_from_outside_is_reported_and_replaced(tmp_path, start):
-    executor = start(job(tmp_path, seconds=60), workers=2)
-    first = executor.workers[0].process.pid
+def test_a_worker_killed_from_outside_is_replaced(shared):
+    first = shared.workers[0].process.pid
     os.kill(first, signal.SIGKILL)  # while it has nothing to do
-    while executor.workers[0].process.pid == first:
-        assert executor.poll(0.1) == []
-    executor.submit(task())
-    assert reports(executor)[0].result.error is None
+    wait_for(lambda: shared.poll(0.1) == [] and shared.workers[0].process.pid != first)
+    assert do(shared).result.error is None
 
 
-def test_a_hang_ends_at_the_deadline(tmp_path, start):
-    executor = start(job(tmp_path, seconds=0.5, fault="hangs", only=1), workers=1)
-    hanging = executor.workers[0].process.pid
-    executor.submit(task())
-    (report,) = reports(executor)
-    assert report.result.error == Error("timeout", "it took longer than 0.5 s")
-    assert 0.5 <= report.result.seconds < 5
-    assert gone(hanging)
-    executor.submit(task(attempt=1))
-    assert reports(executor)[0].result.reward is not None
+def test_a_hang_ends_at_the_deadline(shared, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr("keras_nasnet.search.executors.pool.time", clock)
+    late = task("hangs")
+    shared.submit(late)
+    process = evaluating(folder_of(shared), late.trial)
+    assert shared.poll(0.01) == []
+    clock.ahead = 3600.0
+    (report,) = reports(shared)
+    assert report.task == late
+    assert report.result.error == Error("timeout", "it took longer than 3600 s")
+    assert report.result.seconds >= 3600
+    wait_until_gone(process)
 
 
-def test_a_worker_that_holds_too_much_memory_is_replaced(tmp_path, start):
-    executor = start(job(tmp_path, "Grows", max_memory=160 * 2**20), workers=1)
-    notices, processes = [], set()
-    for trial in range(1, 5):
-        processes.add(executor.workers[0].process.pid)
-        executor.submit(task(trial))
-        (report,) = reports(executor)
-        assert report.result.error is None
-        notices.append(report.notice)
-    assert 2 <= len(processes) <= 4
-    assert any(notice and notice.startswith("worker-1 was replaced: it held 0.") for notice in notices)
-    assert None in notices
+def test_a_worker_that_holds_too_much_memory_is_replaced(shared):
+    report = do(shared, "grows")
+    assert report.result.error is None
+    assert report.notice.startswith(f"{report.worker} was replaced: it held 0.")
+    assert do(shared).notice is None
 
 
-def test_a_worker_that_ran_out_of_memory_is_replaced(tmp_path, start):
-    executor = start(job(tmp_path, fault="out_of_memory"), workers=1)
-    executor.submit(task())
-    (report,) = reports(executor)
+def test_a_worker_that_ran_out_of_memory_is_replaced(shared):
+    report = do(shared, "out_of_memory")
     assert report.result.error.kind == "out_of_memory"
-    assert report.notice == "worker-1 was replaced: it ran out of memory"
-    executor.submit(task(attempt=1, accumulate=2))
-    assert reports(executor)[0].result.error is None
+    assert report.notice == f"{report.worker} was replaced: it ran out of memory"
+    assert do(shared, "out_of_memory", accumulate=2).result.error is None
 
 
 def test_workers_that_cannot_start_end_the_search(tmp_path, start):
@@ -323,20 +315,18 @@ def test_closing_ends_workers_and_what_they_started(tmp_path, start):
     executor = start(job(tmp_path, "Chatty", fault="hangs"), workers=1)
     worker = executor.workers[0].process.pid
     executor.submit(task())
-    sleeper = _wait_for_child(worker)
+    sleeper = wait_for_sleeper(worker)
     executor.close()
-    assert gone(worker)
-    assert gone(sleeper)
+    wait_until_gone(worker, sleeper)
 
 
 _DRIVER = """
 import sys, time
-from keras_nasnet.search.executors.registry import make_executor
-from tests.search.executors.test_local import job, task
+from tests.search.executors.test_local import job, make_executor, task
 executor = make_executor("local", job(sys.argv[1], "Chatty", fault="hangs"), workers=1)
 executor.submit(task())
 print(executor.workers[0].process.pid, flush=True)
-time.sleep(60)
+time.sleep(3600)
 """
 
 
@@ -346,20 +336,21 @@ def test_workers_end_with_a_driver_that_is_killed(tmp_path):
         [sys.executable, "-c", _DRIVER, tmp_path], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": path}
     )
     worker = int(driver.stdout.readline())
-    sleeper = _wait_for_child(worker)
+    sleeper = wait_for_sleeper(worker)
     driver.kill()
     driver.wait()
     driver.stdout.close()
-    assert gone(worker)
-    assert gone(sleeper)
+    wait_until_gone(worker, sleeper)
 
 
-def _wait_for_child(process):
+def wait_for_sleeper(process):
     """Returns the id of the `sleep` that a worker has started."""
-    until = time.monotonic() + 10
-    while time.monotonic() < until:
-        for child in Path(f"/proc/{process}/task/{process}/children").read_text().split():
-            if b"sleep" in Path(f"/proc/{child}/cmdline").read_bytes():
-                return int(child)
-        time.sleep(0.02)
-    raise AssertionError("the worker has started nothing")
+
+    def sleepers():
+        for child in descendants(process):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                if Path(f"/proc/{child}/cmdline").read_bytes().startswith(b"sleep"):
+                    return child
+        return None
+
+    return wait_for(sleepers)

@@ -7,9 +7,7 @@ import contextlib
 import os
 import signal
 import sys
-import time
 from dataclasses import replace
-from pathlib import Path
 
 import psutil
 import pytest
@@ -23,6 +21,7 @@ from keras_nasnet.search.trial import Fidelity, Result
 from tests.support.broken_evaluators import reward_of
 from tests.support.small_search import history, make_plan, search
 from tests.support.small_search import start as start_process
+from tests.support.waiting import SECONDS, Clock, descendants, evaluating, running, wait_for
 
 os.environ |= {
     # Read by `import ray`: a cluster on the loopback address is one on the loopback address, also for its drivers.
@@ -43,29 +42,22 @@ NODE = {
 }
 SPACE = NASBench201()
 # A worker has an evaluator for each stage: here one that is right, and others that are not.
+BROKEN = "tests.support.broken_evaluators"
+# A worker has an evaluator for each stage, called for what it does.
 STAGES = {
-    "proxy": {"name": "tests.support.broken_evaluators:Hashed", "fault": "hangs"},
-    "search": {"name": "tests.support.broken_evaluators:Hashed", "seconds": 0.3},
-    "selection": {"name": "tests.support.broken_evaluators:Hashed", "fault": "raises"},
-    "final": {"name": "tests.support.broken_evaluators:Hashed", "fault": "dies"},
+    "search": {"name": f"{BROKEN}:Hashed"},
+    "grows": {"name": f"{BROKEN}:Grows"},
+    "cannot be made": {"name": f"{BROKEN}:CannotBeMade"},
+    **{fault: {"name": f"{BROKEN}:Hashed", "fault": fault} for fault in ("hangs", "raises", "dies")},
 }
 
 
-def job(folder, seconds=30.0, max_memory=4 * 2**30, **stages):
-    return Job(SPACE.to_dict(), STAGES | stages, str(folder), seconds, max_memory)
+def job(folder, **stages):
+    return Job(SPACE.to_dict(), STAGES | stages, str(folder), 3600.0, max_memory=400 << 20)
 
 
 def task(trial=1, stage="search", tokens=(0, 1, 2, 3, 4, 0)):
     return Task(trial, 0, tokens, stage, Fidelity(3), seed=7)
-
-
-def wait_for(what, seconds=20):
-    """Waits until `what()` is true; returns what it was."""
-    until = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < until, "it does not happen"
-        time.sleep(0.02)
-    return found
 
 
 def reports(executor, count=1):
@@ -78,32 +70,6 @@ def reports(executor, count=1):
 
 def wait_for_slots(executor, count):
     wait_for(lambda: executor.poll(0.1) == [] and executor.slots == count)
-
-
-def processes():
-    """The parent of each process that runs, by their ids; one that ended and was not waited for does not."""
-    parents = {}
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            state, parent = (entry / "stat").read_text().rsplit(")", 1)[1].split()[:2]
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if state != "Z":
-            parents[int(entry.name)] = int(parent)
-    return parents
-
-
-def descendants(process):
-    parents, found = processes(), set()
-    while more := {child for child, parent in parents.items() if parent in found | {process}} - found:
-        found |= more
-    return found
-
-
-def process_of(folder, trial):
-    """The process that has begun to evaluate a trial; waits for it."""
-    file = Path(folder) / "trials" / str(trial) / "attempts.txt"
-    return int(wait_for(lambda: file.exists() and file.read_text().split())[0])
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +86,7 @@ def cluster():
         yield nodes
     finally:
         nodes.shutdown()
-    wait_for(lambda: not (descendants(os.getpid()) - before))
+    wait_for(lambda: not descendants(os.getpid()) - before)
 
 
 @pytest.fixture
@@ -177,10 +143,12 @@ def test_a_cluster_to_which_this_process_is_connected_is_taken_and_left_as_it_is
     ray.init(address=cluster.address, log_to_driver=False)
     try:
         executor = start(job(tmp_path), address=None, workers=1)
-        executor.submit(task())
-        assert reports(executor)[0].result.error is None
+        executor.submit(task(1, "hangs"))
+        process = evaluating(tmp_path, 1)
         executor.close()
+        wait_for(lambda: process not in running())
         assert ray.is_initialized()
+        assert cluster.head_node.all_processes["raylet"][0].process.poll() is None
     finally:
         ray.shutdown()
 
@@ -188,7 +156,9 @@ def test_a_cluster_to_which_this_process_is_connected_is_taken_and_left_as_it_is
 # === Answers ===
 
 
-def test_both_nodes_work_and_answer_what_the_evaluator_says(tmp_path, start):
+def test_both_nodes_work_and_answer_and_one_that_hangs_is_killed_while_the_other_goes_on(tmp_path, start, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr("keras_nasnet.search.executors.pool.time", clock)
     executor = start(job(tmp_path))
     wait_for_slots(executor, 2)
     tasks = [task(1), task(2, tokens=(1, 1, 1, 1, 1, 1))]
@@ -198,22 +168,29 @@ def test_both_nodes_work_and_answer_what_the_evaluator_says(tmp_path, start):
     assert [report.task for report in found] == tasks
     assert [report.worker for report in found] == names
     for one, report in zip(tasks, found, strict=True):
-        assert report.result == Result(reward_of(SPACE.genotype(one.tokens), 7), params=7, seconds=0.3, device="hash")
+        assert report.result == Result(reward_of(SPACE.genotype(one.tokens), 7), params=7, device="hash")
         assert report.notice is None
-    parents = processes()
-    assert len({parents[process_of(tmp_path, one.trial)] for one in tasks}) == 2  # one node is one raylet
+    parents = running()
+    assert len({parents[evaluating(tmp_path, one.trial)] for one in tasks}) == 2  # one node is one raylet
 
-
-def test_no_more_workers_than_asked_for_and_one_keeps_its_evaluator(tmp_path, start):
-    executor = start(job(tmp_path), workers=1)
-    begun = time.monotonic()
-    assert executor.poll(1.5) == []
-    assert 1.4 < time.monotonic() - begun < 4
-    assert executor.slots == 1
-    for trial in (1, 2):
-        executor.submit(task(trial))
-        reports(executor)
-    assert process_of(tmp_path, 1) == process_of(tmp_path, 2)
+    hung = executor.submit(task(3, "hangs"))
+    process = evaluating(tmp_path, 3)
+    assert executor.submit(task(4, "raises")) != hung
+    failed = reports(executor)[0]
+    assert failed.task == task(4, "raises")
+    assert (failed.result.error.kind, failed.result.error.message) == (
+        "failed",
+        "RuntimeError: this child cannot be built",
+    )
+    clock.ahead = 3600.0
+    late = reports(executor)[0]
+    assert late.worker == hung
+    assert (late.result.error.kind, late.result.error.message) == ("timeout", "it took longer than 3600 s")
+    assert late.result.seconds >= 3600
+    wait_for(lambda: process not in running())
+    wait_for_slots(executor, 2)
+    assert executor.submit(task(5, "raises")) == failed.worker  # it has the stage's evaluator
+    assert reports(executor)[0].task == task(5, "raises")
 
 
 def test_the_backend_goes_along_and_signals_stay_with_the_search(tmp_path, start, monkeypatch):
@@ -242,67 +219,41 @@ def test_the_backend_goes_along_and_signals_stay_with_the_search(tmp_path, start
 # === Faults ===
 
 
-def test_one_that_hangs_is_killed_while_others_fail_and_go_on(tmp_path, start):
-    executor = start(job(tmp_path, seconds=1.5))
-    wait_for_slots(executor, 2)
-    hung = executor.submit(task(1, "proxy"))
-    process = process_of(tmp_path, 1)
-    assert executor.submit(task(2, "selection")) != hung
-    failed = reports(executor)[0]
-    assert failed.task == task(2, "selection")
-    assert (failed.result.error.kind, failed.result.error.message) == (
-        "failed",
-        "RuntimeError: this child cannot be built",
-    )
-    late = reports(executor)[0]
-    assert late.worker == hung
-    assert (late.result.error.kind, late.result.error.message) == ("timeout", "it took longer than 1.5 s")
-    assert 1.5 <= late.result.seconds < 4
-    wait_for(lambda: process not in processes())
-    wait_for_slots(executor, 2)
-    assert executor.submit(task(3)) == failed.worker  # it has the evaluator's class loaded; any free one will do
-    assert reports(executor)[0].result.error is None
-
-
-@pytest.mark.parametrize("busy", [True, False])
-def test_a_worker_that_dies_is_replaced_and_only_the_task_that_it_has_is_lost(tmp_path, start, busy):
+def test_a_worker_that_dies_or_is_spoilt_is_replaced_and_only_the_task_that_it_has_is_lost(tmp_path, start):
+    """One worker, though there is room for two; it is killed while it is free, dies in a task, and grows too large."""
     executor = start(job(tmp_path), workers=1)
-    if busy:
-        executor.submit(task(1, "final"))
-        lost = reports(executor)[0]
-        assert lost.task == task(1, "final")
-        assert lost.result.error.kind == "worker_lost"
-        assert lost.result.error.message.startswith("worker-1@127.0.0.1 is gone: The actor died unexpectedly")
-        assert "\n" not in lost.result.error.message
-    else:
-        executor.submit(task(1))
-        reports(executor)
-        os.kill(process_of(tmp_path, 1), signal.SIGKILL)
-        wait_for_slots(executor, 0)
-    wait_for_slots(executor, 1)
-    executor.submit(task(2))
-    assert reports(executor)[0].result.error is None
-    assert process_of(tmp_path, 1) != process_of(tmp_path, 2)
-
-
-def test_a_worker_that_holds_too_much_memory_is_replaced_after_its_task(tmp_path, start):
-    grows = {"name": "tests.support.broken_evaluators:Grows"}
-    executor = start(job(tmp_path, max_memory=180 << 20, search=grows), workers=1)
-    notices = []
-    for trial in range(1, 4):
-        wait_for_slots(executor, 1)
+    for trial in (1, 2):
         executor.submit(task(trial))
-        notices.append(reports(executor)[0].notice)
-    assert any(notice is not None and "was replaced: it held 0." in notice for notice in notices)
-    assert len({process_of(tmp_path, trial) for trial in range(1, 4)}) > 1
+        assert reports(executor)[0].result.error is None
+    assert executor.slots == 1
+    first = evaluating(tmp_path, 1)
+    assert evaluating(tmp_path, 2) == first
+    os.kill(first, signal.SIGKILL)
+    wait_for_slots(executor, 0)
+    wait_for_slots(executor, 1)
 
+    executor.submit(task(3, "dies"))
+    lost = reports(executor)[0]
+    assert lost.task == task(3, "dies")
+    assert lost.result.error.kind == "worker_lost"
+    assert lost.result.error.message.startswith("worker-1@127.0.0.1 is gone: The actor died unexpectedly")
+    assert "\n" not in lost.result.error.message
+    wait_for_slots(executor, 1)
 
-def test_where_the_evaluator_cannot_be_made_the_error_says_on_which_node(tmp_path, start):
-    executor = start(job(tmp_path, search={"name": "tests.support.broken_evaluators:CannotBeMade"}), workers=1)
-    executor.submit(task())
+    executor.submit(task(4, "grows"))
+    report = reports(executor)[0]
+    assert report.result.error is None
+    assert report.notice.startswith("worker-1@127.0.0.1 was replaced: it held 0.")
+    wait_for_slots(executor, 1)
+
+    executor.submit(task(5))
+    report = reports(executor)[0]
+    assert (report.result.error, report.notice) == (None, None)
+    assert len({evaluating(tmp_path, trial) for trial in (1, 3, 4, 5)}) == 4
+    executor.submit(task(6, "cannot be made"))
     error = reports(executor)[0].result.error
     assert error.kind == NO_EVALUATOR
-    assert error.message.startswith("worker-1@127.0.0.1: the evaluator of stage 'search' cannot be made")
+    assert error.message.startswith("worker-1@127.0.0.1: the evaluator of stage 'cannot be made' cannot be made")
 
 
 def test_a_search_outlives_a_node_and_takes_a_new_one(tmp_path, start, cluster):
@@ -310,6 +261,7 @@ def test_a_search_outlives_a_node_and_takes_a_new_one(tmp_path, start, cluster):
     (node,) = cluster.worker_nodes
     raylet = node.all_processes["raylet"][0].process.pid
     executors, slots, killed = [], [], []
+    gate = tmp_path / "gate"  # is opened when the new node is there: until then both are at work, and nothing ends
 
     def executor(of):
         executors.append(start(of))
@@ -317,23 +269,19 @@ def test_a_search_outlives_a_node_and_takes_a_new_one(tmp_path, start, cluster):
 
     def watch(store):
         slots.append(executors[0].slots)
-        running = store.trials(state="running")
-        if not killed and len(running) == 2:
+        at_work = store.trials(state="running")
+        if not killed and len(at_work) == 2:
+            workers = {trial.id: evaluating(tmp_path / "run", trial.id) for trial in at_work}
             on_node = {raylet, *descendants(raylet)}
-            files = [tmp_path / "run" / "trials" / str(trial.id) / "attempts.txt" for trial in running]
-            # Both must have begun just now: a task that is done is not lost any more.
-            if all(file.exists() and time.time() - file.stat().st_mtime < 0.2 for file in files):
-                killed.extend(
-                    trial.id
-                    for trial, file in zip(running, files, strict=True)
-                    if int(file.read_text().split()[0]) in on_node
-                )
-                for process in on_node:
-                    os.kill(process, signal.SIGKILL)
-        if killed and slots[-1] == 1 and len(cluster.worker_nodes) == 1:
+            killed.extend(trial for trial, worker in workers.items() if worker in on_node)
+            for process in on_node:
+                os.kill(process, signal.SIGKILL)
+        elif killed and slots[-1] == 1 and len(cluster.worker_nodes) == 1:
             cluster.add_node(**NODE)
+        elif killed and slots[-1] == 2 and 1 in slots[slots.index(2) :]:
+            gate.touch()
 
-    plan = make_plan("Hashed", budget=12, evaluators={"search": {**STAGES["search"], "seconds": 0.5}})
+    plan = make_plan(budget=12, gate=str(gate))
     outcome = search(tmp_path / "run", plan, executor, watch=watch)
     assert outcome.best.keys() == {"evolution", "random"}
     assert len(killed) == 1, "each node had one of the two"
@@ -354,13 +302,10 @@ def test_a_search_outlives_a_node_and_takes_a_new_one(tmp_path, start, cluster):
 # === The end ===
 
 
-def test_closing_ends_the_workers_and_leaves_the_cluster(tmp_path, start, cluster):
-    executor = start(job(tmp_path))
-    executor.submit(task(1, "proxy"))
-    process = process_of(tmp_path, 1)
-    executor.close()
-    wait_for(lambda: process not in processes())
-    assert cluster.head_node.all_processes["raylet"][0].process.poll() is None
+@pytest.fixture
+def plan(tmp_path):
+    """A search whose second child waits for a gate."""
+    return make_plan(budget=3, controllers=("random",), gate=str(tmp_path / "gate"), held=2)
 
 
 @pytest.fixture
@@ -374,49 +319,52 @@ def driver(tmp_path):
         wait_for(lambda: second.exists() or started[0].poll() is not None)
         assert started[0].poll() is None, started[0].communicate()
         own.update(descendants(started[0].pid))
-        return started[0], process_of(tmp_path / "run", 2)
+        return started[0], evaluating(tmp_path / "run", 2)
 
     yield begin
-    for one in ({started[0].pid} | descendants(started[0].pid) | own) & processes().keys():
+    for one in ({started[0].pid} | descendants(started[0].pid) | own) & running().keys():
         with contextlib.suppress(ProcessLookupError):
             os.kill(one, signal.SIGKILL)
     started[0].communicate()
 
 
-RESUMED = make_plan(budget=3, controllers=("random",), evaluators={"search": STAGES["search"]})
-
-
-def goes_on(folder):
-    search(folder / "run", RESUMED)
-    search(folder / "undisturbed", RESUMED)
+def goes_on(folder, plan):
+    (folder / "gate").touch()
+    search(folder / "run", plan)
+    search(folder / "undisturbed", plan)
     assert history(folder / "run") == history(folder / "undisturbed")
 
 
-def test_a_cluster_of_its_own_is_closed_to_other_machines_and_ends_on_ctrl_c(tmp_path, cluster, driver):
-    process, worker = driver(RESUMED)
+def listening(processes):
+    """The addresses at which processes listen."""
+    for one in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for connection in psutil.Process(one).net_connections("inet"):
+                if connection.status == psutil.CONN_LISTEN:
+                    yield connection.laddr.ip.removeprefix("::ffff:")
+
+
+def test_a_cluster_of_its_own_is_closed_to_other_machines_and_ends_on_ctrl_c(tmp_path, cluster, driver, plan):
+    process, worker = driver(plan)
     own = descendants(process.pid)
     assert worker in own
-    hosts = {
-        connection.laddr.ip.removeprefix("::ffff:")
-        for one in own | {process.pid}
-        for connection in psutil.Process(one).net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN
-    }
-    assert hosts == {"127.0.0.1"}
+    assert set(listening(own | {process.pid})) == {"127.0.0.1"}
     os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it: to the whole group
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 130, err
     assert f"keras-nasnet search run --resume {tmp_path / 'run'} goes on" in err
-    wait_for(lambda: not own & processes().keys())
-    goes_on(tmp_path)
+    wait_for(lambda: not own & running().keys())
+    goes_on(tmp_path, plan)
 
 
-def test_the_workers_of_a_driver_that_is_killed_end_and_the_cluster_does_not(tmp_path, cluster, driver, monkeypatch):
+def test_the_workers_of_a_driver_that_is_killed_end_and_the_cluster_does_not(
+    tmp_path, cluster, driver, plan, monkeypatch
+):
     monkeypatch.setenv("RAY_ADDRESS", cluster.address)
-    process, worker = driver(RESUMED)
-    assert processes()[worker] in {node.all_processes["raylet"][0].process.pid for node in cluster.list_all_nodes()}
+    process, worker = driver(plan)
+    assert running()[worker] in {node.all_processes["raylet"][0].process.pid for node in cluster.list_all_nodes()}
     process.kill()
-    process.wait(20)  # until then it holds the folder
-    wait_for(lambda: worker not in processes())
+    process.wait()  # until then it holds the folder
+    wait_for(lambda: worker not in running())
     assert cluster.head_node.all_processes["raylet"][0].process.poll() is None
-    goes_on(tmp_path)
+    goes_on(tmp_path, plan)

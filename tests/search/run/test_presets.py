@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_nasnet.search.run.plan import Plan
-from keras_nasnet.search.run.presets import PRESETS, adapted, get_plan, to_toml
+from keras_nasnet.search.run.presets import PRESETS, adapt_plan, get_plan, to_toml
 from keras_nasnet.search.trial import Fidelity
 from tests.support.small_search import make_plan
 
@@ -40,20 +40,20 @@ def test_a_plan_goes_through_toml_unchanged(budget, seed, seconds, controller):
 
 
 def test_what_is_given_replaces_the_plans():
-    plan = adapted(get_plan("quick"), budget=3, seed=5, controller="evolution")
+    plan = adapt_plan(get_plan("quick"), budget=3, seed=5, controller="evolution")
     assert [(arm.controller, arm.budget, dict(arm.options)) for arm in plan.arms] == [
         ("evolution", 3, {}),
         ("random", 3, {}),
     ]
     assert plan.seed == 5
-    assert [arm.controller for arm in adapted(plan, controller="random").arms] == ["random"]
-    same = adapted(get_plan("quick"), controller="ppo", data="digits")
+    assert [arm.controller for arm in adapt_plan(plan, controller="random").arms] == ["random"]
+    same = adapt_plan(get_plan("quick"), controller="ppo", data="digits")
     assert same == get_plan("quick")
 
 
 @pytest.mark.parametrize(("data", "held_out"), [("tfds:cifar10", 5000), ("cifar100", 5000), ("photos", 0)])
 def test_other_images_have_other_ones_held_out(data, held_out):
-    plan = adapted(get_plan("quick"), data=data, data_dir="here")
+    plan = adapt_plan(get_plan("quick"), data=data, data_dir="here")
     assert all(
         (one["data"], one["held_out"], one["data_dir"]) == (data, held_out, "here") for one in plan.evaluators.values()
     )
@@ -63,7 +63,7 @@ def test_a_tables_evaluator_takes_no_images():
     plan = replace(
         get_plan("quick"), evaluators={key: {"name": "tabular", "table": "x"} for key in ("search", "final")}
     )
-    assert adapted(plan, data="digits").evaluators == plan.evaluators
+    assert adapt_plan(plan, data="digits").evaluators == plan.evaluators
 
 
 @pytest.mark.parametrize(

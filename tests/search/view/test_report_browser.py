@@ -66,8 +66,7 @@ def test_each_tab_shows_its_section_alone(page):
         assert page.run("document.querySelector('[aria-selected=true]').hash") == f"#{tab}"
     page.press("ArrowLeft")
     assert page.run(SHOWN) == ["settings"]
-    page.run("location.hash = '#cells'")
-    page.run("new Promise(done => setTimeout(done, 20))")
+    page.run("new Promise(done => { addEventListener('hashchange', done, {once: true}); location.hash = '#cells'; })")
     assert page.run(SHOWN) == ["cells"]
 
 
