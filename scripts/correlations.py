@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from keras_nasnet.search.executors.contract import NO_EVALUATOR, Job, Task
 from keras_nasnet.search.executors.registry import make_executor
-from keras_nasnet.search.run.presets import adapted, get_plan
+from keras_nasnet.search.run.presets import adapt_plan, get_plan
 from keras_nasnet.search.space.registry import get_space
 from keras_nasnet.search.trial import Fidelity
 
@@ -50,7 +50,7 @@ def run(data: str, data_dir: str | None, children: int, workers: int | None, out
     out.mkdir(parents=True, exist_ok=True)
     path = out / "trials.csv"
     done = {(int(row["child"]), row["judgement"]) for row in _read(path)} if path.exists() else set()
-    plan = adapted(get_plan("cascade"), data=data, data_dir=data_dir)
+    plan = adapt_plan(get_plan("cascade"), data=data, data_dir=data_dir)
     evaluators = {stage: dict(plan.evaluators[stage]) for stage in ("proxy", "search")}
     evaluators["search"].pop("keep_weights")
     rng = np.random.default_rng(SEED)

@@ -35,7 +35,7 @@ def search(
     say: Callable[[str], None] | None = None,
     **engine_options: Any,
 ) -> Outcome | None:
-    """Runs a search to its end, or until Ctrl-C or SIGTERM, after which it can be resumed.
+    """Run a search to its end, or until Ctrl-C or SIGTERM, after which it can be resumed.
 
     The folder then holds `store.sqlite`, `logs`, `tensorboard`, `report.html` and `best.json`.
 
@@ -59,6 +59,28 @@ def search(
             plan, engine or strategy are wrong.
         Interrupted: after Ctrl-C or SIGTERM; says how to go on.
         OSError: if the disk is full; the store is then as it was.
+
+    Example:
+        With a table of rewards in place of training:
+
+        >>> space = get_space("nasbench201")
+        >>> with open("table.csv", "w") as file:
+        ...     print("arch", "c10_valid_e12", "c10_test_e200", sep=",", file=file)
+        ...     for tokens in np.ndindex(space.sizes):
+        ...         print(space.genotype(tokens), 10 * tokens[0], 10 * tokens[0], sep=",", file=file)
+        >>> table = {"name": "tabular", "path": "table.csv"}
+        >>> plan = Plan(
+        ...     "by table",
+        ...     space.to_dict(),
+        ...     arms=(Arm("evolution", 12, {"population": 4, "sample_size": 2}), Arm("random", 12)),
+        ...     evaluators={"search": table},
+        ...     fidelities={"search": Fidelity(epochs=12)},
+        ... )
+        >>> outcome = search(plan, "run", workers=1)
+        >>> outcome.best["evolution"].state
+        'done'
+        >>> outcome.genotypes["random"]
+        '|...~0|+|...~0|...~1|+|...~0|...~1|...~2|'
     """
     folder, say = Path(folder), say or functools.partial(print, file=sys.stderr)
     # A policy is small: it leaves the GPUs' memory to the children.
@@ -150,7 +172,7 @@ def _scalars(folder: Path) -> Iterator[Scalars]:
 
 
 def _write_results(folder: Path, progress: Progress, scalars: Scalars) -> None:
-    """Writes report and best child of what there is, also after an error, which it must not hide."""
+    """Write report and best child of what there is, also after an error, which it must not hide."""
     with contextlib.suppress(ValueError, OSError), Store.open(folder / FILE, readonly=True) as store:
         progress.finish(store)
         scalars(store)

@@ -68,9 +68,9 @@ def run_command(
         }
         plan = None
         if resume is None:
-            from keras_nasnet.search.run.presets import adapted, get_plan
+            from keras_nasnet.search.run.presets import adapt_plan, get_plan
 
-            plan = adapted(get_plan(preset or _DEFAULT), **options)
+            plan = adapt_plan(get_plan(preset or _DEFAULT), **options)
         else:
             given = [name for name, value in {"preset": preset, "out": out, **options}.items() if value is not None]
             if given:

@@ -20,7 +20,7 @@ from keras_nasnet.search.executors.worker import from_dict
 
 
 class LocalExecutor(Pool["_Process"]):
-    """Runs tasks in worker processes of this machine; see `Executor`.
+    """Worker processes of this machine; see `Executor`.
 
     A worker that dies, hangs, runs out of memory, or holds more than `Job.max_memory` after a
     task is replaced by a new one. All that workers print is in `logs/worker-<n>.log` of the
@@ -70,7 +70,7 @@ class LocalExecutor(Pool["_Process"]):
         self._begin(worker)
 
     def _hear(self, worker: "_Process") -> list[Report]:
-        """Takes what a worker says: that it is ready, a result, or, at the end of its channel, that it is dead."""
+        """Take what a worker says: that it is ready, a result, or, at the end of its channel, that it is dead."""
         messages, ended = worker.read()
         reports = []
         for message in messages:
@@ -106,7 +106,7 @@ class _Process(Worker):
         self.log = Path(job.folder) / "logs" / f"{name}.log"
 
     def begin(self) -> IO[bytes]:
-        """Starts the process; returns what it will say."""
+        """Start the process; return what it will say."""
         self.stages.clear()
         self.ready = False
         self._heard = b""
@@ -142,7 +142,7 @@ class _Process(Worker):
             self.process.stdin.flush()
 
     def read(self) -> tuple[list[dict[str, Any]], bool]:
-        """Returns what it said since the last call, and whether it will say no more."""
+        """Return what it said since the last call, and whether it will say no more."""
         ended = False
         while True:
             try:
@@ -157,7 +157,7 @@ class _Process(Worker):
         return [json.loads(line) for line in lines], ended
 
     def kill(self, grace: float = 0.0) -> str:
-        """Ends the process and all that it started; returns how it ended, such as "was killed by SIGKILL".
+        """End the process and all that it started; return how it ended, such as "was killed by SIGKILL".
 
         Args:
             grace: seconds that it has to end by itself, so that it is known how it did.

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 
 def main() -> None:
-    """Works until the driver is gone."""
+    """Work until the driver is gone."""
     lines, answers = _take_channels()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's business
     setup = json.loads(lines.readline())
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def _take_channels() -> tuple[IO[str], IO[str]]:
-    """Keeps stdin and stdout for the driver, and gives all others an empty stdin and the log."""
+    """Keep stdin and stdout for the driver, and give all others an empty stdin and the log."""
     lines, answers = os.fdopen(os.dup(0), "r", encoding="utf-8"), os.fdopen(os.dup(1), "w", encoding="utf-8")
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -52,7 +52,7 @@ def _take_channels() -> tuple[IO[str], IO[str]]:
 
 
 def _listen(lines: IO[str], tasks: "queue.SimpleQueue[dict[str, Any]]") -> None:
-    """Takes tasks; at the end of the channel ends this process and all that it started, whatever they do."""
+    """Take tasks; at the end of the channel end this process and all that it started, whatever they do."""
     for line in lines:
         tasks.put(json.loads(line))
     os.killpg(0, signal.SIGKILL)  # the executor has given it a session, and so a group, of its own

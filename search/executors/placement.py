@@ -23,7 +23,7 @@ class Place:
 
 
 def places(workers: int | None = None) -> list[Place]:
-    """Divides this machine's cores and GPUs among workers.
+    """Divide this machine's cores and GPUs among workers.
 
     Args:
         workers: how many; None: one a GPU, without GPUs one for each two cores. Fewer workers
@@ -44,7 +44,7 @@ def places(workers: int | None = None) -> list[Place]:
 
 
 def _shares(things: Sequence[Any], workers: int) -> list[tuple[Any, ...]]:
-    """Divides things as evenly as can be; where there are too few, several workers have the same."""
+    """Divide things as evenly as can be; where there are too few, several workers have the same."""
     if not things:
         return [()] * workers
     if len(things) < workers:
@@ -54,14 +54,14 @@ def _shares(things: Sequence[Any], workers: int) -> list[tuple[Any, ...]]:
 
 
 def available_cores() -> list[int]:
-    """Returns the numbers of the CPU cores that this process may use."""
+    """Return the numbers of the CPU cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
 
 
 def available_gpus() -> list[str]:
-    """Returns the NVIDIA GPUs that this process may use, by what `CUDA_VISIBLE_DEVICES` calls them."""
+    """Return the NVIDIA GPUs that this process may use, by what `CUDA_VISIBLE_DEVICES` calls them."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
         return [name.strip() for name in chosen.split(",") if name.strip() not in ("", "-1")]

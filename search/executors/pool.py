@@ -33,16 +33,16 @@ class Worker(ABC):
 
     @abstractmethod
     def send(self, task: Task) -> None:
-        """Lets the worker begin with a task."""
+        """Let the worker begin with a task."""
 
     def give(self, task: Task) -> None:
-        """Notes a task, and sends it."""
+        """Note a task, and send it."""
         self.task, self.began = task, time.monotonic()
         self.stages.add(task.stage)
         self.send(task)
 
     def take(self) -> Task:
-        """Returns the task that the worker had, and frees it."""
+        """Return the task that the worker had, and free it."""
         assert self.task is not None
         task, self.task = self.task, None
         return task
@@ -64,11 +64,11 @@ class Pool(ABC, Generic[OneWorker]):
 
     @abstractmethod
     def listen(self, seconds: float) -> list[Report]:
-        """Waits until something happens to a worker, at most this long, and returns what came of tasks."""
+        """Wait until something happens to a worker, at most this long, and return what came of tasks."""
 
     @abstractmethod
     def discard(self, worker: OneWorker) -> None:
-        """Ends a worker; another takes its place as soon as there is room."""
+        """End a worker; another takes its place as soon as there is room."""
 
     def submit(self, task: Task) -> str:
         free = [worker for worker in self.workers if worker.is_free]
@@ -91,7 +91,7 @@ class Pool(ABC, Generic[OneWorker]):
         return reports
 
     def answered(self, worker: OneWorker, result: Result, memory: int) -> Report:
-        """Returns the report of a task that a worker did, and replaces a worker that is spoilt.
+        """Return the report of a task that a worker did, and replace a worker that is spoilt.
 
         Args:
             worker: that answered.
@@ -109,7 +109,7 @@ class Pool(ABC, Generic[OneWorker]):
         return report
 
     def lost(self, worker: OneWorker, kind: str, message: str) -> Report:
-        """Returns the report of a task that went down with its worker, which is replaced."""
+        """Return the report of a task that went down with its worker, which is replaced."""
         seconds = time.monotonic() - worker.began
         report = Report(worker.take(), worker.name, Result(None, seconds=seconds, error=Error(kind, message)))
         self.discard(worker)

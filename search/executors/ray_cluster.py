@@ -20,7 +20,7 @@ _LONGEST_PAUSE = 64.0  # seconds, between two tries to start workers that do not
 
 
 class RayExecutor(Pool["_Actor"]):
-    """Runs tasks on the workers of a Ray cluster; see `Executor`.
+    """Workers on the machines of a Ray cluster; see `Executor`.
 
     A worker is a Ray actor, on whichever node Ray puts it; its name says which. `slots` follows the
     cluster: nodes that join get workers, and nodes that die take theirs along, whose tasks are
@@ -97,12 +97,12 @@ class RayExecutor(Pool["_Actor"]):
                 raise ValueError(f"Ray started no worker in {START_SECONDS:g} s: `ray status` says what others hold")
 
     def _room(self) -> int:
-        """Returns how many workers the cluster has room for, were it ours alone."""
+        """Return how many workers the cluster has room for, were it ours alone."""
         ((name, amount),) = self._share.items()
         return sum(int(node.get(name, 0) // amount) for node in _nodes())
 
     def _follow_cluster(self) -> None:
-        """Asks Ray for as many workers as there is room for, and waits no more for those for which there is none."""
+        """Ask Ray for as many workers as there is room for, and wait no more for those for which there is none."""
         if time.monotonic() - self._looked < _LOOK_SECONDS:
             return
         self._looked = time.monotonic()
@@ -115,7 +115,7 @@ class RayExecutor(Pool["_Actor"]):
             self.workers.append(_Actor(next(free), self.job, self._share))
 
     def _wait(self, seconds: float) -> list[tuple["_Actor", set[Any]]]:
-        """Waits until something happens to a worker; returns those to which it did, each with what of its is done."""
+        """Wait until something happens to a worker; return those to which it did, each with what of its is done."""
         calls = {call: worker for worker in self.workers for call in worker.calls}
         if not calls:
             time.sleep(seconds)
@@ -125,7 +125,7 @@ class RayExecutor(Pool["_Actor"]):
         return [(worker, done) for worker in dict.fromkeys(calls[call] for call in done)]
 
     def _hear(self, worker: "_Actor", done: set[Any]) -> list[Report]:
-        """Takes what has come of a worker's calls: it is there, has a result, or is dead."""
+        """Take what has come of a worker's calls: it is there, has a result, or is dead."""
         if not worker.ready:
             try:
                 worker.is_at(ray.get(worker.begins))
@@ -148,7 +148,7 @@ class RayExecutor(Pool["_Actor"]):
         return []
 
     def _false_start(self, error: Exception) -> None:
-        """Notes that a worker did not start: those that fail at once count once, and a broken node ends no search."""
+        """Note that a worker did not start: those that fail at once count once, and a broken node ends no search."""
         if time.monotonic() < self._pause_until:
             return
         self._false_starts += 1
@@ -162,7 +162,7 @@ class RayExecutor(Pool["_Actor"]):
         return self.answered(worker, result, memory)
 
     def discard(self, worker: "_Actor") -> None:
-        """Kills a worker; the next look at the cluster, which is due at once, starts another."""
+        """Kill a worker; the next look at the cluster, which is due at once, starts another."""
         ray.kill(worker.actor)
         self.workers.remove(worker)
         self._looked = -_LOOK_SECONDS
@@ -219,12 +219,12 @@ class _Actor(Worker):
 
 
 def _nodes() -> list[dict[str, float]]:
-    """Returns what each node of the cluster has, by the names of resources."""
+    """Return what each node of the cluster has, by the names of resources."""
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
 def _share(num_cpus: int | None) -> dict[str, int]:
-    """Returns what one worker gets: a resource and how much of it."""
+    """Return what one worker gets: a resource and how much of it."""
     nodes = _nodes()
     if any(node.get("GPU", 0) >= 1 for node in nodes):
         return {"GPU": 1}

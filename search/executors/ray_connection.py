@@ -20,7 +20,7 @@ _OBJECT_STORE = 100 * 2**20  # bytes, of a cluster of this machine alone: only t
 
 
 def connect(address: str) -> None:
-    """Makes this process a driver of a cluster; `ray.shutdown` ends that.
+    """Make this process a driver of a cluster; `ray.shutdown` ends that.
 
     Args:
         address: "host:port" of the cluster's head; "auto"; "local": a new cluster of this machine
@@ -49,7 +49,7 @@ def connect(address: str) -> None:
 
 @contextlib.contextmanager
 def _signals_kept() -> Iterator[None]:
-    """Gives SIGTERM back to the search: Ray takes it, to end the process."""
+    """Give SIGTERM back to the search: Ray takes it, to end the process."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield
@@ -59,7 +59,7 @@ def _signals_kept() -> Iterator[None]:
 
 
 def in_one_line(error: BaseException) -> str:
-    """Returns an error of Ray as one line of at most 300 characters, without the actor's own data and the traceback."""
+    """Return an error of Ray as one line of at most 300 characters, without the actor's own data and the traceback."""
     text = re.sub(r"\x1b\[\d+m", "", str(error))
     lines = [line.strip() for line in text.splitlines() if line.strip() and not _ACTOR_DATA.match(line)]
     if any("__init__()" in line or line.startswith("File ") for line in lines):  # the error of the worker's own code

@@ -13,7 +13,7 @@ from keras_nasnet.search.trial import Result
 
 
 class RayWorker:
-    """Evaluates children; made by Ray on a node.
+    """An evaluator of children on some node, where Ray makes it.
 
     Args:
         job: of the search.
@@ -30,7 +30,7 @@ class RayWorker:
         self.log = Path(job.folder) / "logs" / f"{name}.log"
 
     def begin(self) -> str:
-        """Sends all that is printed to the worker's log; returns the node's address."""
+        """Send all that is printed to the worker's log; return the node's address."""
         import ray
 
         with contextlib.suppress(OSError):  # a full disk: then it stays in Ray's logs
@@ -41,7 +41,7 @@ class RayWorker:
         return str(ray.util.get_node_ip_address())
 
     def run(self, task: Task) -> tuple[Result, int]:
-        """Returns what `run_task` does, and the bytes of memory that the process then holds."""
+        """Return what `run_task` does, and the bytes of memory that the process then holds."""
         with contextlib.suppress(OSError):  # a full disk
             print(f"trial {task.trial}, attempt {task.attempt + 1}, {task.stage}: {task.fidelity}", flush=True)
         return run_task(self.job, self.evaluators, task), resident_memory()

@@ -29,5 +29,23 @@ def make_executor(name: str, job: Job, workers: int | None = None, **options: An
 
     Raises:
         ValueError: if there is no such executor, or its package is not installed; says what to install.
+
+    Example:
+        With a table in which the first edge decides:
+
+        >>> space = get_space("nasbench201")
+        >>> with open("table.csv", "w") as file:
+        ...     print("arch", "c10_valid_e12", "c10_test_e200", sep=",", file=file)
+        ...     for tokens in np.ndindex(space.sizes):
+        ...         print(space.genotype(tokens), 10 * tokens[0], 10 * tokens[0], sep=",", file=file)
+        >>> table = {"name": "tabular", "path": "table.csv"}
+        >>> job = Job(space.to_dict(), {"search": table}, folder="run")
+        >>> executor = make_executor("local", job, workers=1)
+        >>> executor.submit(Task(1, 0, (4, 0, 0, 0, 0, 0), "search", Fidelity(12), seed=0))
+        'worker-1'
+        >>> report, = executor.poll(60)
+        >>> report.result.reward
+        0.4
+        >>> executor.close()
     """
     return EXECUTORS.get(name)(job, workers, **options)

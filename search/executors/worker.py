@@ -21,7 +21,7 @@ from keras_nasnet.search.trial import Error, Result
 
 
 def run_task(job: Job, evaluators: MutableMapping[str, Evaluator], task: Task) -> Result:
-    """Evaluates one child.
+    """Evaluate one child.
 
     Args:
         job: of the search.
@@ -62,7 +62,7 @@ def _failure(kind: str, message: str, seconds: float = 0.0) -> Result:
 
 
 def _plain(result: Result) -> Result:
-    """Returns a result of Python's own numbers; a reward that is not finite becomes an error."""
+    """Return a result of Python's own numbers; a reward that is not finite becomes an error."""
     reward, error = result.reward, result.error
     if error is None and (reward is None or not math.isfinite(reward)):
         error = Error("nan", f"the reward is {reward}")
@@ -97,13 +97,13 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _line(error: BaseException) -> str:
-    """Returns the error as one line of at most 300 characters."""
+    """Return the error as one line of at most 300 characters."""
     name, text = type(error).__name__, one_line(error)
     return name if text == name else f"{name}: {text}"[:300]
 
 
 def resident_memory() -> int:
-    """Returns the bytes of memory that this process holds; where the system does not tell, the most it ever held."""
+    """Return the bytes of memory that this process holds; where the system does not tell, the most it ever held."""
     try:
         with open("/proc/self/statm") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -115,7 +115,7 @@ def resident_memory() -> int:
 
 
 def to_dict(result: Result) -> dict[str, Any]:
-    """Returns a result as plain data for JSON."""
+    """Return a result as plain data for JSON."""
     error = None if result.error is None else {"kind": result.error.kind, "message": result.error.message}
     return {**vars(result), "error": error}
 

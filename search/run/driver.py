@@ -15,7 +15,7 @@ LOCK = "driver.lock"  # in the folder of a run: held by the process that runs it
 
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Holds the folder's lock, which the system frees when this process ends, however it ends.
+    """Hold the folder's lock, which the system frees when this process ends, however it ends.
 
     Raises:
         ValueError: if another process holds it.
@@ -33,7 +33,7 @@ def alone(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def opened(folder: Path, plan: Plan) -> Iterator[Store]:
-    """Opens the store of a run for writing, a new one where there is none.
+    """Open the store of a run for writing, a new one where there is none.
 
     Raises:
         ValueError: if it is of another search.

@@ -18,6 +18,10 @@ class Arm:
         controller: one of `CONTROLLERS`, or "module:Class" for one of your own.
         budget: children that it may have evaluated in the stage "search".
         options: of the controller.
+
+    Example:
+        >>> Arm("evolution", budget=100, options={"population": 20, "sample_size": 5})
+        Arm(controller='evolution', budget=100, options={'population': 20, 'sample_size': 5})
     """
 
     controller: str
@@ -27,7 +31,9 @@ class Arm:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that decides a search. The same plan, with one worker, gives the same children and the same rewards.
+    """All that decides a search, as plain data.
+
+    The same plan, with one worker, gives the same children and the same rewards.
 
     The stages: each arm's children are evaluated in "search", and their rewards told to its
     controller. With `proposals` above 1 each of them is the best of so many in "proxy". With
@@ -53,6 +59,20 @@ class Plan:
     Raises:
         ValueError: if something is missing or out of range.
         TypeError: if something is of the wrong type.
+
+    Example:
+        >>> plan = Plan(
+        ...     "small",
+        ...     space={"name": "nasnet", "blocks": 2},
+        ...     arms=(Arm("evolution", 20, {"population": 5, "sample_size": 2}), Arm("random", 20)),
+        ...     evaluators=dict.fromkeys(("search", "final"), {"name": "scratch", "data": "digits", "held_out": 297}),
+        ...     fidelities={"search": Fidelity(epochs=1, filters=4), "final": Fidelity(epochs=10, filters=8)},
+        ...     finalists=2,
+        ... )
+        >>> plan.stages
+        ('search', 'final')
+        >>> Plan.from_dict(plan.to_dict()) == plan
+        True
     """
 
     name: str
@@ -100,11 +120,11 @@ class Plan:
         return tuple(stage for stage in STAGES if there[stage])
 
     def trial_seed(self, trial: int) -> int:
-        """Returns the seed of a trial's evaluation, below 2^31: it follows from `seed` and the trial's id."""
+        """Return the seed of a trial's evaluation, below 2^31: it follows from `seed` and the trial's id."""
         return int.from_bytes(hashlib.sha256(f"{self.seed} {trial}".encode()).digest()[:4], "big") >> 1
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns plain data for JSON."""
+        """Return plain data for JSON."""
         values = {spec.name: getattr(self, spec.name) for spec in fields(self)}
         return values | {
             "space": dict(self.space),
@@ -132,7 +152,7 @@ class Plan:
         )
 
     def with_budget(self, budget: int) -> "Plan":
-        """Returns the plan with another budget for each arm."""
+        """Return the plan with another budget for each arm."""
         return replace(self, arms=tuple(replace(arm, budget=budget) for arm in self.arms))
 
 

@@ -96,10 +96,17 @@ PRESETS = tuple(_PRESETS)
 
 
 def get_plan(name_or_path: str | os.PathLike[str] | Plan) -> Plan:
-    """Returns a plan by its name in `PRESETS`, or from a TOML file.
+    """Return a plan by its name in `PRESETS`, or from a TOML file.
 
     Raises:
         ValueError: if there is no such plan, or the file holds none; says what is wrong.
+
+    Example:
+        >>> plan = get_plan("quick")
+        >>> [arm.controller for arm in plan.arms]
+        ['ppo', 'random']
+        >>> plan.fidelities["search"].epochs
+        2
     """
     if isinstance(name_or_path, Plan):
         return name_or_path
@@ -120,11 +127,18 @@ def get_plan(name_or_path: str | os.PathLike[str] | Plan) -> Plan:
 
 
 def to_toml(plan: Plan) -> str:
-    """Returns a plan as the text of a TOML file, which `get_plan` reads."""
+    """Return a plan as the text of a TOML file, which `get_plan` reads.
+
+    Example:
+        >>> with open("plan.toml", "w") as file:
+        ...     _ = file.write(to_toml(get_plan("quick")))
+        >>> get_plan("plan.toml") == get_plan("quick")
+        True
+    """
     return tomli_w.dumps(plan.to_dict())
 
 
-def adapted(
+def adapt_plan(
     plan: Plan,
     *,
     data: str | None = None,
@@ -133,7 +147,7 @@ def adapted(
     controller: str | None = None,
     seed: int | None = None,
 ) -> Plan:
-    """Returns a plan with some of it replaced.
+    """Return a plan with some of it replaced.
 
     Args:
         plan: what is replaced in.
@@ -143,6 +157,11 @@ def adapted(
         budget: children of each arm.
         controller: replaces the first arm's; its options are dropped. "random" leaves the control alone.
         seed: of everything random.
+
+    Example:
+        >>> plan = adapt_plan(get_plan("quick"), budget=10, controller="evolution")
+        >>> [(arm.controller, arm.budget) for arm in plan.arms]
+        [('evolution', 10), ('random', 10)]
     """
     if budget is not None:
         plan = plan.with_budget(budget)

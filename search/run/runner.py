@@ -93,7 +93,7 @@ class Runner:
         self._running: dict[tuple[int, int], float] = {}  # (trial, attempt): when its lease runs out, monotonic time
 
     def run(self) -> Outcome:
-        """Runs the search to its end.
+        """Run the search to its end.
 
         Raises:
             ValueError: if the folder holds another search, another process runs it, or an evaluator
@@ -136,7 +136,7 @@ class Runner:
     # === Asking and telling ===
 
     def _learn(self) -> None:
-        """Tells controllers all rewards that they are due; rewards and new state are one transaction."""
+        """Tell controllers all rewards that they are due; rewards and new state are one transaction."""
         for name, controller in self.controllers.items():
             while trials := self.schedule.told_next(name, controller.batch):
                 metrics = controller.tell(
@@ -147,7 +147,7 @@ class Runner:
                     self.schedule.note(replace(trial, consumed=True))
 
     def _fill(self) -> None:
-        """Gives free workers what waits, and asks for more when nothing does."""
+        """Give free workers what waits, and ask for more when nothing does."""
         while len(self._running) < self._executor.slots and not self._signal.came:
             if self.schedule.waiting:
                 trial = self._next_waiting()
@@ -158,7 +158,7 @@ class Runner:
                 return
 
     def _ask(self) -> bool:
-        """Adds the next trials, if there are any: what was judged goes on first, then the arms take turns."""
+        """Add the next trials, if there are any: what was judged goes on first, then the arms take turns."""
         self._learn()
         if proxy := self.schedule.chosen_proxy():
             self._add(proxy.arm, [_proposal(proxy)], "search", self.plan.fidelities["search"], None, [proxy])
@@ -198,7 +198,7 @@ class Runner:
     # === Evaluations ===
 
     def _next_waiting(self) -> Trial | None:
-        """Returns the oldest trial that waits and for whose stage there is room."""
+        """Return the oldest trial that waits and for whose stage there is room."""
         busy = [self.schedule.trials[number].stage for number, _ in self._running]
         for number in sorted(self.schedule.waiting):
             trial = self.schedule.trials[number]
@@ -222,7 +222,7 @@ class Runner:
         self.schedule.note(self.store.start(trial.id, worker, time.time() + lease))
 
     def _copy_weights(self, trial: Trial) -> None:
-        """Puts the weights of the rung below where the evaluation looks for them."""
+        """Put the weights of the rung below where the evaluation looks for them."""
         if not trial.fidelity.warm_start or trial.parent is None:
             return
         weights = self.folder / "trials" / str(trial.parent) / "child.safetensors"
@@ -268,7 +268,7 @@ class Runner:
     # === Beginning and end ===
 
     def _begin(self) -> None:
-        """Makes the controllers, as they were; what was running when the last driver ended waits again."""
+        """Make the controllers, as they were; what was running when the last driver ended waits again."""
         self.controllers: dict[str, Controller] = {}
         for arm in self.plan.arms:
             controller = self._make_controller(

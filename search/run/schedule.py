@@ -38,7 +38,7 @@ class Schedule:
             self.note(trial)
 
     def note(self, trial: Trial) -> None:
-        """Takes a trial that is new, or has changed."""
+        """Take a trial that is new, or has changed."""
         before = self.trials.get(trial.id)
         self.trials[trial.id] = trial
         if before is None:
@@ -81,12 +81,12 @@ class Schedule:
     # === What follows ===
 
     def told_next(self, arm: str, batch: int) -> list[Trial]:
-        """Returns the next `batch` trials whose rewards the arm's controller is to be told, or none while they lack."""
+        """Return the next `batch` trials whose rewards the arm's controller is to be told, or none while they lack."""
         unused = self._unused[arm]
         return [self.trials[number] for number in sorted(unused)[:batch]] if len(unused) >= batch else []
 
     def chosen_proxy(self) -> Trial | None:
-        """Returns the best of a group of proposals that were all judged by proxy, and of which none was taken yet."""
+        """Return the best of a group of proposals that were all judged by proxy, and of which none was taken yet."""
         size = self.plan.proposals
         for arm in self.plan.arms:
             proxies = self._proxies[arm.controller]
@@ -97,7 +97,7 @@ class Schedule:
         return None
 
     def next_arm(self) -> str | None:
-        """Returns the arm whose turn it is to ask, which has used least of its budget; None if all have used theirs."""
+        """Return the arm whose turn it is to ask, which has used least of its budget; None if all have used theirs."""
         used, name = min(
             ((self._asked(arm.controller) / arm.budget, arm.controller) for arm in self.plan.arms),
             key=lambda pair: pair[0],
@@ -110,7 +110,7 @@ class Schedule:
         return len(self._proxies[arm]) // self.plan.proposals
 
     def promotion(self) -> tuple[Trial, int] | None:
-        """Returns a child that goes on, and the rung to which: in the best 1 / eta of its own; highest rungs first.
+        """Return a child that goes on, and the rung to which: in the best 1 / eta of its own; highest rungs first.
 
         Source: Li et al. 2020, "A system for massively parallel hyperparameter tuning",
         algorithm 2 (ASHA), each arm by itself; isomorphic children count once.
@@ -125,13 +125,13 @@ class Schedule:
         return None
 
     def finalists(self) -> list[Trial]:
-        """Returns the best distinct children of each arm once the search is over; none before, or if they are taken."""
+        """Return the best distinct children of each arm once the search is over; none before, or if they are taken."""
         if self._open or self.next_arm() or any(self._finals.values()) or not self.plan.finalists:
             return []
         return [trial for arm in self.plan.arms for trial in self.best(arm.controller)[: self.plan.finalists]]
 
     def best(self, arm: str) -> list[Trial]:
-        """Returns the distinct children of an arm that were evaluated, best first: highest rung, then reward."""
+        """Return the distinct children of an arm that were evaluated, best first: highest rung, then reward."""
         ranked, seen = [], set()
         for rung in reversed(range(len(self.plan.rungs) + 1)):
             for trial in self._distinct(self._rungs[arm, rung], ("done",)):
@@ -141,18 +141,18 @@ class Schedule:
         return ranked
 
     def best_final(self, arm: str) -> Trial | None:
-        """Returns an arm's best trial: of those in "final" if one ended well, else of `best`."""
+        """Return an arm's best trial: of those in "final" if one ended well, else of `best`."""
         finals = self._distinct(self._finals[arm], ("done",))
         return next(iter(finals or self.best(arm)), None)
 
     def best_of_all(self) -> Trial | None:
-        """Returns the best trial of all arms: of those in "final" if one ended well, else of `best`."""
+        """Return the best trial of all arms: of those in "final" if one ended well, else of `best`."""
         best = [trial for arm in self.plan.arms if (trial := self.best_final(arm.controller)) is not None]
         finals = [trial for trial in best if trial.stage == "final"]
         return max(finals or best, key=_rank, default=None)
 
     def _distinct(self, numbers: Iterable[int], states: tuple[str, ...]) -> list[Trial]:
-        """Returns the best trial of each key, best first."""
+        """Return the best trial of each key, best first."""
         found: dict[str, Trial] = {}
         for number in numbers:
             trial = self.trials[number]
@@ -161,7 +161,7 @@ class Schedule:
         return sorted(found.values(), key=_rank, reverse=True)
 
     def next_attempt(self, trial: Trial, error: Error) -> Fidelity | None:
-        """Returns the fidelity with which a trial is tried again after an error, None if it is not."""
+        """Return the fidelity with which a trial is tried again after an error, None if it is not."""
         if error.kind == "out_of_memory":
             doubled = replace(trial.fidelity, accumulate=2 * self.planned(trial).accumulate)
             return None if doubled == trial.fidelity else doubled
@@ -169,18 +169,18 @@ class Schedule:
         return trial.fidelity if trial.attempt < retries else None
 
     def planned(self, trial: Trial) -> Fidelity:
-        """Returns the fidelity that the plan has for a trial."""
+        """Return the fidelity that the plan has for a trial."""
         if trial.stage == "selection":
             return self.plan.rungs[self._rung[trial.id] - 1]
         return self.plan.fidelities[trial.stage]
 
     def quarantined(self, trial: Trial) -> int | None:
-        """Returns the id of a trial of the same child and stage that failed for good, where none ever ended well."""
+        """Return the id of a trial of the same child and stage that failed for good, where none ever ended well."""
         name = (trial.stage, trial.key)
         return None if name in self._done_keys else self._failed_keys.get(name)
 
     def failures_only(self, stage: str) -> int:
-        """Returns how many trials of a stage failed, if none of it ended well; else 0."""
+        """Return how many trials of a stage failed, if none of it ended well; else 0."""
         return 0 if any(done == stage for done, _ in self._done_keys) else self._failures[stage]
 
     @property
@@ -190,5 +190,5 @@ class Schedule:
 
 
 def _rank(trial: Trial) -> tuple[float, int]:
-    """Orders trials by reward; of equal ones the older is the better."""
+    """Order trials by reward; of equal ones the older is the better."""
     return (-1.0 if trial.reward is None else trial.reward, -trial.id)

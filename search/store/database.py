@@ -33,7 +33,7 @@ class Database:
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], config: Mapping[str, Any]) -> Self:
-        """Makes a new store.
+        """Make a new store.
 
         Args:
             path: of the file.
@@ -56,7 +56,7 @@ class Database:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], readonly: bool = False) -> Self:
-        """Opens a store that exists.
+        """Open a store that exists.
 
         Args:
             path: of the file.
@@ -114,12 +114,12 @@ class Database:
                 self._depth = 0
 
     def query(self, sql: str, *arguments: Any) -> list[sqlite3.Row]:
-        """Returns the rows of a SELECT; `?` stand for the arguments."""
+        """Return the rows of a SELECT; `?` stand for the arguments."""
         with _as_os_error(self.path):
             return self._connection.execute(sql, arguments).fetchall()
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         self._connection.close()
 
     def __enter__(self) -> Self:
@@ -130,7 +130,7 @@ class Database:
 
 
 def _make(partial: Path, path: Path, config: Mapping[str, Any]) -> None:
-    """Writes a store without trials to `partial`; `path` is what errors call it."""
+    """Write a store without trials to `partial`; `path` is what errors call it."""
     with _as_os_error(path), contextlib.closing(sqlite3.connect(partial, isolation_level=None)) as connection:
         connection.executescript(f"BEGIN; {SCHEMA}")
         rows = {"schema": str(SCHEMA_VERSION), "config": json.dumps(config)}
@@ -141,7 +141,7 @@ def _make(partial: Path, path: Path, config: Mapping[str, Any]) -> None:
 
 @contextlib.contextmanager
 def _as_os_error(path: Path) -> Iterator[None]:
-    """Turns what SQLite says of a disk into an OSError, with ENOSPC where it is full."""
+    """Turn what SQLite says of a disk into an OSError, with ENOSPC where it is full."""
     try:
         yield
     except sqlite3.OperationalError as error:

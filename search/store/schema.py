@@ -63,7 +63,7 @@ CREATE TABLE events (
 
 
 def to_trial(row: sqlite3.Row) -> Trial:
-    """Returns a row of the table "trials" as a `Trial`."""
+    """Return a row of the table "trials" as a `Trial`."""
     values = dict(row)
     kind, message = values.pop("error_kind"), values.pop("error")
     values["error"] = None if kind is None else Error(kind, message)

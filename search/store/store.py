@@ -38,7 +38,23 @@ class Event:
 
 
 class Store(Database):
-    """All that is known of a search. `Store.create` and `Store.open` make one."""
+    """All that is known of a search: its trials, events, and the states of its controllers.
+
+    `Store.create` and `Store.open` make one. Every change is one transaction.
+
+    Args:
+        path: of the file.
+        connection: to it.
+        config: what the search was started with.
+
+    Example:
+        >>> with Store.create("store.sqlite", get_plan("quick").to_dict()) as store:
+        ...     trial, = store.add("random", [Proposal((0,) * 50)], ["key"], "search", Fidelity(2), [0], None)
+        ...     trial = store.finish(trial.id, Result(reward=0.75))
+        >>> with Store.open("store.sqlite", readonly=True) as store:
+        ...     [(trial.id, trial.state, trial.reward) for trial in store.trials()]
+        [(1, 'done', 0.75)]
+    """
 
     # === Writing ===
 
@@ -53,7 +69,7 @@ class Store(Database):
         controller_state: bytes | None,
         parents: Sequence[int | None] | None = None,
     ) -> list[Trial]:
-        """Adds trials that wait, with the state that the controller has after it was asked for them.
+        """Add trials that wait, with the state that the controller has after it was asked for them.
 
         Args:
             arm: name of the controller.
@@ -93,13 +109,13 @@ class Store(Database):
         return [self.trial(number) for number in ids if number is not None]
 
     def start(self, trial_id: int, worker: str, lease_until: float) -> Trial:
-        """Records that a worker has begun with a waiting trial, which is given up at UNIX time `lease_until`."""
+        """Record that a worker has begun with a waiting trial, which is given up at UNIX time `lease_until`."""
         return self._change(
             trial_id, ("waiting",), "state = 'running', worker = ?, lease_until = ?", (worker, lease_until)
         )
 
     def finish(self, trial_id: int, result: Result) -> Trial:
-        """Ends a trial for good: "done", or "failed" with `FLOOR_REWARD` where the result has an error.
+        """End a trial for good: "done", or "failed" with `FLOOR_REWARD` where the result has an error.
 
         A reward that is no finite number is the error "nan". An error is also written as an event.
 
@@ -133,7 +149,7 @@ class Store(Database):
             )
 
     def retry(self, trial_id: int, error: Error, fidelity: Fidelity | None = None, seconds: float = 0.0) -> Trial:
-        """Puts a trial back to wait for its next attempt, and writes the events of its error and of the retry.
+        """Put a trial back to wait for its next attempt, and write the events of its error and of the retry.
 
         Args:
             trial_id: of a running trial.
@@ -154,13 +170,13 @@ class Store(Database):
         return trial
 
     def release(self, trial_id: int) -> Trial:
-        """Puts a running trial back to wait, as if it had not been started: the driver stopped, or died."""
+        """Put a running trial back to wait, as if it had not been started: the driver stopped, or died."""
         return self._change(trial_id, ("running",), "state = 'waiting', worker = NULL, lease_until = NULL", ())
 
     def consume(
         self, arm: str, trial_ids: Sequence[int], controller_state: bytes, metrics: Mapping[str, float]
     ) -> None:
-        """Records in one transaction that a controller was told of trials, and the state that it has now.
+        """Record in one transaction that a controller was told of trials, and the state that it has now.
 
         Raises:
             sqlite3.IntegrityError: if one of them is not the arm's, is not final, or was used before;
@@ -185,7 +201,7 @@ class Store(Database):
             self._keep_state(arm, controller_state)
 
     def event(self, kind: str, message: str, trial: int | None = None) -> None:
-        """Writes down that something happened."""
+        """Write down that something happened."""
         with self.transaction():
             self._connection.execute(
                 "INSERT INTO events (at, trial, kind, message) VALUES (?, ?, ?, ?)", (time.time(), trial, kind, message)
@@ -194,14 +210,14 @@ class Store(Database):
     # === Reading ===
 
     def trial(self, trial_id: int) -> Trial:
-        """Returns one trial. Raises ValueError if there is none with this id."""
+        """Return one trial. Raises ValueError if there is none with this id."""
         rows = self.query("SELECT * FROM trials WHERE id = ?", trial_id)
         if not rows:
             raise ValueError(f"{self.path} has no trial {trial_id}")
         return to_trial(rows[0])
 
     def trials(self, *, arm: str | None = None, stage: str | None = None, state: str | None = None) -> list[Trial]:
-        """Returns trials in the order of their ids: all, or those of an arm, a stage, a state."""
+        """Return trials in the order of their ids: all, or those of an arm, a stage, a state."""
         wanted = {name: x for name, x in {"arm": arm, "stage": stage, "state": state}.items() if x is not None}
         where = " AND ".join(f"{name} = ?" for name in wanted) or "1"
         return [
@@ -209,23 +225,23 @@ class Store(Database):
         ]
 
     def next_id(self) -> int:
-        """Returns the id that the next trial will have."""
+        """Return the id that the next trial will have."""
         return self.query("SELECT coalesce(max(id), 0) + 1 FROM trials")[0][0]
 
     def controller_state(self, arm: str) -> bytes | None:
-        """Returns the state that was kept last for an arm; None if there is none."""
+        """Return the state that was kept last for an arm; None if there is none."""
         rows = self.query("SELECT state FROM controllers WHERE arm = ?", arm)
         return rows[0][0] if rows else None
 
     def metrics(self, arm: str) -> list[dict[str, Any]]:
-        """Returns a dict an update of the arm: "arm", "at" (UNIX time), "trials" (consumed so far), and its numbers."""
+        """Return a dict an update of the arm: "arm", "at" (UNIX time), "trials" (consumed so far), and its numbers."""
         return [
             {"arm": arm, "at": row["at"], "trials": row["trials"], **json.loads(row["numbers"])}
             for row in self.query("SELECT * FROM updates WHERE arm = ? ORDER BY id", arm)
         ]
 
     def events(self) -> list[Event]:
-        """Returns all events, oldest first."""
+        """Return all events, oldest first."""
         return [
             Event(row["at"], row["trial"], row["kind"], row["message"])
             for row in self.query("SELECT * FROM events ORDER BY id")
@@ -234,7 +250,7 @@ class Store(Database):
     # === Parts ===
 
     def _change(self, trial_id: int, states: tuple[str, ...], assignments: str, values: tuple[Any, ...]) -> Trial:
-        """Changes a trial that is in one of `states`; sqlite3.IntegrityError if it is in another."""
+        """Change a trial that is in one of `states`; sqlite3.IntegrityError if it is in another."""
         marks = ", ".join("?" * len(states))
         with self.transaction():
             changed = self._connection.execute(

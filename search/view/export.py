@@ -20,7 +20,7 @@ _FIDELITY = tuple(Fidelity().__dataclass_fields__)
 
 
 def check_format(path: str | os.PathLike[str]) -> None:
-    """Raises ValueError if trials cannot be written to a file of this name."""
+    """Raise ValueError if trials cannot be written to a file of this name."""
     if Path(path).suffix not in FORMATS:
         raise ValueError(f"{os.fspath(path)}: the file's name must end in {' or '.join(FORMATS)}")
     if Path(path).suffix == ".parquet":
@@ -33,7 +33,7 @@ def check_format(path: str | os.PathLike[str]) -> None:
 
 
 def export_trials(store: Store, path: str | os.PathLike[str]) -> int:
-    """Writes a row a trial, in the order of their ids.
+    """Write a row a trial, in the order of their ids.
 
     The columns are those of `Trial`; tokens are a JSON list, each setting of the fidelity is a
     column ("epochs", "images", ...), an error is the columns "error_kind" and "error", and
@@ -49,6 +49,16 @@ def export_trials(store: Store, path: str | os.PathLike[str]) -> int:
     Raises:
         ValueError: if `path` ends in neither, or pyarrow is missing.
         OSError: if it cannot be written.
+
+    Example:
+        >>> plan = get_plan("quick")
+        >>> with Store.create("store.sqlite", plan.to_dict()) as store:
+        ...     trial, = store.add("random", [Proposal((0,) * 50)], ["key"], "search", Fidelity(2), [0], None)
+        ...     trial = store.finish(trial.id, Result(reward=0.75))
+        ...     export_trials(store, "trials.csv")
+        1
+        >>> open("trials.csv").readline()[:21]
+        'id,arm,tokens,key,log'
     """
     check_format(path)
     path = Path(path)
@@ -62,7 +72,7 @@ def export_trials(store: Store, path: str | os.PathLike[str]) -> int:
 
 
 def export_best(store: Store, path: str | os.PathLike[str], trial: int | None = None) -> Trial:
-    """Writes a child as genotype JSON, which `NASNet(genotype=...)` and recipes take.
+    """Write a child as genotype JSON, which `NASNet(genotype=...)` and recipes take.
 
     A child of NAS-Bench-201 is written as its architecture string, in quotes.
 
@@ -77,6 +87,17 @@ def export_best(store: Store, path: str | os.PathLike[str], trial: int | None = 
     Raises:
         ValueError: if there is no such trial, or none has ended well yet.
         OSError: if it cannot be written.
+
+    Example:
+        >>> plan = get_plan("quick")
+        >>> with Store.create("store.sqlite", plan.to_dict()) as store:
+        ...     trial, = store.add("random", [Proposal((0,) * 50)], ["key"], "search", Fidelity(2), [0], None)
+        ...     trial = store.finish(trial.id, Result(reward=0.75))
+        ...     best = export_best(store, "best.json")
+        >>> best.reward
+        0.75
+        >>> keras_nasnet.genotype.get("best.json").name
+        'quick, trial 1'
     """
     plan = Plan.from_dict(store.config)
     chosen = Schedule(plan, store.trials()).best_of_all() if trial is None else store.trial(trial)

@@ -14,7 +14,7 @@ LINE_SECONDS = 30.0  # between two lines, where there is no terminal
 
 
 class Progress:
-    """Shows a bar on a terminal, and elsewhere a line now and then: "12/52  best 0.912 (ppo)  ...".
+    """A bar on a terminal, and elsewhere a line now and then: "12/52  best 0.912 (ppo)  ...".
 
     Args:
         file: to write to; default: stderr.
@@ -28,7 +28,7 @@ class Progress:
         self._line = ""
 
     def __call__(self, store: Store) -> None:
-        """Looks at the store, if the last look is long enough ago."""
+        """Look at the store, if the last look is long enough ago."""
         now = time.monotonic()
         if now - self._looked < (BAR_SECONDS if self._terminal else LINE_SECONDS):
             return
@@ -36,7 +36,7 @@ class Progress:
         self._show(status(store))
 
     def finish(self, store: Store) -> None:
-        """Shows how it stands at the end."""
+        """Show how it stands at the end."""
         self._show(status(store))
         if self._bar is not None:
             self._bar.close()
@@ -57,13 +57,13 @@ class Progress:
 
 
 def counts(now: dict[str, Any]) -> tuple[int, int]:
-    """Returns of a `status` how many trials are over and how many are planned."""
+    """Return of a `status` how many trials are over and how many are planned."""
     stages = now["stages"].values()
     return sum(stage["finished"] for stage in stages), sum(stage["planned"] for stage in stages)
 
 
 def summary(now: dict[str, Any]) -> str:
-    """Returns a `status` in one line: best, mean of the last trials, rate, cost, time left."""
+    """Return a `status` in one line: best, mean of the last trials, rate, cost, time left."""
     parts = []
     if best := now["best"]:
         parts.append(f"best {best['reward']:.4f} ({best['arm']})")
@@ -81,7 +81,7 @@ def summary(now: dict[str, Any]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Returns a time for people, such as "40 s", "12 min" or "3.5 h"."""
+    """Return a time for people, such as "40 s", "12 min" or "3.5 h"."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -14,7 +14,7 @@ WINDOW = 100  # trials of the mean
 
 
 class Scalars:
-    """Writes `tensorboard/<arm>`: what the store has, each time that it is called, and nothing twice.
+    """A writer of `tensorboard/<arm>`: what the store has, each time that it is called, and nothing twice.
 
     By trial of stage "search", in the order in which they ended: "reward", "best" (so far) and
     "mean_of_100" (the last ones). By trials consumed: what the controller said, such as "entropy".
@@ -67,6 +67,6 @@ class Scalars:
             self._writers[arm].write_event(Event(step=step, wall_time=at, summary=scalar(name, value)))
 
     def close(self) -> None:
-        """Closes the files."""
+        """Close the files."""
         for writer in self._writers.values():
             writer.close()

@@ -10,7 +10,7 @@ LAST = 100  # trials whose mean reward is shown
 
 
 def status(store: Store) -> dict[str, Any]:
-    """Returns how a search stands.
+    """Return how a search stands.
 
     Args:
         store: of a run.
@@ -27,6 +27,14 @@ def status(store: Store) -> dict[str, Any]:
         "unit": what the hours are of: "GPU", or "worker" (a set of cores);
         "per_minute": trials that ended since the search was last started; None before the first;
         "seconds_left": an estimate; 0.0 at the end, None before there is something to judge by.
+
+    Example:
+        >>> plan = get_plan("quick")
+        >>> with Store.create("store.sqlite", plan.to_dict()) as store:
+        ...     trial, = store.add("random", [Proposal((0,) * 50)], ["key"], "search", Fidelity(2), [0], None)
+        ...     trial = store.finish(trial.id, Result(reward=0.75))
+        ...     status(store)["stages"]["search"]
+        {'finished': 1, 'planned': 48, 'hours': 0.0}
     """
     plan = Plan.from_dict(store.config)
     states = dict(store.query("SELECT state, count(*) FROM trials GROUP BY state"))
@@ -97,7 +105,7 @@ def _arm(store: Store, arm: str) -> dict[str, Any]:
 
 
 def _pace(store: Store, plan: Plan, stages: dict[str, dict[str, float]]) -> tuple[float | None, float | None]:
-    """Returns trials a minute, and seconds left: what is left to evaluate, at the pace since the last start."""
+    """Return trials a minute, and seconds left: what is left to evaluate, at the pace since the last start."""
     begun = store.query("SELECT max(at) FROM events WHERE kind IN ('start', 'resume')")[0][0]
     ended, last, seconds = store.query(
         "SELECT count(*), max(finished_at), sum(seconds) FROM trials WHERE finished_at >= ?", begun or 0.0

@@ -28,13 +28,13 @@ class Axis:
     whole: bool = False
 
     def place(self, value: float) -> float:
-        """Returns where a value stands, from 0 (low) to 1 (high)."""
+        """Return where a value stands, from 0 (low) to 1 (high)."""
         if self.log:
             return math.log(value / self.low) / math.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
 
     def ticks(self) -> list[tuple[float, str]]:
-        """Returns about six round values, with how they are written."""
+        """Return about six round values, with how they are written."""
         if self.log:
             powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
             marks = [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
@@ -50,7 +50,7 @@ class Axis:
 
 
 def axis(label: str, values: Iterable[float], zero: bool = False, log: bool = False, whole: bool = False) -> Axis:
-    """Returns an axis that shows these values.
+    """Return an axis that shows these values.
 
     Args:
         label: with the unit.
@@ -70,7 +70,7 @@ def axis(label: str, values: Iterable[float], zero: bool = False, log: bool = Fa
 
 
 def short(value: float) -> str:
-    """Writes a number for people: 950, 1,500, 2.5M, 12G."""
+    """Write a number for people: 950, 1,500, 2.5M, 12G."""
     for unit, name in ((1e12, "T"), (1e9, "G"), (1e6, "M")):
         if abs(value) >= unit:
             return f"{value / unit:.3g}{name}"
@@ -87,13 +87,13 @@ class Plot:
     right: int = _RIGHT
 
     def at(self, x: float, y: float) -> tuple[float, float]:
-        """Returns where a pair of values stands, in pixels."""
+        """Return where a pair of values stands, in pixels."""
         across, up = self.x.place(x), self.y.place(y)
         left = _LEFT + across * (WIDTH - _LEFT - self.right)
         return round(left, 1), round(_TOP + (1 - up) * (self.height - _TOP - _BOTTOM), 1)
 
     def points(self, points: Iterable[tuple[float, float, str]], colour: str, shape: str = "circle") -> str:
-        """Draws (x, y, what a person reads over it); the shape is "circle", "square" or "cross"."""
+        """Draw (x, y, what a person reads over it); the shape is "circle", "square" or "cross"."""
         path = {
             "circle": "m-3 0a3 3 0 1 0 6 0a3 3 0 1 0-6 0",
             "square": "m-2.7-2.7h5.4v5.4h-5.4z",
@@ -110,7 +110,7 @@ class Plot:
     def line(
         self, points: Sequence[tuple[float, float]], colour: str, width: float, dashes: str = "", step: bool = False
     ) -> str:
-        """Draws a line through points; in steps, a value holds until the next."""
+        """Draw a line through points; in steps, a value holds until the next."""
         if not points:
             return ""
         places = [self.at(*point) for point in points]
@@ -123,19 +123,19 @@ class Plot:
         )
 
     def area(self, xs: Sequence[float], lows: Sequence[float], highs: Sequence[float], colour: str, tip: str) -> str:
-        """Fills what lies between two lines."""
+        """Fill what lies between two lines."""
         upper = [self.at(x, y) for x, y in zip(xs, highs, strict=True)]
         lower = [self.at(x, y) for x, y in zip(xs, lows, strict=True)]
         corners = "L".join(f"{left:g} {top:g}" for left, top in upper + lower[::-1])
         return f'<path class="area" d="M{corners}z" fill="{colour}"><title>{text(tip)}</title></path>'
 
     def label(self, x: float, y: float, words: str) -> str:
-        """Writes to the right of a place."""
+        """Write to the right of a place."""
         left, top = self.at(x, y)
         return f'<text x="{left + 8:g}" y="{top + 4:g}">{text(words)}</text>'
 
     def svg(self, title: str, description: str, marks: Iterable[str]) -> str:
-        """Returns the chart with its axes."""
+        """Return the chart with its axes."""
         left, bottom = _LEFT, self.height - _BOTTOM
         right = WIDTH - self.right
         parts = []
@@ -163,7 +163,7 @@ class Plot:
 def stacked_bars(
     title: str, description: str, unit: str, rows: Sequence[tuple[str, Sequence[tuple[str, float, str]]]]
 ) -> str:
-    """Draws a bar for each row out of (name, value, colour), one after the other."""
+    """Draw a bar for each row out of (name, value, colour), one after the other."""
     pitch, bar = 44, 26
     plot = Plot(axis(unit, [sum(value for _, value, _ in parts) for _, parts in rows], zero=True), Axis("", 0, 1))
     height = _TOP + pitch * len(rows) + _BOTTOM
@@ -191,7 +191,7 @@ def stacked_bars(
 
 
 def amount(value: float) -> str:
-    """Writes hours for people: 0.0021 h, 3.4 h, 1,250 h."""
+    """Write hours for people: 0.0021 h, 3.4 h, 1,250 h."""
     return f"{short(value) if value >= 100 else f'{value:.2g}' if value < 10 else f'{value:.1f}'} h"
 
 

@@ -12,7 +12,7 @@ MOST_POINTS = 1200  # of one arm in one chart; more only make the page heavy
 
 
 def reward_section(record: Record) -> str:
-    """Draws reward over time, for each stage that has more than the best children."""
+    """Draw reward over time, for each stage that has more than the best children."""
     parts = []
     titles = {"search": "Reward over time", "proxy": "Score by the proxy over time"}
     for stage, title in titles.items():

@@ -18,7 +18,7 @@ def text(value: object) -> str:
 
 
 def moment(at: float | None) -> str:
-    """Writes a UNIX time as UTC; a dash for none."""
+    """Write a UNIX time as UTC; a dash for none."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S") if at else "–"
 
 

@@ -29,7 +29,7 @@ _SECTIONS: dict[str, tuple[str, Callable[[Record], str]]] = {
 
 
 def write_report(store: str | os.PathLike[str], out: str | os.PathLike[str] | None = None) -> Path:
-    """Draws a search as one HTML page, which needs no network and no other file.
+    """Draw a search as one HTML page, which needs no network and no other file.
 
     It may be called while the search runs: the page shows how far it is.
 
@@ -43,6 +43,14 @@ def write_report(store: str | os.PathLike[str], out: str | os.PathLike[str] | No
     Raises:
         ValueError: if there is no store, or it is none.
         OSError: if the page cannot be written; an earlier one is then as it was.
+
+    Example:
+        >>> plan = get_plan("quick")
+        >>> with Store.create("store.sqlite", plan.to_dict()) as store:
+        ...     trial, = store.add("random", [Proposal((0,) * 50)], ["key"], "search", Fidelity(2), [0], None)
+        ...     trial = store.finish(trial.id, Result(reward=0.75))
+        >>> write_report("store.sqlite").name
+        'report.html'
     """
     record = read(store)
     folder = Path(store) if Path(store).is_dir() else Path(store).parent
@@ -52,7 +60,7 @@ def write_report(store: str | os.PathLike[str], out: str | os.PathLike[str] | No
 
 
 def html(record: Record) -> str:
-    """Returns the page."""
+    """Return the page."""
     files = resources.files("keras_nasnet.search.view.report")
     name = str(record.config.get("name") or "search")
     return Template(files.joinpath("page.html").read_text(encoding="utf-8")).substitute(
@@ -76,7 +84,7 @@ def html(record: Record) -> str:
 
 
 def verdict(record: Record) -> list[str]:
-    """Compares each controller with the random control, in words, over the same number of trials."""
+    """Compare each controller with the random control, in words, over the same number of trials."""
     finished = {arm: record.finished(arm) for arm in record.arms}
     lines = []
     for arm in (arm for arm in record.arms if arm != CONTROL):

@@ -39,17 +39,17 @@ class Record:
     updates: Mapping[str, Sequence[Mapping[str, float]]]
 
     def finished(self, arm: str, stage: str = "search") -> list[Trial]:
-        """Returns an arm's trials that are done or failed, as they came in."""
+        """Return an arm's trials that are done or failed, as they came in."""
         found = [trial for trial in self.trials if trial.arm == arm and trial.stage == stage and _is_final(trial)]
         return sorted(found, key=lambda trial: (trial.finished_at or 0.0, trial.id))
 
     def proposals(self, arm: str) -> list[Trial]:
-        """Returns the children that the arm's controller asked for."""
+        """Return the children that the arm's controller asked for."""
         return [trial for trial in self.trials if trial.arm == arm and trial.parent is None]
 
 
 def read(folder: str | os.PathLike[str]) -> Record:
-    """Reads a store, given its file or the folder of the run. Raises ValueError if there is none."""
+    """Read a store, given its file or the folder of the run. Raises ValueError if there is none."""
     path = Path(folder)
     store = Store.open(path / FILE if path.is_dir() else path, readonly=True)
     try:
@@ -63,7 +63,7 @@ def read(folder: str | os.PathLike[str]) -> Record:
 
 
 def best_children(trials: Iterable[Trial]) -> list[Trial]:
-    """Returns for each child of an arm the trial that came furthest, best first.
+    """Return for each child of an arm the trial that came furthest, best first.
 
     Stage counts first, then fidelity, for rewards of different fidelities do not compare; then
     reward; of equal ones the older is the better.
@@ -85,7 +85,7 @@ def reward_of(trial: Trial) -> float:
 
 
 def running_best(rewards: Sequence[float | None]) -> list[tuple[int, float]]:
-    """Returns (number of the trial, reward) at each trial that was better than all before; None is passed over."""
+    """Return (number of the trial, reward) at each trial that was better than all before; None is passed over."""
     best, steps = -math.inf, []
     for number, reward in enumerate(rewards, 1):
         if reward is not None and reward > best:
@@ -95,7 +95,7 @@ def running_best(rewards: Sequence[float | None]) -> list[tuple[int, float]]:
 
 
 def moving_mean(values: Sequence[float], window: int = 100) -> np.ndarray:
-    """Returns for each value the mean of it and those before it, `window` at most."""
+    """Return for each value the mean of it and those before it, `window` at most."""
     sums = np.concatenate([[0.0], np.cumsum(np.asarray(values, "float64"))])
     end = np.arange(1, len(values) + 1)
     start = np.maximum(end - window, 0)
@@ -103,7 +103,7 @@ def moving_mean(values: Sequence[float], window: int = 100) -> np.ndarray:
 
 
 def pareto_front(trials: Iterable[Trial], cost: Callable[[Trial], int]) -> list[Trial]:
-    """Returns the trials than which none is both as cheap and better, from the cheapest up."""
+    """Return the trials than which none is both as cheap and better, from the cheapest up."""
     front: list[Trial] = []
     for trial in sorted(trials, key=lambda trial: (cost(trial), -reward_of(trial), trial.id)):
         if not front or reward_of(trial) > reward_of(front[-1]):
@@ -112,7 +112,7 @@ def pareto_front(trials: Iterable[Trial], cost: Callable[[Trial], int]) -> list[
 
 
 def operation_shares(space: SearchSpace, proposals: Sequence[Trial]) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Counts how often each operation is proposed, in consecutive windows of proposals.
+    """Count how often each operation is proposed, in consecutive windows of proposals.
 
     Returns:
         names of the operations; the number of the proposal in the middle of each window, (W,);
@@ -131,12 +131,12 @@ def operation_shares(space: SearchSpace, proposals: Sequence[Trial]) -> tuple[li
 
 
 def hours(trials: Iterable[Trial], stages: Sequence[str]) -> float:
-    """Returns what the evaluations of these stages took together."""
+    """Return what the evaluations of these stages took together."""
     return sum(trial.seconds for trial in trials if trial.stage in stages) / 3600
 
 
 def evenly(count: int, most: int) -> list[int]:
-    """Returns at most this many of the indices below `count`, the first and the last among them."""
+    """Return at most this many of the indices below `count`, the first and the last among them."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int)).tolist()
 
 

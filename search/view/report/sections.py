@@ -44,7 +44,7 @@ _MOST_EVENTS = 200
 
 
 def cells_section(record: Record) -> str:
-    """Draws the best cells: three of the first arm, one of each other."""
+    """Draw the best cells: three of the first arm, one of each other."""
     figures = []
     for number, arm in enumerate(record.arms):
         children = best_children(trial for trial in record.trials if trial.arm == arm)
@@ -69,7 +69,7 @@ def _cell_figure(record: Record, place: int, trial: Trial) -> str:
 
 
 def pareto_section(record: Record) -> str:
-    """Draws reward against mult-adds, of the children of the search."""
+    """Draw reward against mult-adds, of the children of the search."""
     title = "Reward against mult-adds"
     found = [trial for arm in record.arms for trial in record.finished(arm) if is_judged(trial) and trial.mult_adds]
     if not found:
@@ -102,7 +102,7 @@ def pareto_section(record: Record) -> str:
 
 
 def policy_section(record: Record) -> str:
-    """Draws what each controller proposed, and the entropy of its policy."""
+    """Draw what each controller proposed, and the entropy of its policy."""
     parts = ["<h2>Use of operations</h2>"]
     for number, arm in enumerate(record.arms):
         parts.append(of_arm(number, f"<h3>{text(arm)}</h3>{usage_chart(record, arm)}", "div"))
@@ -111,7 +111,7 @@ def policy_section(record: Record) -> str:
 
 
 def costs_section(record: Record) -> str:
-    """Draws the hours of each stage, and lists what went wrong."""
+    """Draw the hours of each stage, and list what went wrong."""
     rows = []
     for arm in record.arms:
         trials = [trial for trial in record.trials if trial.arm == arm]
@@ -155,7 +155,7 @@ def _faults(record: Record) -> str:
 
 
 def children_section(record: Record) -> str:
-    """Lists the best children of each arm."""
+    """List the best children of each arm."""
     rows, arms = [], []
     ranked = best_children(record.trials)
     counts: Counter[str] = Counter()
@@ -189,7 +189,7 @@ def children_section(record: Record) -> str:
 
 
 def settings_section(record: Record) -> str:
-    """Shows what the search was started with."""
+    """Show what the search was started with."""
     settings = json.dumps(dict(record.config), indent=2, ensure_ascii=False, default=str)
     return f"<h2>Settings</h2><pre>{text(settings)}</pre>"
 
