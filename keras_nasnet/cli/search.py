@@ -34,7 +34,13 @@ def search_group() -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="The run's folder.  [default: runs/search-PRESET]")
 @click.option("--resume", metavar="FOLDER", type=click.Path(path_type=Path), help="Go on with the search in a folder.")
 @click.option("--strategy", type=click.Choice(STRATEGIES[:3]), default="default", help="Under which policies learn.")
-@click.option("--engine", default="local", show_default=True, help=f"Where children train: {', '.join(EXECUTORS)}.")
+@click.option(
+    "--engine",
+    metavar="NAME",
+    default="local",
+    show_default=True,
+    help=f"Where children train: {', '.join(EXECUTORS)}, or your own MODULE:CLASS.",
+)
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Default: one a GPU, or for each two cores.")
 @click.option("--address", help="Of a Ray cluster: HOST:PORT, or auto.")
 @click.option("--print", "only_print", is_flag=True, help="Print the plan as TOML and do nothing.")

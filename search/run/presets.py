@@ -9,6 +9,7 @@ from typing import Any
 
 import tomli_w
 
+from keras_nasnet.common.errors import one_line
 from keras_nasnet.search.controller.registry import CONTROL
 from keras_nasnet.search.evaluators.data import PAPER_HELD_OUT
 from keras_nasnet.search.run.plan import Arm, Plan
@@ -121,7 +122,7 @@ def get_plan(name_or_path: str | os.PathLike[str] | Plan) -> Plan:
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, ValueError, TypeError) as error:
-        raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
+        raise ValueError(f"{path}: {one_line(error)}") from None
     except (AttributeError, KeyError) as error:
         raise ValueError(f"{path}: it is no plan ({error}): `search run --print` shows one") from None
 

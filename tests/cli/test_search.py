@@ -134,6 +134,9 @@ def test_bad_input_is_refused_in_one_line(found, tmp_path):
     assert "--budget and --resume" in refused("run", "--resume", folder, "--budget", 3)
     assert "no preset is called 'fast'" in refused("run", "--preset", "fast")
     assert "--address is of a Ray cluster" in refused("run", "--address", "auto", "--out", tmp_path / "new")
+    assert "executor is 'dask': choose from local, ray, or" in refused(
+        "run", "--engine", "dask", "--out", tmp_path / "x"
+    )
     assert "--print and --resume" in refused("run", "--resume", folder, "--print")
     for command in (["status"], ["report"], ["export", "x.json"]):
         name, *rest = command
@@ -169,7 +172,7 @@ def test_ctrl_c_says_how_to_go_on_and_the_rest_is_as_if_it_had_not_been(tmp_path
     assert (folder / "report.html").exists() and (folder / "best.json").exists()
     assert len(trials_of(folder, "done")) == 3
     gate.touch()
-    assert run("run", "--resume", folder, "--workers", 1).exit_code == 0
+    assert run("run", "--resume", folder, "--engine", "tests.support.small_search:Inline").exit_code == 0
     search(tmp_path / "whole", get_plan(plan))
     assert history(folder) == history(tmp_path / "whole")
 

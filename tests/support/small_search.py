@@ -48,7 +48,7 @@ class Inline:
 
     slots = 1
 
-    def __init__(self, job):
+    def __init__(self, job, workers=None):
         self.job, self.evaluators, self.tasks = job, {}, []
 
     def submit(self, task):

@@ -29,6 +29,7 @@ _OPERATION_COLOURS = {
     "zero": "#dedede",
     "none": "#dedede",
 }
+_OTHER_COLOUR = "#e7a6c9"  # of operations that are not the package's own
 
 
 def usage_chart(record: Record, arm: str) -> str:
@@ -36,8 +37,9 @@ def usage_chart(record: Record, arm: str) -> str:
     names, middles, shares = operation_shares(record.space, proposals)
     if not len(middles):
         return nothing("No child was proposed yet.")
+    colours = [_OPERATION_COLOURS.get(name, _OTHER_COLOUR) for name in names]
     known = list(_OPERATION_COLOURS)
-    order = sorted(range(len(names)), key=lambda place: known.index(names[place]))
+    order = sorted(range(len(names)), key=lambda place: [*known, names[place]].index(names[place]))
     xs = [1.0, *middles.tolist(), float(max(len(proposals), 2))]
     across = axis("proposals of the arm", [len(proposals)], whole=True)
     plot = Plot(across, Axis("share", 0.0, 1.0), 300, right=150)
@@ -48,12 +50,12 @@ def usage_chart(record: Record, arm: str) -> str:
         highs = [min(1.0, low + value) for low, value in zip(lows, share, strict=True)]
         mean = float(shares[:, place].mean())
         tip = f"{names[place]}: {mean:.1%} of all, {share[0]:.1%} at first, {share[-1]:.1%} at last"
-        marks.append(plot.area(xs, lows, highs, _OPERATION_COLOURS[names[place]], tip))
+        marks.append(plot.area(xs, lows, highs, colours[place], tip))
         middle = (lows[-1] + highs[-1]) / 2
         if middle - below > 0.058 and share[-1] > 0.03:  # else names would stand on one another
             marks.append(plot.label(plot.x.high, middle, names[place]))
             below = middle
-        keys.append(key(names[place], swatch(_OPERATION_COLOURS[names[place]])))
+        keys.append(key(names[place], swatch(colours[place])))
         lows = highs
     description = "Shares at last: " + ", ".join(f"{names[place]} {shares[-1, place]:.1%}" for place in order)
     words = f"Share of each operation among {len(proposals):,} proposals, in {len(middles)} consecutive windows."

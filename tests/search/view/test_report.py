@@ -18,7 +18,7 @@ from keras_nasnet.genotype import Genotype
 from keras_nasnet.search.space.registry import SPACES, get_space
 from keras_nasnet.search.store.store import FILE, Store
 from keras_nasnet.search.trial import Error, Fidelity, Proposal, Result, Trial
-from keras_nasnet.search.view.report import page, record, write_report
+from keras_nasnet.search.view.report import page, record, usage, write_report
 from keras_nasnet.search.view.report.charts import Axis, axis
 from tests.support.sample_search import HIGH, LOW, config, write_sample
 
@@ -197,6 +197,14 @@ def test_shares_of_operations_are_those_of_the_genotypes(name):
             else:
                 counts.update(re.findall(r"(\w+)~", genotype))
         np.testing.assert_allclose(row, [counts[name] / counts.total() for name in names])
+
+
+def test_an_operation_of_ones_own_is_shown_as_well(monkeypatch):
+    space, rng = get_space("nasnet"), np.random.default_rng(0)
+    record = _record([_trial(number, None, tokens=space.sample(rng)) for number in range(20)])
+    monkeypatch.delitem(usage._OPERATION_COLOURS, "identity")
+    chart = usage.usage_chart(record, "ppo")
+    assert "identity:" in chart and usage._OTHER_COLOUR in chart
 
 
 @given(st.lists(st.floats(-1e12, 1e12), max_size=5), st.booleans(), st.booleans(), st.booleans())
