@@ -68,7 +68,7 @@ def _record(trials, arms=("ppo", "random"), events=(), updates=None, space="nasn
     return record.Record(config(space=space), get_space(space), arms, trials, events, updates or {})
 
 
-@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("space", SPACES.names())
 def test_the_page_of_a_search_stands_alone_and_has_all_its_parts(tmp_path, space):
     write_sample(tmp_path, 60, space)
     written = write_report(tmp_path)
@@ -181,7 +181,7 @@ def test_no_child_is_as_cheap_and_better_than_one_on_the_pareto_front(pairs):
     }
 
 
-@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("name", SPACES.names())
 def test_shares_of_operations_are_those_of_the_genotypes(name):
     space, rng = get_space(name), np.random.default_rng(0)
     trials = [_trial(number, None, tokens=space.sample(rng)) for number in range(50)]
