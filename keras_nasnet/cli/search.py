@@ -3,7 +3,7 @@
 import inspect
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,9 @@ from keras_nasnet.search.controller.registry import CONTROLLERS
 from keras_nasnet.search.executors.registry import EXECUTORS
 from keras_nasnet.search.run.presets import PRESETS
 from keras_nasnet.training.recipe import STRATEGIES
+
+if TYPE_CHECKING:
+    from keras_nasnet.search.store.store import Store
 
 _DEFAULT = "quick"
 _FOLDER = click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Path))
@@ -172,7 +175,7 @@ def export_command(folder: Path, file: Path, trial: int | None) -> None:
                 click.echo(f"wrote {file}: {export_trials(store, file)} trials")
 
 
-def _store(folder: Path) -> Any:
+def _store(folder: Path) -> "Store":
     from keras_nasnet.search.store.store import FILE, Store
 
     if not (folder / FILE).exists():

@@ -91,13 +91,13 @@ def test_rewards_are_told_in_batches_and_those_that_fill_none_are_kept(tmp_path)
 
 
 def test_two_workers_do_the_same_number_of_trials(tmp_path):
-    plan = make_plan(budget=15, seconds=30, **CASCADE)
+    plan = make_plan(budget=5, **CASCADE)
     search(tmp_path, plan, functools.partial(make_executor, "local", workers=2))
     trials = stored(tmp_path)
     assert Counter((trial.arm, trial.stage) for trial in trials if trial.stage != "selection") == {
         (arm, stage): count
         for arm in ("evolution", "random")
-        for stage, count in (("proxy", 30), ("search", 15), ("final", 2))
+        for stage, count in (("proxy", 10), ("search", 5), ("final", 2))
     }
     assert {trial.worker for trial in trials} == {"worker-1", "worker-2"}
     assert all(trial.consumed == (trial.stage == "search") for trial in trials)
@@ -105,7 +105,7 @@ def test_two_workers_do_the_same_number_of_trials(tmp_path):
 
 def test_an_evaluator_for_one_worker_has_one(tmp_path):
     plan = make_plan("Alone", budget=4, controllers=("random",))
-    search(tmp_path, plan, functools.partial(make_executor, "local", workers=3))
+    search(tmp_path, plan, functools.partial(make_executor, "local", workers=2))
     assert [trial.state for trial in stored(tmp_path)] == ["done"] * 4
 
 
