@@ -16,7 +16,7 @@ from scripts.benchmarks.common import CPU, SEED, conditions, median_ratio
 from scripts.benchmarks.stock import stock_step, stock_twin
 
 BATCH, PIXELS, CLASSES = 64, 32, 10
-CHILD = {"filters": 8, "num_blocks": 2}  # F and N
+CHILD: dict[str, Any] = {"filters": 8, "num_blocks": 2}  # F and N
 IMAGES = 1000  # of noise, on which children are trained
 CONTROLLER_CHILDREN = 20  # the paper's batch
 
