@@ -5,6 +5,7 @@ import os
 import statistics
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -25,6 +26,34 @@ from tests.support.small_search import history, make_plan, search
 from tests.support.together import finish, start, tf_configs
 
 ONE_BLOCK = get_space({"name": "nasnet", "blocks": 1, "operations": ["sep_conv_3x3", "identity", "conv_3x3"]})
+
+
+class Pool:
+    """Controllers that later tests use again, begun anew: what is compiled stays."""
+
+    def __init__(self):
+        self.kept, self.used = {}, Counter()
+
+    def __call__(self, name="ppo", seed=0, **options):
+        key = (name, *sorted(options.items()))
+        controllers, number = self.kept.setdefault(key, []), self.used[key]
+        self.used[key] += 1
+        if number == len(controllers):
+            controllers.append(make(name, seed, **options))
+        controllers[number].restart(seed)
+        return controllers[number]
+
+
+@pytest.fixture(scope="module")
+def pool():
+    return Pool()
+
+
+@pytest.fixture
+def again(pool):
+    """As `make`, out of the pool; two that a test makes are two."""
+    pool.used.clear()
+    return pool
 
 
 def filled(policy, seed=0, scale=1.0):
@@ -96,27 +125,26 @@ def test_samples_come_as_often_as_their_probability_says_and_are_legal():
 
 @pytest.mark.parametrize("extreme", [0.0, np.nextafter(np.float32(1), np.float32(0))])
 def test_the_ends_of_the_interval_are_legal_choices_too(extreme):
-    policy = filled(Policy(SPACE, 4))
-    tokens, log_probs = as_numpy(policy.sample(np.full((1, SPACE.length), extreme, np.float32)))
-    assert (tokens < np.array(SPACE.sizes)).all()
+    space = get_space({"name": "nasnet", "blocks": 2, "combines": ["add"]})  # whose blocks read 2 states, and 3
+    policy = filled(Policy(space, 4))
+    tokens, log_probs = as_numpy(policy.sample(np.full((1, space.length), extreme, np.float32)))
+    assert (tokens < np.array(space.sizes)).all()
     assert np.isfinite(log_probs).all() and (log_probs > -100).all()
 
 
 def test_a_new_policy_is_uniform_in_its_weights_and_nearly_in_its_choices():
-    controller = make_controller("ppo", get_space("nasnet"))
+    space = get_space("nasnet")
+    controller = make_controller("ppo", space)
     weights = np.concatenate(
         [np.ravel(v) for v in as_numpy(controller._learner.variables[: controller._learner.weights])]
     )
     assert -0.1 <= weights.min() < -0.0999 and 0.0999 < weights.max() < 0.1
     assert abs(weights.std() - 0.2 / 12**0.5) < 1e-3
-    controller.tell([])
-    entropy = controller.tell(told_random(controller))["entropy"]
-    assert 0.99 < entropy / np.log(get_space("nasnet").sizes).sum() <= 1
-
-
-def told_random(controller):
+    assert controller.tell([]) == {}
     rng = np.random.default_rng(0)
-    return [Observation(one.tokens, one.log_prob, rng.random()) for one in controller.ask(controller.batch)]
+    children = np.array([space.sample(rng) for _ in range(20)], np.int32)
+    _, entropies = as_numpy(controller._learner._policy(children))
+    assert 0.99 < entropies.mean() / np.log(space.sizes).sum() <= 1
 
 
 # === The updates ===
@@ -169,63 +197,66 @@ def test_the_first_update_goes_down_the_slope_of_the_papers_objective(name):
     assert len(learner.variables) > len(policy.variables)
 
 
-def test_the_baseline_is_a_moving_average_that_begins_at_the_first_mean():
-    controller = make(baseline_decay=0.9, batch=2)
-    means = []
-    for rewards in ([0.2, 0.4], [0.9, 0.7], [0.0, 0.0]):
-        asked = controller.ask(2)
-        means.append(
-            controller.tell([Observation(one.tokens, one.log_prob, r) for one, r in zip(asked, rewards, strict=True)])
-        )
-    assert [numbers["reward"] for numbers in means] == pytest.approx([0.3, 0.8, 0.0])
-    assert [numbers["baseline"] for numbers in means] == pytest.approx([0.3, 0.35, 0.315])
-
-
-def test_ranks_take_the_place_of_rewards():
-    controller = make(rank=True, batch=2, baseline_decay=0.0)
+def told_in_turn(controller, *batches):
+    """Tells a controller these rewards; returns what it says of each batch."""
     said = []
-    for rewards in ([0.2, 0.9], [0.2, 0.5], [0.99, 0.0]):
-        asked = controller.ask(2)
-        said.append(
-            controller.tell([Observation(one.tokens, one.log_prob, r) for one, r in zip(asked, rewards, strict=True)])
-        )
-    assert [numbers["reward"] for numbers in said] == pytest.approx([0.55, 0.35, 0.495])
-    # (1/4 + 3/4) / 2, then of [0.2, 0.2, 0.5, 0.9] 1/4 and 5/8, then of six 11/12 and 1/12.
-    assert [numbers["baseline"] for numbers in said] == pytest.approx([0.5, 0.4375, 0.5])
-    other = make(rank=True, batch=2, baseline_decay=0.0, seed=3)
-    other.set_state(controller.get_state())
-    assert learn(other, 2) == learn(controller, 2)
+    for rewards in batches:
+        asked = controller.ask(len(rewards))
+        pairs = zip(asked, rewards, strict=True)
+        said.append(controller.tell([Observation(one.tokens, one.log_prob, reward) for one, reward in pairs]))
+    return said
 
 
-def test_equal_rewards_teach_nothing_but_entropy():
-    controller = make("reinforce", entropy=0.0)
-    before = controller.get_state()
-    asked = controller.ask(6)
-    controller.tell([Observation(one.tokens, one.log_prob, 0.5) for one in asked])
-    assert [v.tolist() for v in weights_of(before)] == [v.tolist() for v in weights_of(controller.get_state())]
+def test_the_baseline_is_a_moving_average_that_begins_at_the_first_mean(again):
+    said = told_in_turn(again(), [0.2, 0.4] * 3, [0.9, 0.7] * 3, [0.0] * 6)
+    assert [numbers["reward"] for numbers in said] == pytest.approx([0.3, 0.8, 0.0])
+    assert [numbers["baseline"] for numbers in said] == pytest.approx([0.3, 0.325, 0.30875])
 
 
-def weights_of(state):
-    controller = make("reinforce", entropy=0.0)
-    controller.set_state(state)
-    return as_numpy(controller._learner.variables[: controller._learner.weights])
+RANKED = {"batch": 4, "units": 8, "rank": True, "baseline_decay": 0.0}
+
+
+def test_ranks_take_the_place_of_rewards(again):
+    controller = again(**RANKED)
+    said = told_in_turn(controller, [0.2, 0.9, 0.2, 0.5], [0.2, 0.5, 0.99, 0.0])
+    assert [numbers["reward"] for numbers in said] == pytest.approx([0.45, 0.4225])
+    # (1/4 + 7/8 + 1/4 + 5/8) / 4, then of all eight 5/16, 10/16, 15/16 and 1/16.
+    assert [numbers["baseline"] for numbers in said] == pytest.approx([0.5, 31 / 64])
+    state = controller.get_state()
+    log = learn(controller, 2)
+    controller.restart(3)
+    controller.set_state(state)  # the rewards are in it
+    assert learn(controller, 2) == log
+
+
+def test_equal_rewards_teach_nothing_but_entropy(again):
+    controller = again("reinforce", entropy=0.0)
+    before = as_numpy(controller._learner._policy.variables)
+    told_in_turn(controller, [0.5] * 6)
+    for value, old in zip(as_numpy(controller._learner._policy.variables), before, strict=True):
+        np.testing.assert_array_equal(value, old)
 
 
 @pytest.mark.parametrize("name", ["ppo", "reinforce"])
-def test_it_finds_better_children_than_chance(name):
-    controller = make(name, batch=10, learning_rate=0.03)
-    log = learn(controller, 30)
+def test_it_finds_better_children_than_chance(again, name):
+    log = learn(again(name), 60)
     rewards = [numbers["reward"] for _, numbers in log]
-    assert statistics.mean(rewards[-5:]) > 0.75 > 0.55 > rewards[0]
+    assert statistics.mean(rewards[-5:]) > 0.75 > 0.55 > statistics.mean(rewards[:2])
     assert log[-1][1]["entropy"] < 0.7 * log[0][1]["entropy"]
 
 
 # === Resume ===
 
 
+@pytest.fixture(scope="module")
+def pair(pool):
+    pool.used.clear()
+    return pool(), pool()
+
+
 @given(st.integers(0, 3), st.lists(st.integers(0, 7), max_size=4))
-def test_asking_in_parts_gives_the_same_children(updates, parts):
-    apart, together = pair()
+def test_asking_in_parts_gives_the_same_children(pair, updates, parts):
+    apart, together = pair
     for controller in (apart, together):
         controller.restart(1)
         learn(controller, updates)
@@ -233,19 +264,10 @@ def test_asking_in_parts_gives_the_same_children(updates, parts):
     assert [child for n in parts for child in apart.ask(n)] == together.ask(sum(parts))
 
 
-_PAIR = []
-
-
-def pair():
-    if not _PAIR:
-        _PAIR.extend(make(seed=seed) for seed in (0, 1))
-    return _PAIR
-
-
 @pytest.mark.parametrize("name", ["ppo", "reinforce"])
-def test_a_restored_state_goes_on_as_the_original(name):
+def test_a_restored_state_goes_on_as_the_original(again, name):
     """To the last bit, also within a block of which some children are out."""
-    original, other = make(name), make(name, seed=5)
+    original, other = again(name), again(name, seed=5)
     learn(original, 2)
     waiting = original.ask(4)
     other.ask(1)
@@ -259,25 +281,32 @@ def test_a_restored_state_goes_on_as_the_original(name):
     assert other.get_state() == original.get_state()
 
 
-def test_a_restart_is_as_a_new_controller():
-    controller = make(seed=0)
+def test_a_restart_is_as_a_new_controller(again):
+    controller = again(seed=0)
     learn(controller, 2)
     controller.ask(1)
     controller.restart(7)
     new = make(seed=7)
     assert controller.get_state() == new.get_state()
     assert learn(controller, 2) == learn(new, 2)
-    assert new.ask(3) != make(seed=8).ask(3)
+    children = new.ask(3)
+    new.restart(8)
+    assert new.ask(3) != children
 
 
 class Stopped(Exception):
     pass
 
 
-def test_a_search_that_stops_goes_on_with_the_same_children(tmp_path):
-    arms = (Arm("ppo", 9, {"batch": 4, "units": 8, "rank": True}), Arm("random", 9))
-    plan = replace(make_plan(budget=9, space=SPACE.to_dict()), arms=arms)
-    search(tmp_path / "whole", plan)
+def test_a_search_that_stops_goes_on_with_the_same_children(again, tmp_path):
+    plan = replace(make_plan(space=SPACE.to_dict()), arms=(Arm("ppo", 9, RANKED), Arm("random", 9)))
+
+    def controllers(name, space, seed, strategy, **options):
+        again.used.clear()
+        return again(name, seed, **options) if name == "ppo" else make_controller(name, space, seed)
+
+    run = partial(search, plan=plan, controllers=controllers)
+    run(tmp_path / "whole")
 
     def stop(done, store):
         if len(store.trials(state="done")) == done:
@@ -285,8 +314,8 @@ def test_a_search_that_stops_goes_on_with_the_same_children(tmp_path):
 
     for done in (5, 6, 13):
         with pytest.raises(Stopped):
-            search(tmp_path / "stopped", plan, watch=partial(stop, done))
-    search(tmp_path / "stopped", plan)
+            run(tmp_path / "stopped", watch=partial(stop, done))
+    run(tmp_path / "stopped")
     assert history(tmp_path / "stopped") == history(tmp_path / "whole")
     assert [row["trials"] for row in history(tmp_path / "whole")[1] if row["arm"] == "ppo"] == [4, 8]
 
@@ -339,16 +368,16 @@ def test_a_child_without_log_prob_is_refused():
 
 # === Replicas, workers, backends ===
 
+
 _ON_TWO = """
-import json, sys
+import json
 import tensorflow as tf
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
 from tests.support.small_policy import learn, make
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 assert strategy.num_replicas_in_sync == 2
-controllers = [make("ppo", strategy=strategy, batch=6), make("reinforce", strategy=strategy, batch=5)]
-print(json.dumps([learn(controller, 3) for controller in controllers]))
+print(json.dumps(learn(make("reinforce", strategy=strategy, batch=5), 2)))
 """
 
 
@@ -361,18 +390,15 @@ def same(ours, theirs, tolerance=1e-5):
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.distribute is TensorFlow's")
-def test_two_replicas_and_two_workers_learn_as_one(tmp_path):
-    """One process with two devices, also where the batch is odd; and two processes."""
+def test_two_replicas_and_two_workers_learn_as_one(again, tmp_path):
+    """Two devices of one process, with a batch that is odd; and two processes."""
     logs = [tmp_path / f"{name}.log" for name in ("mirrored", "worker0", "worker1")]
     processes = [start("-c", _ON_TWO, log=logs[0])]
     for log, config in zip(logs[1:], tf_configs(), strict=True):
         processes.append(start("-m", "tests.support.two_drivers", tmp_path / "out.json", log=log, TF_CONFIG=config))
     assert finish(*processes) == [0, 0, 0], [log.read_text() for log in logs]
-    mirrored = json.loads(logs[0].read_text().splitlines()[-1])
-    alone = learn(make("ppo", batch=6), 3)
-    same(mirrored[0], alone)
-    same(mirrored[1], learn(make("reinforce", batch=5), 3))
-    same(json.loads((tmp_path / "out.json").read_text())[1], alone)
+    same(json.loads(logs[0].read_text().splitlines()[-1]), learn(again("reinforce", batch=5), 2))
+    same(json.loads((tmp_path / "out.json").read_text()), learn(again(), 2))
 
 
 _WITHOUT_TENSORFLOW = """
@@ -381,26 +407,26 @@ sys.modules["tensorflow"] = None  # an import of it fails
 from tests.support.small_policy import learn, make
 controller = make("ppo")
 log = learn(controller, 2)
-other = make("ppo")
-other.set_state(controller.get_state())
-assert other.ask(3) == controller.ask(3)
+state = controller.get_state()
+children = controller.ask(3)
+controller.restart(1)
+controller.set_state(state)
+assert controller.ask(3) == children
 print(json.dumps(log))
 """
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="compares with TensorFlow")
 @pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_other_backends_learn_the_same_without_tensorflow(backend):
+def test_other_backends_learn_the_same_without_tensorflow(again, backend):
     if backend == "torch":
         pytest.importorskip("torch")
-    variables = os.environ | {
-        "KERAS_BACKEND": backend,
-    }
+    variables = os.environ | {"KERAS_BACKEND": backend}
     done = subprocess.run(
         [sys.executable, "-c", _WITHOUT_TENSORFLOW], env=variables, capture_output=True, text=True, timeout=200
     )
     assert done.returncode == 0, done.stderr
-    same(json.loads(done.stdout.splitlines()[-1]), learn(make("ppo"), 2), 1e-4)
+    same(json.loads(done.stdout.splitlines()[-1]), learn(again(), 2), 1e-4)
 
 
 def test_a_strategy_needs_tensorflow(monkeypatch):

@@ -9,7 +9,9 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from keras_nasnet.genotype import Block, CellSpec, Genotype
 from keras_nasnet.search.evaluators.child import make_child
 from keras_nasnet.search.evaluators.child_training import train_child
 from keras_nasnet.search.evaluators.data import open_search_data
@@ -26,6 +28,8 @@ from tests.support.toy import GENOTYPE, dataset
 pytest.importorskip("sklearn")
 
 QUICK = Fidelity(epochs=1, images=256, filters=4, num_blocks=1)
+_CELL = CellSpec((Block((0, 1), ("conv_1x1", "identity")),), ((2,),))
+SMALL = Genotype(_CELL, _CELL)  # less to trace than `GENOTYPE`
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +42,14 @@ def scratch(digits):
     return Scratch(digits, augmentation="none")
 
 
+@pytest.fixture
+def eagerly():
+    """Steps without graphs, which would take longer to trace than these few steps take."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 def test_a_child_learns(scratch, tmp_path):
     result = scratch.evaluate(GENOTYPE, replace(QUICK, epochs=4, images=None), 0, tmp_path)
     assert result.reward > 0.5  # a tenth is chance
@@ -48,8 +60,8 @@ def test_a_child_learns(scratch, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_same_arguments_give_the_same_reward(scratch, tmp_path):
-    one, same, other = (scratch.evaluate(GENOTYPE, QUICK, seed, tmp_path) for seed in (1, 1, 2))
+def test_the_same_arguments_give_the_same_reward(scratch, tmp_path, eagerly):
+    one, same, other = (scratch.evaluate(SMALL, QUICK, seed, tmp_path) for seed in (1, 1, 2))
     assert (one.reward, one.extra) == (same.reward, same.extra)
     assert one.extra != other.extra
 
@@ -72,9 +84,9 @@ def test_options_come_as_plain_data(tmp_path):
         make_evaluator(config | {"learning_rat": 1.0})
 
 
-def test_a_loss_that_is_no_number_is_an_error_of_the_child(digits, tmp_path):
+def test_a_loss_that_is_no_number_is_an_error_of_the_child(digits, tmp_path, eagerly):
     scratch = Scratch(digits, augmentation="none", learning_rate=1e30, clip_norm=0.0, keep_weights=True)
-    result = scratch.evaluate(GENOTYPE, QUICK, 0, tmp_path)
+    result = scratch.evaluate(SMALL, QUICK, 0, tmp_path)
     assert result.reward is None and result.error.kind == "nan" and "loss" in result.error.message
     assert result.params
     assert list(tmp_path.iterdir()) == []
@@ -97,21 +109,21 @@ def test_fidelities_that_cannot_be_had_are_refused(scratch, tmp_path):
         (replace(QUICK, warm_start=True), "needs the weights of the rung below"),
     ):
         with pytest.raises(ValueError, match=words):
-            scratch.evaluate(GENOTYPE, fidelity, 0, tmp_path)
+            scratch.evaluate(SMALL, fidelity, 0, tmp_path)
 
 
-def test_a_warm_start_goes_on_from_the_parents_weights(digits, tmp_path):
+def test_a_warm_start_goes_on_from_the_parents_weights(digits, tmp_path, eagerly):
     scratch = Scratch(digits, augmentation="none", keep_weights=True)
-    scratch.evaluate(GENOTYPE, QUICK, 0, tmp_path)
+    scratch.evaluate(SMALL, QUICK, 0, tmp_path)
     (tmp_path / "child.safetensors").rename(tmp_path / "parent.safetensors")
     with pytest.raises(ValueError, match="trained for 1 epochs already"):
-        scratch.evaluate(GENOTYPE, replace(QUICK, warm_start=True), 0, tmp_path)
+        scratch.evaluate(SMALL, replace(QUICK, warm_start=True), 0, tmp_path)
     with pytest.raises(ValueError, match="of another network"):
-        scratch.evaluate(GENOTYPE, replace(QUICK, epochs=2, filters=6, warm_start=True), 0, tmp_path)
+        scratch.evaluate(SMALL, replace(QUICK, epochs=2, filters=6, warm_start=True), 0, tmp_path)
 
     still = Scratch(digits, augmentation="none", keep_weights=True, learning_rate=1e-9)
-    still.evaluate(GENOTYPE, replace(QUICK, epochs=2, warm_start=True), 7, tmp_path)
-    child, parent = (make_child(GENOTYPE, QUICK, 10, (8, 8, 3)) for _ in range(2))
+    still.evaluate(SMALL, replace(QUICK, epochs=2, warm_start=True), 7, tmp_path)
+    child, parent = (make_child(SMALL, QUICK, 10, (8, 8, 3)) for _ in range(2))
     Checkpoint(tmp_path / "child.safetensors").load(child.weights)
     Checkpoint(tmp_path / "parent.safetensors").load(parent.weights)
     for weight, before in zip(child.trainable_weights, parent.trainable_weights, strict=True):
@@ -125,7 +137,7 @@ def test_a_batch_in_parts_makes_the_update_of_the_whole_batch(digits):
     few = replace(digits, train=digits.train.subset(np.arange(128)))
     trained = []
     for accumulate in (1, 4):
-        child = make_child(GENOTYPE, QUICK, 10, (8, 8, 3), seed=0)
+        child = make_child(SMALL, QUICK, 10, (8, 8, 3), seed=0)
         before = values(child)
         train_all(child, freeze_batch_norm=True)
         train_child(child, recipe, few, Devices(), accumulate)

@@ -24,6 +24,11 @@ def supernet():
     return Supernet(QUICK.num_blocks, QUICK.filters, 10)
 
 
+@pytest.fixture(scope="module")
+def steps():
+    return make_steps(Descent())
+
+
 def start(path, seed=0):
     rng = np.random.default_rng(seed)
     # Scales and offsets too are random: equal ones would hide which is which.
@@ -81,7 +86,7 @@ def some_genotypes(count):
 
 
 @pytest.mark.parametrize("genotype", some_genotypes(3)[1:])
-def test_a_path_computes_what_the_child_computes(supernet, genotype):
+def test_a_path_computes_what_the_child_computes(supernet, steps, genotype):
     path = supernet.path(genotype)
     weights = start(path)
     child = make_child(genotype, QUICK, 10, IMAGES.shape[1:])
@@ -89,7 +94,7 @@ def test_a_path_computes_what_the_child_computes(supernet, genotype):
     logits = keras.ops.convert_to_numpy(child(IMAGES / np.float32(127.5) - 1, training=True))
     np.testing.assert_allclose(logits_of(path, weights), logits, rtol=1e-4, atol=1e-4)
     # And so do the compiled parts.
-    right = make_steps(Descent()).right(path, weights, [(IMAGES, LABELS)])
+    right = steps.right(path, weights, [(IMAGES, LABELS)])
     assert right == np.sum(logits.argmax(-1) == LABELS)
 
 
@@ -130,14 +135,15 @@ def test_parts_are_made_once_for_all_places_of_one_size(supernet):
 @pytest.fixture(scope="module")
 def short(supernet):
     """A path of few nodes."""
-    return supernet.path(some_genotypes(0)[0])
+    cell = CellSpec((Block((0, 1), ("conv_1x1", "identity")),), ((2,),))
+    return supernet.path(Genotype(cell, cell))
 
 
-def test_a_chunk_of_many_steps_comes_to_what_short_ones_come_to(short):
+def test_a_chunk_of_many_steps_comes_to_what_short_ones_come_to(short, steps):
     """Parts are put together in another way there."""
     weights = start(short)
     zeros = {slot: np.zeros_like(vector) for slot, vector in weights.items()}
-    steps, batch, rate = make_steps(Descent()), (IMAGES, LABELS), 1e-3
+    batch, rate = (IMAGES, LABELS), 1e-3
     long = steps.train(short, weights, zeros, [batch] * 10, [rate] * 10)
     half = steps.train(short, weights, zeros, [batch] * 5, [rate] * 5)
     rest = steps.train(short, half[0], half[1], [batch] * 5, [rate] * 5)
