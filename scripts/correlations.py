@@ -9,6 +9,7 @@ correlations with the last, highest fidelity, as Markdown, with 95 % intervals o
 """
 
 import csv
+import datetime
 import os
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def main() -> None: ...
 @click.option("--workers", type=int, help="Default: one a GPU, or for each two cores.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/correlations"), show_default=True)
 def run(data: str, data_dir: str | None, children: int, workers: int | None, out: Path) -> None:
-    """Judges random children in every way."""
+    """Judge random children in every way."""
     out.mkdir(parents=True, exist_ok=True)
     path = out / "trials.csv"
     done = {(int(row["child"]), row["judgement"]) for row in _read(path)} if path.exists() else set()
@@ -88,7 +89,7 @@ def run(data: str, data_dir: str | None, children: int, workers: int | None, out
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path, exists=True))
 def table(folder: Path) -> None:
-    """Prints the correlations."""
+    """Print the correlations."""
     rows = _read(folder / "trials.csv")
     judged: dict[str, dict[int, float]] = {}
     seconds: dict[str, list[float]] = {}
@@ -123,8 +124,6 @@ def _interval(values: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
 
 
 def _date(path: Path) -> str:
-    import datetime
-
     return str(datetime.date.fromtimestamp(os.path.getmtime(path)))
 
 

@@ -9,7 +9,6 @@ docs/nasbench201.md and its figure. `tune` prints what `OPTIONS` was chosen by: 
 """
 
 import datetime
-import os
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from scipy.stats import mannwhitneyu
 
+from keras_nasnet.common.files import replacing
 from keras_nasnet.common.hardware import hardware
 from keras_nasnet.search.controller.contract import Controller
 from keras_nasnet.search.controller.policy_gradient import PolicyGradient
@@ -90,7 +90,7 @@ COLOURS = {"random": "tab:gray", "evolution": "tab:green", "reinforce": "tab:ora
 
 
 def search(table: Tabular, controller: Controller) -> np.ndarray:
-    """Returns reward and test accuracy of each child in the order of queries, in percent: (QUERIES, 2)."""
+    """Return reward and test accuracy of each child in the order of queries, in percent: (QUERIES, 2)."""
     found: list[tuple[float, float]] = []
     while len(found) < QUERIES:
         observations = []
@@ -104,7 +104,7 @@ def search(table: Tabular, controller: Controller) -> np.ndarray:
 
 
 def search_all(table: Tabular, name: str, options: Mapping[str, Any], seeds: Iterable[int]) -> np.ndarray:
-    """Returns `search` from each seed: (seeds, QUERIES, 2)."""
+    """Return `search` from each seed: (seeds, QUERIES, 2)."""
     controller = make_controller(name, SPACE, **options)
     runs = []
     with click.progressbar(seeds, label=f"{name:10}") as progress:
@@ -118,7 +118,7 @@ def search_all(table: Tabular, name: str, options: Mapping[str, Any], seeds: Ite
 
 
 def incumbents(runs: np.ndarray) -> np.ndarray:
-    """Returns of `search_all`'s runs, at each query, the cell with the best reward until then: (seeds, QUERIES, 2)."""
+    """Return of `search_all`'s runs, at each query, the cell with the best reward until then: (seeds, QUERIES, 2)."""
     best = np.maximum.accumulate(runs[..., 0], axis=1)
     is_new = np.diff(best, axis=1, prepend=-1.0) > 0
     index = np.maximum.accumulate(np.where(is_new, np.arange(runs.shape[1]), 0), axis=1)
@@ -126,7 +126,7 @@ def incumbents(runs: np.ndarray) -> np.ndarray:
 
 
 def page(tests: Mapping[str, np.ndarray], seconds: Mapping[str, float]) -> str:
-    """Returns the text of docs/nasbench201.md.
+    """Return the text of docs/nasbench201.md.
 
     Args:
         tests: test accuracies of the incumbents by controller: (seeds, QUERIES).
@@ -177,7 +177,7 @@ def page(tests: Mapping[str, np.ndarray], seconds: Mapping[str, float]) -> str:
 
 
 def draw(tests: Mapping[str, np.ndarray], path: Path) -> None:
-    """Draws mean test accuracy by queries, with bands of two standard errors, as PNG."""
+    """Draw mean test accuracy by queries, with bands of two standard errors, as PNG."""
     figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
     queries = np.arange(1, QUERIES + 1)
     for name, values in tests.items():
@@ -203,7 +203,7 @@ def main() -> None:
 @click.argument("table", type=click.Path())
 @click.option("--seeds", default=200, show_default=True, help="Searches of each controller.")
 def run(table: str, seeds: int) -> None:
-    """Writes docs/nasbench201.md and its figure."""
+    """Write docs/nasbench201.md and its figure."""
     evaluator = Tabular(table)
     tests, seconds = {}, {}
     for name, options in OPTIONS.items():
@@ -211,9 +211,8 @@ def run(table: str, seeds: int) -> None:
         tests[name] = incumbents(search_all(evaluator, name, options, range(seeds)))[..., 1]
         seconds[name] = time.process_time() - start
     for path, write in ((FIGURE, lambda to: draw(tests, to)), (PAGE, lambda to: to.write_text(page(tests, seconds)))):
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        write(temporary)
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            write(temporary)
         click.echo(f"wrote {path}")
 
 
@@ -222,7 +221,7 @@ def run(table: str, seeds: int) -> None:
 @click.option("--controller", type=click.Choice(list(TRIED)), help="One only.")
 @click.option("--seeds", default=len(TUNE_SEEDS), show_default=True, help="Searches with each options.")
 def tune(table: str, controller: str | None, seeds: int) -> None:
-    """Prints the mean best reward with each of the options tried, on seeds that `run` does not use."""
+    """Print the mean best reward with each of the options tried, on seeds that `run` does not use."""
     evaluator = Tabular(table)
     for name, tried in TRIED.items():
         if controller not in (None, name):

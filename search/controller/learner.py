@@ -79,7 +79,7 @@ class _TensorFlowLearner(_BaseLearner):
         self._update = tf.function(lambda *batch: self._run(self._update_replica, *batch), autograph=False)
 
     def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """What the first of this process' replicas returns; all return the same."""
+        """Return what the first of this process' replicas returns; all return the same."""
         results = self._strategy.run(function, args=arguments)
         return self._tf.nest.map_structure(lambda one: self._strategy.experimental_local_results(one)[0], results)
 

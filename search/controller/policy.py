@@ -65,7 +65,7 @@ class Policy(keras.Model):
         return ops.transpose(tokens), log_prob
 
     def _decide(self, given: Any, choose: Callable[[Any, Any, Any], Any]) -> tuple[Any, Any, Any]:
-        """Goes through all decisions; `choose` gets the part of `given` (length, batch) that is for each."""
+        """Go through all decisions; `choose` gets the part of `given` (length, batch) that is for each."""
 
         def decision(carry: Sequence[Any], inputs: Sequence[Any]) -> tuple[tuple[Any, ...], Any]:
             last, hidden, memory, log_prob, entropy = carry

@@ -116,7 +116,7 @@ class PolicyGradient(Controller, Generic[SomeOptions]):
 
     @property
     def _steps(self) -> int:
-        """How many steps each batch is good for."""
+        """The number of steps on each batch."""
         return 1
 
     def restart(self, seed: int) -> None:
@@ -285,7 +285,7 @@ def _check_count(name: str, value: Any) -> None:
 def _check_number(
     name: str, value: Any, least: float = -math.inf, above: float = -math.inf, below: float = math.inf
 ) -> None:
-    """Raises ValueError unless least <= value, above < value < below."""
+    """Raise ValueError unless least <= value, above < value < below."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not (least <= value and above < value < below):
         bounds = [f"{least:g} or more"] * (least > -math.inf) + [f"above {above:g}"] * (above > -math.inf)
         bounds += [f"below {below:g}"] * (below < math.inf)

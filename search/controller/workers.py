@@ -18,7 +18,7 @@ _PIECE = 4096  # bytes
 
 
 class Crew:
-    """The workers of a strategy, in step; with one worker it does nothing.
+    """The workers of a strategy, kept in step; with one worker it does nothing.
 
     Args:
         devices: that they share.

@@ -26,7 +26,7 @@ from keras_nasnet.training.steps.contract import make_step
 def train_child(
     child: NASNet, recipe: Recipe, dataset: Dataset, devices: Devices, accumulate: int = 1, first_epoch: int = 0
 ) -> Scores:
-    """Trains a child and returns how right it is on the validation split. Call it within `devices.scope()`.
+    """Train a child and return how right it is on the validation split. Call it within `devices.scope()`.
 
     Args:
         child: its weights are where training starts, and are trained when this returns.
@@ -82,7 +82,7 @@ def _parts(batches: Iterable[Batch], count: int) -> Iterator[Batch]:
 
 
 def _check(losses: list[Any]) -> None:
-    """Looks whether the losses, for which nobody has waited yet, are finite, and forgets them."""
+    """Raise Diverged unless the losses, for which nobody has waited yet, are finite; forget them."""
     for loss in losses:
         value = float(keras.ops.convert_to_numpy(loss))
         if not math.isfinite(value):

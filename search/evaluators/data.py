@@ -20,7 +20,7 @@ def open_search_data(
     data_dir: str | None = None,
     image_size: tuple[int, int] | None = None,
 ) -> Dataset:
-    """Opens a dataset for a search, all of it in memory.
+    """Open a dataset for a search, all of it in memory.
 
     Args:
         name: "digits", a folder, an .npz file, or a set of tensorflow-datasets, with or without "tfds:" in front.
@@ -49,7 +49,7 @@ def open_search_data(
 
 
 def check_search_data(dataset: Dataset) -> None:
-    """Raises ValueError where a search must not have a dataset: test images in reach, none to judge children on."""
+    """Raise ValueError for a dataset with test images, which a search must not see, or without images to judge on."""
     if dataset.test is not None:
         raise ValueError(f"{dataset.name}: a search must not see test images: open the dataset with with_test=False")
     if not dataset.validation.size:
@@ -57,6 +57,6 @@ def check_search_data(dataset: Dataset) -> None:
 
 
 def check_augmentation(name: str) -> None:
-    """Raises ValueError where a search cannot use an augmentation: it has its images in memory."""
+    """Raise ValueError for an augmentation that a search, whose images are in memory, cannot use."""
     if not AUGMENTATIONS.get(name).in_memory:
         raise ValueError(f"augmentation {name!r} reads each image anew from its file: choose another")

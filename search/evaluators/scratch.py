@@ -131,7 +131,7 @@ class Scratch(Evaluator):
         )
 
     def _dataset(self, images: int | None) -> Dataset:
-        """The dataset with this many training images, the same for every child."""
+        """Return the dataset with this many training images, the same for every child."""
         train = self.dataset.train
         if images is None or images == train.size:
             return self.dataset
@@ -142,7 +142,7 @@ class Scratch(Evaluator):
 
 
 def _warm_start(child: NASNet, folder: Path, epochs: int) -> int:
-    """Gives a child its parent's weights; returns the epochs that the parent was trained."""
+    """Give a child its parent's weights; return the epochs that the parent was trained."""
     parent = Checkpoint(folder / PARENT_FILE)
     progress = parent.progress()
     if progress is None:

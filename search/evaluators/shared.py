@@ -121,7 +121,7 @@ class Shared(Evaluator):
     def evaluate(
         self, genotype: Genotype | str, fidelity: Fidelity, seed: int, folder: str | os.PathLike[str]
     ) -> Result:
-        """Trains shared weights along a child's path, and judges the child; see `Evaluator.evaluate`.
+        """Train shared weights along a child's path, and judge the child; see `Evaluator.evaluate`.
 
         Args:
             genotype: of a child whose cells have two inputs and one output.
@@ -173,7 +173,7 @@ class Shared(Evaluator):
         return self._supernets[key]
 
     def _settings(self, fidelity: Fidelity) -> dict[str, Any]:
-        """What must stay the same as long as weights are shared, as JSON has it."""
+        """Return what must stay the same as long as weights are shared, as JSON has it."""
         recipe = self._recipe
         return {
             "num_blocks": fidelity.num_blocks,
@@ -194,7 +194,7 @@ class Shared(Evaluator):
         }
 
     def _size(self, genotype: Genotype, fidelity: Fidelity) -> tuple[int, int]:
-        """Returns trainable weights and mult-adds of the child itself."""
+        """Return trainable weights and mult-adds of the child itself."""
         with weightless():
             child = make_child(genotype, fidelity, len(self._dataset.class_names), self._dataset.train.image_shape)
         return sum(math.prod(weight.shape) for weight in child.trainable_weights), mult_adds(child)
@@ -212,7 +212,7 @@ class Shared(Evaluator):
         return self._compute.train(path, weights, momenta, self._batches(state.step, seed), rates)
 
     def _rate(self, step: int) -> float:
-        """Returns the learning rate of a step of the whole search."""
+        """Return the learning rate of a step of the whole search."""
         highest = self._recipe.learning_rate
         if self._schedule == "constant":
             return highest
@@ -223,7 +223,7 @@ class Shared(Evaluator):
         return highest * (LOWEST + (1 - LOWEST) * 0.5 * (1 + math.cos(math.pi * epoch / period)))
 
     def _batches(self, step: int, seed: int) -> Iterator[Batch]:
-        """The batches of a chunk of steps: each image once an epoch, whatever children there are."""
+        """Yield the batches of a chunk of steps: each image once an epoch, whatever children there are."""
         augmentation = make_augmentation(Recipe("shared", augmentation=self._recipe.augmentation, seed=seed), None)
         size = self._recipe.batch
         left = self._steps
@@ -238,7 +238,7 @@ class Shared(Evaluator):
                     return
 
     def _held_out(self, seed: int) -> Iterator[Batch]:
-        """The held-out batches of a trial: other ones for another seed, no image twice."""
+        """Yield the held-out batches of a trial: other ones for another seed, no image twice."""
         batches = self._dataset.validation.train_batches(self._recipe.batch, 0, seed)
         for _, batch in zip(range(self._eval_batches), batches, strict=False):
             yield batch

@@ -89,7 +89,7 @@ def _open(path: Path) -> IO[str]:
 
 
 def _rows(file: IO[str], columns: tuple[str, ...]) -> Iterator[tuple[int, str, list[float]]]:
-    """Yields line number, architecture and numbers."""
+    """Yield line number, architecture and numbers."""
     reader = csv.DictReader(file, strict=True)
     names = reader.fieldnames or ()
     for column in ("arch", *columns):

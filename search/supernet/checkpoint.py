@@ -19,7 +19,7 @@ KEPT_TRIALS = 100  # a trial is tried again soon after it was lost, or never
 
 @dataclass(frozen=True)
 class SupernetState:
-    """What shared training has come to. Never changed: a chunk of steps makes a new one.
+    """The state of shared training. It is never changed: a chunk of steps makes a new one.
 
     Args:
         settings: plain data: what the supernet and its training were begun with.

@@ -102,7 +102,7 @@ class _Graphs(NamedTuple):
 
 
 def _trace(part: Part, vectors: int, tensors: int, inputs: Sequence[Any]) -> _Graphs:
-    """Makes one graph of output and gradients, and cuts it in two."""
+    """Make one graph of output and gradients, and cut it in two."""
     ends: dict[str, Any] = {}
 
     def whole(*given: Any) -> Any:
