@@ -1,7 +1,6 @@
 """PPO and REINFORCE: exact probabilities, the papers' formulas, exact resume, replicas, other backends, learning."""
 
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from keras_nasnet.search.controller.registry import make_controller
 from keras_nasnet.search.run.plan import Arm
 from keras_nasnet.search.space.registry import get_space
 from keras_nasnet.search.trial import Observation
+from tests.support import JAX, environment
 from tests.support.small_policy import SPACE, learn, make, told
 from tests.support.small_search import history, make_plan, search
 from tests.support.together import finish, start, tf_configs
@@ -421,7 +421,7 @@ print(json.dumps(log))
 def test_other_backends_learn_the_same_without_tensorflow(again, backend):
     if backend == "torch":
         pytest.importorskip("torch")
-    variables = os.environ | {"KERAS_BACKEND": backend}
+    variables = environment(**(JAX if backend == "jax" else {"KERAS_BACKEND": backend}))
     done = subprocess.run(
         [sys.executable, "-c", _WITHOUT_TENSORFLOW], env=variables, capture_output=True, text=True, timeout=200
     )

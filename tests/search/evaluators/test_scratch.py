@@ -1,7 +1,6 @@
 """Children trained from scratch, on scikit-learn's digits."""
 
 import math
-import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -22,6 +21,7 @@ from keras_nasnet.training.checkpoint import Checkpoint
 from keras_nasnet.training.devices import Devices
 from keras_nasnet.training.network import train_all
 from keras_nasnet.training.recipe import Recipe
+from tests.support import JAX, environment
 from tests.support.same_weights import values
 from tests.support.toy import GENOTYPE, dataset
 
@@ -158,12 +158,10 @@ print("tensorflow" in sys.modules, result.reward)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # a process that compiles a network; JAX's own steps are tested beside training's
 def test_jax_needs_no_tensorflow(tmp_path):
     program = PROGRAM.format(folder=str(tmp_path))
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=os.environ | {"KERAS_BACKEND": "jax"}, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", program], env=environment(**JAX), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     tensorflow, reward = done.stdout.split()
     assert tensorflow == "False"

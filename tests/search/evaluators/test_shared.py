@@ -16,6 +16,7 @@ from keras_nasnet.search.evaluators.registry import make_evaluator, max_workers
 from keras_nasnet.search.evaluators.shared import Shared
 from keras_nasnet.search.supernet.checkpoint import load_state
 from keras_nasnet.search.trial import Fidelity
+from tests.support import JAX, environment
 from tests.support.toy import GENOTYPE, dataset
 
 pytest.importorskip("sklearn")
@@ -231,12 +232,10 @@ print("tensorflow" in sys.modules, results[0] == results[1] == again[0], results
 """
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # a process that compiles a network
 def test_jax_needs_no_tensorflow(tmp_path):
     program = PROGRAM.format(folder=str(tmp_path))
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=os.environ | {"KERAS_BACKEND": "jax"}, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", program], env=environment(**JAX), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     tensorflow, same, reward = done.stdout.split()
     assert (tensorflow, same) == ("False", "True")

@@ -1,7 +1,6 @@
 """Children scored without training, on scikit-learn's digits."""
 
 import math
-import os
 import subprocess
 import sys
 
@@ -19,6 +18,7 @@ from keras_nasnet.search.store.store import FILE, Store
 from keras_nasnet.search.trial import FLOOR_REWARD, Fidelity
 from keras_nasnet.search.view.report import write_report
 from keras_nasnet.search.view.status import status
+from tests.support import JAX, environment
 from tests.support.small_search import make_plan, search
 from tests.support.toy import GENOTYPE, dataset
 
@@ -157,12 +157,10 @@ print("tensorflow" in sys.modules, result.reward, result.params)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # a process that compiles a network
 def test_jax_needs_no_tensorflow_and_scores_alike(zero_cost, tmp_path):
     program = PROGRAM.format(folder=str(tmp_path))
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=os.environ | {"KERAS_BACKEND": "jax"}, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", program], env=environment(**JAX), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     tensorflow, reward, params = done.stdout.split()
     assert tensorflow == "False"
