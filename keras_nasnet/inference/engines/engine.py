@@ -55,6 +55,7 @@ class Engine(abc.ABC):
         distribution: by which the runtime's version is known.
         extra: of this package that installs the runtime; None for what is no extra.
         precisions: in which it computes, the default first.
+        computes_all: whether it computes every network, so that no other engine need be looked for after it.
 
     Example:
         >>> ENGINES.get("tensorflow").is_installed
@@ -67,6 +68,7 @@ class Engine(abc.ABC):
     distribution: str
     extra: str | None = None
     precisions: tuple[str, ...] = ("float32",)
+    computes_all: bool = False
 
     @property
     def is_installed(self) -> bool:

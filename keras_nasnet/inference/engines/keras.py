@@ -15,6 +15,7 @@ class KerasEngine(Engine):
 
     name, title = "tensorflow", "TensorFlow"
     module = distribution = "keras"
+    computes_all = True
 
     def open(self, network: Network, precision: str, report: Report | None = None) -> "KerasRunner":
         return KerasRunner(network.load())

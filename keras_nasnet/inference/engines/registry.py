@@ -28,7 +28,7 @@ def installed_engines() -> list[str]:
 
 
 def candidates(name: str | None = None, precision: str = "float32") -> list[Engine]:
-    """Return the engine of a name, or all that are installed, the fastest first.
+    """Return the engine of a name, or those that are tried one after the other, the fastest first.
 
     Args:
         name: "openvino", "onnxruntime", "litert", "tensorflow" for the Keras model itself (which computes on JAX or
@@ -40,17 +40,29 @@ def candidates(name: str | None = None, precision: str = "float32") -> list[Engi
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision is {precision!r}: choose from {', '.join(PRECISIONS)}")
-    engines = [_engine(other) for other in ([name] if name is not None else ENGINES)]
-    wanted = [engine for engine in engines if precision in engine.precisions]
-    if not wanted:
-        able = next(engine for engine in map(_engine, ENGINES) if precision in engine.precisions)
-        raise ValueError(f"{engines[0].title} does not compute in {precision}: {able.title} does")
+    able = _able(precision)
+    wanted = able
+    if name is not None:
+        wanted = [_engine(name)]
+        if precision not in wanted[0].precisions:
+            raise ValueError(f"{wanted[0].title} does not compute in {precision}: {able[0].title} does")
     found = [engine for engine in wanted if engine.is_installed]
     if not found:
         extra = wanted[0].extra
         remedy = f": pip install 'keras-nasnet[{extra}]'" if extra else f": it needs {wanted[0].module}"
         raise ValueError(f"{wanted[0].title} is not installed{remedy}")
     return found
+
+
+def _able(precision: str) -> list[Engine]:
+    """Return the engines that know a precision, up to the one that computes every network."""
+    able = []
+    for engine in map(_engine, ENGINES):
+        if precision in engine.precisions:
+            able.append(engine)
+            if engine.computes_all:
+                break  # those of other packages, which come after it, are not even imported
+    return able
 
 
 def _engine(name: str) -> Engine:
