@@ -15,7 +15,6 @@ from keras_nasnet.accelerate.random_values import without_random_values
 from keras_nasnet.common import checksum
 from keras_nasnet.common.errors import one_line
 from keras_nasnet.common.files import replacing_folder
-from keras_nasnet.zoo.formats import keras_weights
 from keras_nasnet.zoo.formats.assign import same_weights
 
 if TYPE_CHECKING:
@@ -84,6 +83,7 @@ def read(folder: Path, name: str) -> "NASNet":
     checksum.check_sums(folder, (CONFIG, WEIGHTS), name)
     config = _read_config(folder / CONFIG, name)
     from keras_nasnet.models.classifier import NASNet
+    from keras_nasnet.zoo.formats import keras_weights
 
     try:
         with without_random_values():
