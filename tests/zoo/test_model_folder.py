@@ -1,14 +1,16 @@
 """A model as a folder: whole, checked before it is parsed, and nothing but a NASNet."""
 
 import json
+import shutil
 import subprocess
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
 import keras_nasnet
-from keras_nasnet.zoo.formats import weights_file
+from keras_nasnet.zoo.formats.assign import same_weights
 from keras_nasnet.zoo.publishing import prepare
 from tests.support.damage import damaged
 from tests.support.same_weights import assert_equal, values
@@ -22,9 +24,19 @@ def small(tmp_path_factory):
     return run, write_run(run)
 
 
-def test_a_folder_holds_the_model_and_all_that_belongs_to_it(small, tmp_path):
-    run, model = small
-    folder = prepare(run, REPO, tmp_path / "out")
+@pytest.fixture(scope="module")
+def prepared(small, tmp_path_factory):
+    return prepare(small[0], REPO, tmp_path_factory.mktemp("prepared") / "out")
+
+
+@pytest.fixture
+def folder(prepared, tmp_path):
+    """A copy of a folder that was prepared of the run."""
+    return Path(shutil.copytree(prepared, tmp_path / "out"))
+
+
+def test_a_folder_holds_the_model_and_all_that_belongs_to_it(small, folder):
+    _, model = small
     assert {file.name for file in folder.iterdir()} == {
         "README.md",
         "SHA256SUMS",
@@ -51,8 +63,7 @@ def test_a_run_folder_loads_as_its_model(small):
     assert_equal(values(keras_nasnet.load(small[0])), values(small[1]))
 
 
-def test_writing_again_replaces_but_nothing_else_is_touched(small, tmp_path):
-    folder = prepare(small[0], REPO, tmp_path / "out")
+def test_writing_again_replaces_but_nothing_else_is_touched(small, folder, tmp_path):
     (folder / "README.md").write_text("old")
     prepare(small[0], REPO, folder)
     assert "small-net" in (folder / "README.md").read_text()
@@ -66,8 +77,7 @@ def test_writing_again_replaces_but_nothing_else_is_touched(small, tmp_path):
 
 @pytest.mark.parametrize("cases", [pytest.param(30, id="30"), pytest.param(500, id="500", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("file", ["config.json", "model.weights.h5", "SHA256SUMS"])
-def test_a_damaged_folder_is_refused_in_one_line(small, tmp_path, file, cases):
-    folder = prepare(small[0], REPO, tmp_path / "out")
+def test_a_damaged_folder_is_refused_in_one_line(small, folder, file, cases):
     content, random = (folder / file).read_bytes(), np.random.default_rng(0)
     expected, loaded = values(small[1]), 0  # loaded: only a line changed that loading does not need
     for _ in range(cases):
@@ -99,8 +109,7 @@ def test_a_damaged_folder_is_refused_in_one_line(small, tmp_path, file, cases):
         ({"config": SMALL | {"classes": 3, "num_blocks": 2}}, "is not for this model"),
     ],
 )
-def test_only_a_nasnet_is_ever_built(small, tmp_path, change, words):
-    folder = prepare(small[0], REPO, tmp_path / "out")
+def test_only_a_nasnet_is_ever_built(folder, change, words):
     (folder / "SHA256SUMS").unlink()  # as of somebody else
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | change))
@@ -109,8 +118,7 @@ def test_only_a_nasnet_is_ever_built(small, tmp_path, change, words):
     assert "\n" not in str(error.value)
 
 
-def test_what_reads_back_as_another_model_is_not_kept(small, tmp_path, monkeypatch):
-    folder = prepare(small[0], REPO, tmp_path / "out")
+def test_what_reads_back_as_another_model_is_not_kept(small, folder, tmp_path, monkeypatch):
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
     real = keras.saving.save_model
 
@@ -135,7 +143,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(small, tmp_path):
 
 def test_the_same_weights_are_the_same_names_and_bits(small, tmp_path):
     first, second = small[1], keras_nasnet.load(small[0])
-    assert weights_file.same(first, second)
+    assert same_weights(first, second)
     second.weights[0].assign(second.weights[0] + 1)
-    assert not weights_file.same(first, second)
-    assert not weights_file.same(first, first.get_layer("cell_0"))
+    assert not same_weights(first, second)
+    assert not same_weights(first, first.get_layer("cell_0"))

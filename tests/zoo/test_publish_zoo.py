@@ -1,6 +1,7 @@
 """The maintainer's script from end to end: public files under their names, stand-ins, onto a Hub; all on loopback."""
 
 import hashlib
+import importlib.util
 import os
 import subprocess
 import sys
@@ -9,17 +10,19 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 import tomli_w
+from click.testing import CliRunner
 
 import keras_nasnet
 from keras_nasnet import NASNet
 from keras_nasnet.zoo.catalog import entries
-from tests.support import ROOT
+from tests.support import ROOT, SCRIPTS
 from tests.support.file_server import FileServer
 from tests.support.foreign_files import write_keras_h5, write_slim, write_timm
 from tests.support.hub_server import HubServer
 from tests.support.same_weights import assert_equal, values
 from tests.support.small_run import write_run
 
+SCRIPT = SCRIPTS / "publish_zoo.py"
 SMALL = {"num_blocks": 1, "penultimate_filters": 192, "stem_filters": 8, "input_shape": [96, 96, 3]}
 
 
@@ -32,7 +35,7 @@ class StandIns:
         (folder / "catalog").mkdir()
 
     def add(self, name):
-        data = entries.entry(name)
+        data = entries.entry(name).to_dict()
         data["builder"] |= SMALL
         data.pop("name")
         arguments = (
@@ -86,7 +89,7 @@ def test_everything_is_prepared_and_uploaded(stand_ins, tmp_path, names):
     environment = os.environ | stand_ins.hub.environment(tmp_path / "hub")
     environment |= {"KERAS_NASNET_CATALOG": str(tmp_path / "catalog"), "KERAS_NASNET_MIRROR": stand_ins.web.address}
     environment |= {"KERAS_HOME": str(tmp_path / "keras"), "PYTHONPATH": str(ROOT)}
-    script = [sys.executable, ROOT / "scripts" / "publish_zoo.py", "--org", "someone", "--out", tmp_path / "tree"]
+    script = [sys.executable, SCRIPT, "--org", "someone", "--out", tmp_path / "tree"]
     done = subprocess.run([*script, "--upload", *(names or [])], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == f"{len(listed)} of {len(listed)} models published"
@@ -99,32 +102,40 @@ def test_everything_is_prepared_and_uploaded(stand_ins, tmp_path, names):
         assert f"hf://someone/{published}" in files["README.md"].decode()
         if name in stand_ins.expected:
             model = keras_nasnet.load(folder)
-            assert model.preprocessing.to_dict().items() >= entries.entry(name)["preprocessing"].items()
+            assert model.preprocessing.to_dict().items() >= entries.entry(name).preprocessing.to_dict().items()
             assert_equal(values(model), stand_ins.expected[name])
 
 
-def test_two_of_one_name_are_refused(tmp_path):
+def run(*arguments):
+    """Runs the script in this process."""
+    spec = importlib.util.spec_from_file_location("publish_zoo", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return CliRunner().invoke(module.main, ["--org", "someone", *map(str, arguments)])
+
+
+def test_two_of_one_name_are_refused(tmp_path, monkeypatch):
     for place in ("a", "b"):
         (tmp_path / place / "best").mkdir(parents=True)
-        write_run(tmp_path / place / "best")
-    script = [sys.executable, ROOT / "scripts" / "publish_zoo.py", "--org", "someone", "--out", "tree"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run([*script, "a/best", "b/best"], env=environment, cwd=tmp_path, capture_output=True, text=True)
-    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+        (tmp_path / place / "best" / "model.keras").touch()
+    monkeypatch.chdir(tmp_path)
+    done = run("--out", "tree", "a/best", "b/best")
+    assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1), done.stderr
     assert "a/best and b/best would both be called best" in done.stderr
     assert not (tmp_path / "tree").exists()
 
 
-def test_what_fails_does_not_stop_the_others(stand_ins, tmp_path):
+def test_what_fails_does_not_stop_the_others(stand_ins, tmp_path, monkeypatch):
     stand_ins.add("nasnet_a_mobile_slim_raw")
     stand_ins.web.files.clear()
-    environment = os.environ | {"KERAS_NASNET_CATALOG": str(tmp_path / "catalog"), "PYTHONPATH": str(ROOT)}
-    environment |= {"KERAS_NASNET_MIRROR": stand_ins.web.address, "KERAS_HOME": str(tmp_path / "keras")}
-    script = [sys.executable, ROOT / "scripts" / "publish_zoo.py", "--org", "someone", "--out", tmp_path / "tree"]
-    names = ["nasnet_a_mobile_slim_raw", "nasnet_a_cifar10"]
-    done = subprocess.run([*script, *names], env=environment, capture_output=True, text=True)
-    assert done.returncode == 2
+    (tmp_path / "small").mkdir()
+    write_run(tmp_path / "small")
+    monkeypatch.setenv("KERAS_NASNET_CATALOG", str(tmp_path / "catalog"))
+    monkeypatch.setenv("KERAS_NASNET_MIRROR", stand_ins.web.address)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    done = run("--out", tmp_path / "tree", "nasnet_a_mobile_slim_raw", tmp_path / "small")
+    assert done.exit_code == 2
     assert "Error: nasnet_a_mobile_slim_raw: " in done.stderr
     assert "404" in done.stderr
     assert done.stdout.splitlines()[-1] == "1 of 2 models prepared"
-    assert [folder.name for folder in (tmp_path / "tree").iterdir()] == ["nasnet-a-cifar10"]
+    assert [folder.name for folder in (tmp_path / "tree").iterdir()] == ["small"]

@@ -1,6 +1,7 @@
 """Published to a Hub on loopback and loaded again: bit for bit, in one commit, and no token to be seen."""
 
 import hashlib
+import json
 import os
 import re
 import subprocess
@@ -40,15 +41,34 @@ def python(code, environment, cwd, *arguments):
     return subprocess.run(program, env=environment, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
 
 
+PUBLISH = """
+import json, os, sys
+from click.testing import CliRunner
+from keras_nasnet.cli.main import main
+token = os.environ.pop("HF_TOKEN")
+for folder, os.environ["HF_TOKEN"] in (("wrong", token[::-1]), ("right", token)):
+    done = CliRunner().invoke(main, ["zoo", "publish", *sys.argv[1:], "--folder", folder])
+    print(json.dumps([done.exit_code, done.stdout, done.stderr]))
+"""
+
+
 @pytest.fixture(scope="module")
-def published(small, tmp_path_factory):
-    """A Hub with the net on it, put there by the command; and an empty folder for those who read it."""
+def commands(small, tmp_path_factory):
+    """A Hub with the net on it, put there by the command, after one with a wrong token; and what they said."""
     server = HubServer()
     folder = tmp_path_factory.mktemp("published")
-    done = python(None, server.environment(folder), folder, "zoo", "publish", small[0], "--to", REPO)
+    done = python(PUBLISH, server.environment(folder), folder, small[0], "--to", REPO)
     assert done.returncode == 0, done.stderr
-    yield server, done.stdout.strip(), folder / "reader"
+    yield server, folder, [json.loads(line) for line in done.stdout.splitlines()]
     server.close()
+
+
+@pytest.fixture
+def published(commands):
+    """The Hub, the commit's address, and an empty folder for those who read it."""
+    server, folder, (_, (code, said, error)) = commands
+    assert code == 0, error
+    return server, said.strip(), folder / "reader"
 
 
 def test_all_files_come_in_one_commit(published):
@@ -82,7 +102,9 @@ def test_loaded_in_a_fresh_process_the_logits_are_bit_equal(small, published, tm
 def test_the_cards_example_runs_offline_from_the_cache(small, published, tmp_path):
     server, _, reader = published
     environment = server.environment(reader, token="")
-    done = python(f"from keras_nasnet.zoo import hub; hub.download('hf://{REPO}', ['*'])", environment, tmp_path)
+    done = python(
+        f"from keras_nasnet.zoo.sources import hub; hub.download('hf://{REPO}', ['*'])", environment, tmp_path
+    )
     assert done.returncode == 0, done.stderr
     (code,) = re.findall(r"```python\n(.*?)```", server.files(REPO)["README.md"].decode(), re.DOTALL)
     Image.fromarray(np.zeros((40, 50, 3), np.uint8)).save(tmp_path / "photo.jpg")
@@ -97,7 +119,7 @@ def test_a_branch_leaves_the_main_one_as_it_is(server, tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "config.json").write_text("{}")
     code = (
-        "import sys; from pathlib import Path; from keras_nasnet.zoo import hub\n"
+        "import sys; from pathlib import Path; from keras_nasnet.zoo.sources import hub\n"
         "hub.upload(Path('folder'), sys.argv[1], 'v1', 'message', False)"
     )
     done = python(code, server.environment(tmp_path), tmp_path, REPO)
@@ -106,53 +128,62 @@ def test_a_branch_leaves_the_main_one_as_it_is(server, tmp_path):
     assert server.files(REPO, "v1")["config.json"] == b"{}"
 
 
-@pytest.mark.parametrize(
-    ("fault", "token", "words"),
-    [
-        ({}, "", "set HF_TOKEN"),
-        ({}, "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", "set HF_TOKEN"),
-        ({"repos/create": 403}, TOKEN, "may not do this"),
-        ({"/commit/": 409}, TOKEN, "run again"),
-        ({"/store/": 403}, TOKEN, f"{REPO} cannot be published"),
-    ],
-)
-def test_refusals_show_no_token(server, tmp_path, fault, token, words):
-    server.fail |= fault
+REFUSALS = [
+    ({}, "", "set HF_TOKEN"),
+    ({}, "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", "set HF_TOKEN"),
+    ({"repos/create": 403}, TOKEN, "may not do this"),
+    ({"/store/": 403}, TOKEN, f"{REPO} cannot be published"),
+    ({"/commit/": 409}, TOKEN, "run again"),  # last: the file is in the store then
+]
+
+
+def test_refusals_show_no_token(server, tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "model.weights.h5").write_bytes(bytes(2000))
-    environment = server.environment(tmp_path, token) | {"HF_HUB_VERBOSITY": "debug", "HF_DEBUG": "1"}
-    code = (
-        "import sys; from pathlib import Path; from keras_nasnet.zoo import hub\n"
-        "hub.upload(Path('folder'), sys.argv[1], None, 'message', False)"
+    known = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    known |= server.environment(tmp_path) | {"PYTHONPATH": str(ROOT), "HF_HUB_VERBOSITY": "debug", "HF_DEBUG": "1"}
+    code = (  # one process for all: a token a line comes in, an error a line goes out
+        "import os, sys; from pathlib import Path; from keras_nasnet.zoo.sources import hub\n"
+        "for line in sys.stdin:\n"
+        "    os.environ['HF_TOKEN'] = line.strip()\n"
+        "    try: hub.upload(Path('folder'), sys.argv[1], None, 'message', False)\n"
+        "    except ValueError as error: print(error, flush=True)\n"
+        "    else: print('published', flush=True)"
     )
-    done = python(code, environment, tmp_path, REPO)
-    assert done.returncode == 1
-    (said,) = [line for line in done.stderr.splitlines() if line.startswith("ValueError: ")]
-    assert said.startswith(f"ValueError: {REPO} cannot be published: ")
-    assert words in said
-    assert (token or TOKEN) not in done.stderr + done.stdout
-    if REPO in server.repositories:
-        assert "model.weights.h5" not in server.files(REPO)
+    with (
+        open(tmp_path / "stderr", "w+b") as stderr,
+        subprocess.Popen(
+            [sys.executable, "-c", code, REPO],
+            env=known,
+            cwd=tmp_path,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        ) as process,
+    ):
+        for fault, token, words in REFUSALS:
+            server.fail.clear()
+            server.fail |= fault
+            process.stdin.write(f"{token}\n")
+            process.stdin.flush()
+            said = process.stdout.readline()
+            assert said.startswith(f"{REPO} cannot be published: ")
+            assert words in said
+            stderr.seek(0)
+            assert (token or TOKEN) not in stderr.read().decode() + said
+            if REPO in server.repositories:
+                assert "model.weights.h5" not in server.files(REPO)
+        process.stdin.close()
 
 
-def test_the_command_says_it_in_one_line(small, server, tmp_path):
+def test_the_command_says_it_in_one_line(commands):
     """And what it has made shows no token either."""
-    wrong = TOKEN[::-1]
-    done = python(
-        None,
-        server.environment(tmp_path, wrong),
-        tmp_path,
-        "zoo",
-        "publish",
-        small[0],
-        "--to",
-        REPO,
-        "--folder",
-        "kept",
-    )
-    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
-    kept = b"".join(file.read_bytes() for file in (tmp_path / "kept").iterdir()).decode("latin1")
-    assert wrong not in done.stderr + done.stdout + kept
+    _, folder, ((code, said, error), _) = commands
+    assert (code, said, len(error.splitlines())) == (2, "", 1), error
+    for token, name in ((TOKEN[::-1], "wrong"), (TOKEN, "right")):
+        kept = b"".join(file.read_bytes() for file in (folder / name).iterdir()).decode("latin1")
+        assert token not in error + kept
 
 
 def test_what_is_not_there(server, tmp_path):
@@ -161,7 +192,7 @@ def test_what_is_not_there(server, tmp_path):
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
     assert "hf://no/such cannot be downloaded: it is not there, or needs a token: check the name" in done.stderr
     before = len(server.seen)
-    code = "from keras_nasnet.zoo import hub\nhub.download('hf://no/such', ['*'])"
+    code = "from keras_nasnet.zoo.sources import hub\nhub.download('hf://no/such', ['*'])"
     done = python(code, environment | {"HF_HUB_OFFLINE": "1"}, tmp_path)
     assert "ValueError: hf://no/such cannot be downloaded" in done.stderr
     assert len(server.seen) == before
