@@ -1,4 +1,4 @@
-"""Whether data and a model have the same classes, and which is which."""
+"""The classes of a data set matched with those of a model."""
 
 from collections import Counter
 from collections.abc import Sequence

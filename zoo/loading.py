@@ -99,7 +99,7 @@ def fill(name: str, model: "NASNet") -> None:
 
 
 def _is_own(found: Entry) -> bool:
-    """Whether the source file is in our own format and needs no conversion."""
+    """Return whether the source file is in our own format and needs no conversion."""
     return WEIGHT_FORMATS.get(found.source.format).is_own
 
 

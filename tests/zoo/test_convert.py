@@ -70,19 +70,20 @@ def assert_unchanged(model, before):
 
 
 def small(**options):
-    return NASNet(**({"penultimate_filters": 192, "classifier_activation": None} | options))
+    with without_random_values():
+        return NASNet(**({"penultimate_filters": 192, "classifier_activation": None} | options))
 
 
 @pytest.fixture(scope="module")
 def tiny():
     """A model for tests that only look at its variables."""
-    return NASNet(**TINY)
+    with without_random_values():
+        return NASNet(**TINY)
 
 
 @functools.cache
 def parity_model(name):
-    with without_random_values():
-        return small(**PARITY[name])
+    return small(**PARITY[name])
 
 
 # === Reference outputs ===
@@ -130,7 +131,8 @@ def applications_model(size, top=True, seed=0, **config):
 
 @functools.cache
 def tiny_body():
-    return NASNet(include_top=False, **TINY)
+    with without_random_values():
+        return NASNet(include_top=False, **TINY)
 
 
 @functools.cache
@@ -255,8 +257,7 @@ def slim_tensors(model, seed=0):
 
 
 def test_slim_auxiliary_head_and_background(tmp_path):
-    with without_random_values():
-        model = small(num_blocks=1, classes=1000, auxiliary_head=True, input_shape=(160, 160, 3))
+    model = small(num_blocks=1, classes=1000, auxiliary_head=True, input_shape=(160, 160, 3))
     tensors = slim_tensors(model)
     heads = ["aux_1/aux_logits/FC", "final_layer/FC"]
     for head in heads:

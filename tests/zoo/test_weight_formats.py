@@ -61,6 +61,7 @@ def test_what_is_written():
     for path, to, words in (
         ("a.tar.gz", None, r"ends in one of \.keras, \.weights\.h5, \.h5, \.safetensors$"),
         ("a.h5", "timm", r"a\.h5: with timm the name must end in \.safetensors"),
+        ("a.h5", "os:sep", "weight format is 'os:sep': a str, not a WeightFormat"),
         ("a.tar.gz", "slim", "slim is only read, not written"),
         ("a.h5", "onnx", "weight format is 'onnx': choose from keras, keras_weights, "),
     ):

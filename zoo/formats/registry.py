@@ -76,6 +76,8 @@ def format_to_write(path: StrPath, to: str | None = None) -> WeightFormat:
     """
     if to is not None:
         found = WEIGHT_FORMATS.get(to)
+        if not isinstance(found, WeightFormat):
+            raise ValueError(f"weight format is {to!r}: a {type(found).__name__}, not a WeightFormat")
         if not found.written:
             raise ValueError(f"{path}: {to} is only read, not written")
         if not str(path).endswith(found.written):

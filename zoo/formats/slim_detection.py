@@ -14,12 +14,12 @@ HEADS = ("Conv/", "FirstStageBoxPredictor/", "SecondStageBoxPredictor/")
 
 
 def is_detector(available: Iterable[str]) -> bool:
-    """Whether the names of a checkpoint's tensors are a detector's."""
+    """Return whether the names of a checkpoint's tensors are a detector's."""
     return any(name.startswith((f"{FIRST}/", f"{SECOND}/")) for name in available)
 
 
 def detector_names(names: dict[str, str], last_proposal_cell: int) -> dict[str, str]:
-    """Returns the detector's name of each variable, by the variable's path.
+    """Return the detector's name of each variable, by the variable's path.
 
     Args:
         names: TF-slim's ("cell_12/beginning_bn/gamma") by path.

@@ -47,9 +47,7 @@ def prepare(source: str | os.PathLike[str], to: str, folder: Path, revision: str
         for name in (report.JSON_FILE, report.MARKDOWN_FILE):
             if (found / name).is_file():
                 shutil.copyfile(found / name, written / name)
-        files = sorted(file for file in written.rglob("*") if file.is_file())
-        sums = [f"{checksum.sha256(file)}  {file.relative_to(written).as_posix()}\n" for file in files]
-        (written / SUMS).write_text("".join(sums), encoding="utf-8")
+        checksum.write_sums(written)
         (written / CARD).write_text(write_card(written, to, revision, licence), encoding="utf-8")
 
 
