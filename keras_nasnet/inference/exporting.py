@@ -76,7 +76,7 @@ def export(
     check(to, path, int8, dynamic_batch=dynamic_batch, dynamic_size=dynamic_size)
     import keras
 
-    from keras_nasnet.inference import classifier
+    from keras_nasnet.inference.formats import classifier
 
     if form.converts and keras.backend.backend() != "tensorflow":
         raise ValueError(

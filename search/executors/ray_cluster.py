@@ -178,14 +178,15 @@ class _Actor(Worker):
         variables |= {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}
         if "CPU" in share:  # Ray itself sets OMP_NUM_THREADS
             variables |= dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), str(share["CPU"]))
-        kind = ray.remote(
-            num_cpus=share.get("CPU", 0),
-            num_gpus=share.get("GPU", 0),
-            max_restarts=0,
-            max_task_retries=0,
-            concurrency_groups={"watch": 1},
-            scheduling_strategy="SPREAD",
-        )
+        options: dict[str, Any] = {
+            "num_cpus": share.get("CPU", 0),
+            "num_gpus": share.get("GPU", 0),
+            "max_restarts": 0,
+            "max_task_retries": 0,
+            "concurrency_groups": {"watch": 1},
+            "scheduling_strategy": "SPREAD",
+        }
+        kind = ray.remote(**options)
         path = [os.path.abspath(folder) for folder in sys.path]
         self.actor = kind(RayWorker).remote(job, f"worker-{number}", variables, path)
         self.begins = self.actor.begin.remote()

@@ -51,7 +51,7 @@ class JaxSteps(Steps):
         if part not in self._with_residuals:
 
             def function(vectors: Any, tensors: Any, data: Any) -> Any:
-                return jax.vjp(lambda *differentiated: part.function(*differentiated, data), vectors, tensors)
+                return jax.vjp(lambda vectors, tensors: part.function(vectors, tensors, data), vectors, tensors)
 
             self._with_residuals[part] = jax.jit(function)
         return self._with_residuals[part](vectors, tensors, data)

@@ -101,7 +101,7 @@ class CompiledEngine(Engine):
         """Compile a network into a folder, and compares what comes out with the network."""
         import keras
 
-        from keras_nasnet.inference import classifier
+        from keras_nasnet.inference.formats import classifier
 
         classifier.check(model)
         if keras.backend.backend() != "tensorflow":
@@ -117,7 +117,7 @@ class CompiledEngine(Engine):
             raise CannotCompute(one_line(error, _LONGEST_REASON), is_unexpected=True) from error
 
     def _make(self, model: "NASNet", folder: Path, precision: str) -> None:
-        from keras_nasnet.inference import classifier
+        from keras_nasnet.inference.formats import classifier
 
         metadata = classifier.metadata(model) | {"classes": model.get_config()["classes"]}
         preprocessing = model.preprocessing

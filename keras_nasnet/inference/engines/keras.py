@@ -29,7 +29,7 @@ class KerasRunner:
     """
 
     def __init__(self, model: "NASNet"):
-        from keras_nasnet.inference import classifier
+        from keras_nasnet.inference.formats import classifier
 
         classifier.check(model)
         config = model.get_config()

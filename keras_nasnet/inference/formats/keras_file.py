@@ -29,7 +29,7 @@ class KerasFileRunner:
     def __init__(self, path: StrPath):
         import keras
 
-        from keras_nasnet.inference.classifier import metadata, with_probabilities
+        from keras_nasnet.inference.formats.classifier import metadata, with_probabilities
 
         model = keras.saving.load_model(path)
         self.metadata: dict[str, Any] = metadata(model)
