@@ -98,7 +98,7 @@ def run_command(
         from keras_nasnet.search.launch import BEST_FILE, search
 
         folder = resume or out or Path("runs") / f"search-{plan.name if plan else ''}"
-        options: dict[str, Any] = {} if address is None else {"address": address}
+        place: dict[str, Any] = {} if address is None else {"address": address}
         outcome = search(
             plan,
             folder,
@@ -106,7 +106,7 @@ def run_command(
             workers=workers,
             strategy=strategy,
             resume=resume is not None,
-            **options,
+            **place,
         )
         if outcome is None:
             return

@@ -188,7 +188,7 @@ class _Actor(Worker):
         }
         kind = ray.remote(**options)
         path = [os.path.abspath(folder) for folder in sys.path]
-        self.actor = kind(RayWorker).remote(job, f"worker-{number}", variables, path)
+        self.actor: Any = kind(RayWorker).remote(job, f"worker-{number}", variables, path)
         self.begins = self.actor.begin.remote()
         self.lives = self.actor.live.options(concurrency_group="watch").remote()
         self.runs: Any = None

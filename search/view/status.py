@@ -37,8 +37,10 @@ def status(store: Store) -> dict[str, Any]:
         {'finished': 1, 'planned': 48, 'hours': 0.0}
     """
     plan = Plan.from_dict(store.config)
-    states = dict(store.query("SELECT state, count(*) FROM trials GROUP BY state"))
-    kinds = dict(store.query("SELECT kind, count(*) FROM events GROUP BY kind"))
+    numbers = store.query("SELECT state, count(*) AS number FROM trials GROUP BY state")
+    states = {row["state"]: row["number"] for row in numbers}
+    numbers = store.query("SELECT kind, count(*) AS number FROM events GROUP BY kind")
+    kinds = {row["kind"]: row["number"] for row in numbers}
     stages = _stages(store, plan)
     per_minute, seconds_left = _pace(store, plan, stages)
     best = store.query(
