@@ -186,9 +186,9 @@ class _Actor(Worker):
             "concurrency_groups": {"watch": 1},
             "scheduling_strategy": "SPREAD",
         }
-        kind = ray.remote(**options)
+        kind: Any = ray.remote(**options)
         path = [os.path.abspath(folder) for folder in sys.path]
-        self.actor: Any = kind(RayWorker).remote(job, f"worker-{number}", variables, path)
+        self.actor = kind(RayWorker).remote(job, f"worker-{number}", variables, path)
         self.begins = self.actor.begin.remote()
         self.lives = self.actor.live.options(concurrency_group="watch").remote()
         self.runs: Any = None
