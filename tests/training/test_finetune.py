@@ -74,9 +74,9 @@ def test_learns_the_classes(run, photos):
     assert result.validation.accuracy == 1
     model = keras_nasnet.load(result.folder / "model.keras")
     assert model.class_names == ("blue", "green", "red")
-    for name in COLOURS:
-        for _, predictions in classify(model, sorted((photos / name).iterdir())[:4], top=1):
-            assert predictions[0].label == name
+    images = [path for name in COLOURS for path in sorted((photos / name).iterdir())[:4]]
+    for path, (_, predictions) in zip(images, classify(model, images, top=1), strict=True):
+        assert predictions[0].label == path.parent.name
 
 
 def test_leaves_report_and_pictures(run):

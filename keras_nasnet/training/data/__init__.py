@@ -1,1 +1,0 @@
-"""Data for training: arrays in memory, folders of class folders, tensorflow-datasets."""
