@@ -11,7 +11,7 @@ import pytest
 from keras_nasnet.common.errors import WorkerLost
 from keras_nasnet.training.devices import meet, worker_place
 from keras_nasnet.training.history import read_history
-from tests.support import JAX, SUPPORT, distributed_run
+from tests.support import JAX, SUPPORT, distributed_run, toy
 from tests.support.together import finish, free_ports, start, tf_configs
 
 PROGRAM = SUPPORT / "distributed_run.py"
@@ -242,7 +242,10 @@ def test_jax_devices_share_a_batch(tmp_path):
     pytest.importorskip("jax")
     log = tmp_path / "log"
     variables = JAX | {"XLA_FLAGS": f"{JAX['XLA_FLAGS']} --xla_force_host_platform_device_count=2"}
-    assert finish(start(PROGRAM, tmp_path, "default , mirrored", log=log, **variables)) == [0], log.read_text()
+    (tmp_path / "toy.json").write_text(toy.GENOTYPE.to_json())  # fewer operations to compile
+    settings = f"network.genotype={tmp_path / 'toy.json'} auxiliary_weight=0"
+    runs = f"default {settings} , mirrored {settings}"
+    assert finish(start(PROGRAM, tmp_path, runs, log=log, **variables)) == [0], log.read_text()
     found = differences(tmp_path / "0/worker_0_replica_0.npz", tmp_path / "1/worker_0_replica_0.npz")
     assert found.pop("momentum") < 1e-2
     assert max(found.values()) < 1e-4, sorted(found.items(), key=lambda item: -item[1])[:5]
