@@ -34,15 +34,22 @@ def genotype(seed):
     return Genotype(cell(True), cell(seed % 2 == 0), name="all", penultimate_ratio=8)
 
 
+TENSORFLOW = keras.backend.backend() == "tensorflow"
+
+
+def computed(network, images):
+    """Once, so without a graph on TensorFlow; JAX would compile each operation for itself."""
+    if TENSORFLOW:
+        return keras.ops.convert_to_numpy(network(images, training=False))
+    return network.predict_on_batch(images)
+
+
 def assert_folds_to_the_same(model, shape):
     images = np.random.default_rng(1).uniform(-1, 1, shape).astype("float32")
     # Where operations are compiled one by one, the whole is quicker.
     ours, theirs = (np.asarray(n(images) if TENSORFLOW else n.predict_on_batch(images)) for n in (fold(model), model))
     assert np.ptp(theirs) > 0
     assert np.abs(ours - theirs).max() <= 1e-4 * np.abs(theirs).max()
-
-
-TENSORFLOW = keras.backend.backend() == "tensorflow"
 
 
 @pytest.mark.skipif(not TENSORFLOW, reason="JAX compiles each for a minute")
