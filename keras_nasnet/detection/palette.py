@@ -43,7 +43,7 @@ def _linear(rgb: np.ndarray) -> np.ndarray:
 
 
 def _lab(rgb: np.ndarray) -> np.ndarray:
-    """CIELAB under D65."""
+    """Return colours in CIELAB, under the illuminant D65."""
     to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
     xyz = _linear(rgb) @ to_xyz.T / to_xyz.sum(axis=1)
     root = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)

@@ -15,7 +15,7 @@ class DetectorPublisher(Publisher):
     """Publishes a detector with its SavedModel; with `backbone`, the network in it."""
 
     def check(self, source: str | os.PathLike[str]) -> None:
-        """Leaves it to `prepare` to say what is wrong with the folder."""
+        """Leave it to `prepare` to say what is wrong with the folder."""
 
     def prepare(self, source: str | os.PathLike[str], target: Target) -> None:
         """Write the folder that is uploaded."""

@@ -140,7 +140,7 @@ def _annotations(
     file: str,
     problems: list[Problem],
 ) -> None:
-    """Adds the boxes to the images."""
+    """Add the boxes to the images."""
     seen = set()
     for number, item in enumerate(items, 1):
         key = _id(item, "id")

@@ -62,7 +62,7 @@ def parse(
 
 
 def _tree(file: Path) -> Element:
-    """Parses a file; a document type is refused, as its entities can grow without bounds or read other files.
+    """Parse a file; a document type is refused, as its entities can grow without bounds or read other files.
 
     Raises:
         ValueError: if it is no XML, has a document type, or is not <annotation>.

@@ -146,7 +146,7 @@ def _pattern(folder: Path, shards: int) -> str:
 
 
 def _content_hash(dataset: DetectionDataset, shards: int) -> str:
-    """Of all that the files follow from; the images go by their size and their time of change."""
+    """Return a hash of all that the files follow from; the images go by their size and their time of change."""
     digest = hashlib.sha256()
     for part in ([VERSION, shards, dataset.class_names], *map(_identity, dataset.images)):
         digest.update(json.dumps(part).encode() + b"\n")
