@@ -193,7 +193,7 @@ def test_only_what_is_asked_for_is_decoded(tmp_path, monkeypatch):
     assert len(read) == 3 * 2
     read.clear()
     next(iter(train.train_batches(4, 0, 0)))
-    assert len(read) <= 4 * reading.BATCHES_AHEAD
+    assert len(read) <= 4 * reading.BATCHES
 
 
 def test_large_folders_are_streamed(tmp_path, monkeypatch):

@@ -17,7 +17,7 @@ from PIL import Image
 
 from keras_nasnet import Block, CellSpec, Genotype, NASNet, zoo
 from keras_nasnet.common.images import Preprocessing
-from keras_nasnet.common.reading import BATCHES_AHEAD
+from keras_nasnet.common.reading import BATCHES
 from keras_nasnet.data.labelled_images import open_images, read_batches
 from keras_nasnet.zoo.catalog import entries
 from keras_nasnet.zoo.class_names import model_labels
@@ -304,7 +304,7 @@ def test_memory_does_not_grow_with_the_data(tmp_path):
         time.sleep(0.005)  # slower than the reading
         seen += len(pixels)
     assert seen == images.size == 120
-    assert BATCHES_AHEAD * 5 <= most <= (BATCHES_AHEAD + 1) * 5
+    assert BATCHES * 5 <= most <= (BATCHES + 1) * 5
     assert not [value for value in vars(images).values() if isinstance(value, list | dict)]
 
 
