@@ -18,23 +18,15 @@ import numpy as np
 
 from keras_nasnet.data.arrays import ArraySplit
 from keras_nasnet.data.split import Dataset
-from keras_nasnet.genotype import Block, CellSpec, Genotype
 from keras_nasnet.training.recipe import Recipe
+from tests.support import toy
 
 CLASSES = 10
-CELL = CellSpec(
-    (Block((0, 1), ("sep_conv_3x3", "avg_pool_3x3")), Block((0, 2), ("identity", "conv_3x3"))),
-    outputs=((2, 3),),
-)
 # Ten steps. Every part that is the same on each device counts, and moves the weights; what is random does not.
 # At a higher learning rate the order in which one device sums a batch changes the weights by more than 1e-4.
 RECIPE = Recipe(
     "tiny",
-    network={
-        "genotype": Genotype(CELL, CELL, name="tiny", penultimate_ratio=8).to_dict(),
-        "num_blocks": 1,
-        "penultimate_filters": 32,
-    },
+    network=toy.NETWORK,
     batch=32,
     epochs=2,
     learning_rate=0.0005,

@@ -8,8 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.support import ROOT
-
-SECONDS = 400  # a process that takes longer hangs
+from tests.support.fork_server import SECONDS, Process
 
 
 def start(*command: object, log: Path, **environment: str) -> subprocess.Popen[bytes]:
@@ -40,7 +39,7 @@ def tf_configs(count: int = 2) -> list[str]:
     ]
 
 
-def finish(*processes: subprocess.Popen[bytes]) -> list[int]:
+def finish(*processes: subprocess.Popen[bytes] | Process) -> list[int]:
     """Waits for processes, and returns their exit codes."""
     try:
         return [process.wait(SECONDS) for process in processes]
