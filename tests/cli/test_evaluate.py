@@ -17,9 +17,9 @@ from PIL import Image
 
 from keras_nasnet import Block, CellSpec, Genotype, NASNet, zoo
 from keras_nasnet.cli.main import main
-from tests.support import ROOT
+from tests.support import environment
+from tests.support.eager import eagerly
 
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
 CLASSES = list(zoo.info("nasnet_a_cifar10").class_names)
 CELL = CellSpec((Block((0, 1), ("sep_conv_3x3", "identity")),), ((2,),))
 
@@ -55,7 +55,9 @@ def tiny(tmp_path_factory):
 
 
 def test_a_row_for_each_model(folder, tiny):
-    result = run("nasnet_a_cifar10", tiny, "--data", folder, "--crop", 0.5, "--size", 40)
+    with eagerly():
+        result = run("nasnet_a_cifar10", tiny, "--data", folder, "--crop", 0.5, "--size", 40)
+        expected = zoo.evaluate(tiny, folder, crop=0.5, size=40)
     assert (result.exit_code, result.stderr) == (0, "")
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in result.stdout.splitlines()]
     assert rows[0][:8] == ["model", "data", "images", "pixels", "crop", "top-1", "top-5", "ECE"]
@@ -63,7 +65,6 @@ def test_a_row_for_each_model(folder, tiny):
     assert [row[:5] for row in rows[2:]] == [
         [name, str(folder), "20", "40x40", "0.5"] for name in ("nasnet_a_cifar10", tiny)
     ]
-    expected = zoo.evaluate(tiny, folder, crop=0.5, size=40)
     assert rows[3][5:8] == [f"{100 * expected.top1:.2f} %", f"{100 * expected.top5:.2f} %", f"{expected.ece:.4f}"]
     assert rows[2][9] == "0.46M"
     assert len({len(row) for row in rows}) == 1
@@ -118,7 +119,7 @@ def test_refusals_need_no_keras(folder, tmp_path):
         "print(sorted({'keras', 'tensorflow', 'torch', 'jax'} & set(sys.modules)))"
     )
     command = [sys.executable, "-c", code, json.dumps([list(map(str, arguments)) for arguments, _ in cases])]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=ENVIRONMENT, check=True)
+    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment(), check=True)
     *outcomes, imported = result.stdout.splitlines()
     assert imported == "[]"
     for (arguments, word), outcome in zip(cases, map(json.loads, outcomes), strict=True):
@@ -129,18 +130,18 @@ def test_refusals_need_no_keras(folder, tmp_path):
 # === Ctrl-C ===
 
 
-def test_progress_and_ctrl_c(folder):
+def test_progress_and_ctrl_c(folder, tiny):
     for name in CLASSES:
         for number in range(1, 400):
             os.link(folder / name / "0.png", folder / name / f"more_{number}.png")
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 80))
-    command = [sys.executable, "-m", "keras_nasnet.cli.main", "evaluate", "nasnet_a_cifar10", "--data", str(folder)]
+    command = [sys.executable, "-m", "keras_nasnet.cli.main", "evaluate", tiny, "--data", str(folder)]
     process = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
         stderr=theirs,
-        env=ENVIRONMENT,
+        env=environment(),
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )
     os.close(theirs)

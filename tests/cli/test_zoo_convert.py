@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 import keras_nasnet
 from keras_nasnet import NASNet, zoo
+from keras_nasnet.accelerate.random_values import without_random_values
 from keras_nasnet.cli.main import main
 from keras_nasnet.models.named import VARIANTS
 from keras_nasnet.zoo.formats import keras_h5, weights_file
@@ -43,10 +44,14 @@ def same(first, second):
 def files(tmp_path_factory):
     """A small net and a folder with its weights in two formats, which is also a catalog with a net called NAME."""
     folder = tmp_path_factory.mktemp("files")
-    model = NASNet(**SMALL)
+    with without_random_values():
+        model, toy = NASNet(**SMALL), NASNet(**TOY, classes=3)
+    random = np.random.default_rng(0)
+    for variable in model.weights + toy.weights:
+        variable.assign(random.uniform(0.5, 1, variable.shape))
     keras_h5.to_keras(model, folder / "net.h5")
     weights_file.save(model, folder / "net.safetensors")
-    weights_file.save(NASNet(**TOY, classes=3), folder / "toy.safetensors")
+    weights_file.save(toy, folder / "toy.safetensors")
     write_entry(folder, NAME, "keras_nasnet", "toy.safetensors", TOY, class_names=["a", "b", "c"])
     return folder, model
 

@@ -8,6 +8,7 @@ import base64
 import hashlib
 import http.server
 import json
+import os
 from urllib.parse import unquote, urlsplit
 
 import yaml
@@ -66,6 +67,23 @@ class HubServer(LoopbackServer):
             "HF_TOKEN_PATH": str(folder / "token"),
         }
         return variables | ({"HF_TOKEN": token} if token else {})
+
+    def use_here(self, patch, folder, token=TOKEN):
+        """Let this process use this Hub: huggingface_hub has read the environment already."""
+        from huggingface_hub import constants
+
+        for name in [name for name in os.environ if name.startswith("HF_")]:
+            patch.delenv(name)
+        for name, value in self.environment(folder, token).items():
+            patch.setenv(name, value)
+        template = f"{self.address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        patch.setattr(constants, "ENDPOINT", self.address)
+        patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        patch.setattr(constants, "HF_HUB_CACHE", str(folder / "hub"))
+        patch.setattr(constants, "HF_TOKEN_PATH", str(folder / "token"))
+        patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        patch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
+        patch.setattr(constants, "HF_HUB_OFFLINE", False)
 
     def answer(self, method, path, headers, body):
         for part in list(self.fail):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from PIL import Image
 
 from keras_nasnet.zoo import loading, publishing
 from keras_nasnet.zoo.publishing import prepare
+from tests.support.eager import eagerly
 from tests.support.small_run import REPO, write_run
 
 
@@ -40,28 +42,30 @@ def test_the_card_says_what_the_hub_reads(small, tmp_path):
     assert "/home" not in text  # places on the publisher's machine
 
 
-def test_the_card_of_an_entry_keeps_published_results_out_of_the_measured(tmp_path):
+def test_the_card_of_an_entry_keeps_published_results_out_of_the_measured(small, tmp_path):
     name = "nasnet_a_cifar10"
     data = card_data(prepare(name, "me/net", tmp_path / "out"))
     assert data.datasets == ["uoft-cs/cifar10"]
     assert [result.metric_value for result in data.eval_results] == [loading.entry(name).metrics[0]["value"]]
     entry = loading.entry("nasnet_a_mobile_keras")
-    card = publishing.write_card(loading.load(name), "me/net", None, publishing.Publisher().origin(entry.name, None))
+    card = publishing.write_card(small[1], "me/net", None, publishing.Publisher().origin(entry.name, None))
     assert "74.37 % | ImageNet validation, 50,000 images | published, not rerun here" in card
     assert "model-index" not in card
 
 
-def test_a_file_of_results_that_is_none(small, tmp_path):
-    prepare(small[0], REPO, tmp_path / "out")
+def test_a_file_of_results_that_is_none(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(loading, "load", lambda source: small[1])
+    shutil.copytree(small[0], tmp_path / "run")
     for text in ("{", "[1]", '[{"name": "top1"}]', "{}x"):
-        (tmp_path / "out" / "metrics.json").write_text(text)
+        (tmp_path / "run" / "metrics.json").write_text(text)
         with pytest.raises(ValueError, match="not a file of results"):
-            prepare(tmp_path / "out", REPO, tmp_path / "again")
+            prepare(tmp_path / "run", REPO, tmp_path / "again")
     assert not (tmp_path / "again").exists()
 
 
-def test_the_results_of_evaluate_are_published(small, tmp_path):
-    run, _ = small
+def test_the_results_of_evaluate_are_published(small, tmp_path, monkeypatch):
+    run, model = small
+    monkeypatch.setattr(loading, "load", lambda source: model)
     result = {"model": f"{run}/", "data": "tfds:toys", "split": "test", "images": 1200, "top1": 0.5, "top5": None}
     result |= {"ece": 0.0123456789, "date": "2026-01-02", "hardware": "an abacus"}
     path = tmp_path / "results.json"
@@ -103,4 +107,5 @@ def test_the_example_runs_for_every_kind_of_net(tmp_path, monkeypatch, options):
     (code,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
     monkeypatch.chdir(tmp_path)
     Image.fromarray(np.zeros((60, 50, 3), np.uint8)).save("photo.jpg")
-    exec(code.replace(f"hf://{REPO}", str(folder)), {})
+    with eagerly():
+        exec(code.replace(f"hf://{REPO}", str(folder)), {})

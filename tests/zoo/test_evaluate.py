@@ -2,7 +2,6 @@
 
 import importlib.util
 import io
-import os
 import subprocess
 import sys
 import threading
@@ -22,6 +21,8 @@ from keras_nasnet.data.labelled_images import open_images, read_batches
 from keras_nasnet.zoo.catalog import entries
 from keras_nasnet.zoo.class_names import model_labels
 from keras_nasnet.zoo.scores import Scores
+from tests.support import JAX, environment
+from tests.support.eager import eagerly
 
 _CELL = CellSpec((Block((0, 1), ("sep_conv_3x3", "identity")),), ((0, 2),), 2)
 TINY = {"genotype": Genotype(_CELL, _CELL, penultimate_ratio=8), "num_blocks": 1, "penultimate_filters": 32}
@@ -31,6 +32,13 @@ SIZES = {name: 3 + number % 3 for number, name in enumerate(sorted(CLASSES))}
 
 def build(**options):
     return NASNet(**TINY, stem="cifar", **{"classes": 7, "class_names": CLASSES} | options)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def eager():
+    """The command's tests have the graph."""
+    with eagerly():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -419,7 +427,7 @@ def test_other_backends(net, folder, tmp_path, backend):
     expected = zoo.evaluate(tmp_path / "net.keras", folder, batch=8)
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(tmp_path / "net.keras"), str(folder)],
-        env=os.environ | {"KERAS_BACKEND": backend},
+        env=environment(**(JAX if backend == "jax" else {"KERAS_BACKEND": backend})),
         capture_output=True,
         text=True,
         check=False,

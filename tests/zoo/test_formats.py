@@ -1,8 +1,5 @@
 """Models written in other formats: read by the code they are for, to the last bit here, and refused when damaged."""
 
-import subprocess
-import sys
-
 import h5py
 import keras
 import numpy as np
@@ -18,7 +15,6 @@ from keras_nasnet.zoo.formats import h5_file, keras_h5, weights_file
 from keras_nasnet.zoo.formats.keras_h5 import from_keras, to_keras
 from keras_nasnet.zoo.formats.registry import format_to_write, load_weights, save_weights
 from keras_nasnet.zoo.formats.timm import from_timm, to_timm
-from tests.support import environment
 from tests.support.damage import damaged
 from tests.support.same_weights import assert_equal, values
 from tests.support.toy import NETWORK
@@ -87,15 +83,17 @@ class Nets:
         for network in self.networks.values():
             fill(network, 1)
         self.others = {name: values(network) for name, network in self.networks.items()}
+        self.lent = set()
 
     def of(self, file):
         """The network of a file, and the weights that are in the file."""
         name = FILES[file][1]
+        self.lent.add(name)
         return self.networks[name], self.written[name]
 
     def restore(self):
-        for name, network in self.networks.items():
-            for variable in network.weights:
+        for name in self.lent:
+            for variable in self.networks[name].weights:
                 variable.assign(self.others[name][variable.path])
 
 
@@ -106,7 +104,8 @@ def nets(tmp_path_factory):
 
 @pytest.fixture
 def restored(nets):
-    """For tests that change the networks."""
+    """For tests that change the networks that they are lent."""
+    nets.lent.clear()
     yield
     nets.restore()
 
@@ -135,26 +134,14 @@ def test_keras_reads_its_weights(nets, restored):
     assert_equal(values(model), expected)
 
 
-def test_keras_reads_the_model_elsewhere(nets, tmp_path):
-    """In a process that has only imported this package."""
-    code = (
-        "import sys, keras, numpy, keras_nasnet\n"
-        "model = keras.saving.load_model(sys.argv[1])\n"
-        "assert model.class_names == ('a', 'b', 'c') and model.preprocessing.width == 48\n"
-        "numpy.savez(sys.argv[2], **{w.path: keras.ops.convert_to_numpy(w) for w in model.weights})"
-    )
-    command = [sys.executable, "-c", code, nets.folder / "net.keras", tmp_path / "read.npz"]
-    subprocess.run(command, env=environment(), check=True)
-    assert_equal(dict(np.load(tmp_path / "read.npz")), nets.of("net.keras")[1])
-
-
 def check_applications(folder, size, num_blocks, skip_reduction):
     config = {"num_blocks": num_blocks, "penultimate_filters": 192, "skip_reduction": skip_reduction, "classes": 3}
     model = filled(**config, stem_filters=8, pool_padding="keras", classifier_activation=None)
     to_keras(model, folder / "net.h5")
-    other = ApplicationsNASNet(
-        (size, size, 3), stem_block_filters=8, weights=None, default_size=size, classifier_activation=None, **config
-    )
+    with without_random_values():
+        other = ApplicationsNASNet(
+            (size, size, 3), stem_block_filters=8, weights=None, default_size=size, classifier_activation=None, **config
+        )
     other.load_weights(folder / "net.h5")
     assert relative_error(outputs(other, size), outputs(model, size)) <= 1e-5
 
@@ -273,7 +260,7 @@ def test_the_auxiliary_head_is_left_out_where_there_is_none(nets, restored, tmp_
     """As of the checkpoints of TF-slim."""
     model = filled(**SMALL | {"auxiliary_head": True, "input_shape": (96, 96, 3), "pool_padding": "keras"})
     save_weights(model, tmp_path / "net.h5")
-    plain = nets.networks["small"]
+    plain, _ = nets.of("net.h5")
     from_keras(tmp_path / "net.h5", plain)
     expected, found = values(model), values(plain)
     assert_equal(found, {path: expected[path] for path in found})
@@ -283,7 +270,9 @@ def test_the_auxiliary_head_is_left_out_where_there_is_none(nets, restored, tmp_
 def test_networks_that_timm_does_not_have(nets, tmp_path):
     model = nets.networks["small"]
     assert "num_blocks is 1, there it is 6" in refusal(to_timm, model, tmp_path / "net.safetensors")
-    assert "keras.applications" in refusal(to_keras, NASNet(**SMALL | {"num_blocks": (1, 1, 2)}), tmp_path / "net.h5")
+    with without_random_values():
+        uneven = NASNet(**SMALL | {"num_blocks": (1, 1, 2)})
+    assert "keras.applications" in refusal(to_keras, uneven, tmp_path / "net.h5")
 
 
 @pytest.mark.parametrize("name", ["net.pth", "net.tar.gz", "net.onnx", "net"])
@@ -327,7 +316,9 @@ def test_keras_weights_of_a_larger_net(nets, tmp_path):
     """Keras itself takes them without a word: what is more has names that it does not look for."""
     model, _ = nets.of("net.weights.h5")
     before = values(model)
-    NASNet(**TOY | {"num_blocks": (1, 1, 2)}).save_weights(tmp_path / "net.weights.h5")
+    with without_random_values():
+        larger = NASNet(**TOY | {"num_blocks": (1, 1, 2)})
+    larger.save_weights(tmp_path / "net.weights.h5")
     assert "is not for this model" in refusal(load_weights, tmp_path / "net.weights.h5", model)
     assert_equal(values(model), before)
 
@@ -352,7 +343,7 @@ def test_datasets_that_were_not_there(nets, tmp_path, name, change):
 
 # === Fuzz ===
 
-CASES = [pytest.param(20, id="20"), pytest.param(500, id="500", marks=pytest.mark.slow)]
+CASES = [pytest.param(10, id="10"), pytest.param(500, id="500", marks=pytest.mark.slow)]
 
 
 def read_values(path, model, before):

@@ -2,9 +2,7 @@
 
 import hashlib
 import importlib.util
-import os
-import subprocess
-import sys
+import json
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -12,11 +10,11 @@ import pytest
 import tomli_w
 from click.testing import CliRunner
 
-import keras_nasnet
 from keras_nasnet import NASNet
 from keras_nasnet.accelerate.random_values import without_random_values
 from keras_nasnet.zoo.catalog import entries
-from tests.support import ROOT, SCRIPTS
+from keras_nasnet.zoo.formats.registry import load_weights
+from tests.support import SCRIPTS
 from tests.support.file_server import FileServer
 from tests.support.foreign_files import write_keras_h5, write_slim, write_timm
 from tests.support.hub_server import HubServer
@@ -50,7 +48,8 @@ class StandIns:
         content = self.content(data["source"], model)
         self.place(data["source"], content)
         raw = data["source"].get("moving_averages") is False
-        self.expected[name] = {path: value + (raw and "/moving_" not in path) for path, value in values(model).items()}
+        expected = {path: value + (raw and "/moving_" not in path) for path, value in values(model).items()}
+        self.expected[name] = model, expected
         (self.folder / "catalog" / f"{name}.toml").write_text(tomli_w.dumps(data))
 
     def content(self, source, model):
@@ -66,6 +65,11 @@ class StandIns:
             content = self.web.files.setdefault(urlsplit(source["url"]).path, content)
         kind = "sha256" if "sha256" in source else "md5"
         source[kind] = hashlib.new(kind, content).hexdigest()
+
+    def use_here(self, monkeypatch):
+        monkeypatch.setenv("KERAS_NASNET_CATALOG", str(self.folder / "catalog"))
+        monkeypatch.setenv("KERAS_NASNET_MIRROR", self.web.address)
+        monkeypatch.setenv("KERAS_HOME", str(self.folder / "keras"))
 
     def close(self):
         self.web.close()
@@ -83,17 +87,15 @@ QUICK = ["nasnet_a_large_timm", "nasnet_a_mobile_slim_raw", "nasnet_a_mobile_ker
 
 
 @pytest.mark.parametrize("names", [QUICK, pytest.param(None, marks=pytest.mark.slow)], ids=["three", "all"])
-def test_everything_is_prepared_and_uploaded(stand_ins, tmp_path, names):
+def test_everything_is_prepared_and_uploaded(stand_ins, tmp_path, monkeypatch, names):
     listed = names or entries.names()
     for name in listed:
         if not name.startswith("nasnet_a_cifar10"):  # in the package, and so no stand-in
             stand_ins.add(name)
-    environment = os.environ | stand_ins.hub.environment(tmp_path / "hub")
-    environment |= {"KERAS_NASNET_CATALOG": str(tmp_path / "catalog"), "KERAS_NASNET_MIRROR": stand_ins.web.address}
-    environment |= {"KERAS_HOME": str(tmp_path / "keras"), "PYTHONPATH": str(ROOT)}
-    script = [sys.executable, SCRIPT, "--org", "someone", "--out", tmp_path / "tree"]
-    done = subprocess.run([*script, "--upload", *(names or [])], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    stand_ins.hub.use_here(monkeypatch, tmp_path / "hub")
+    stand_ins.use_here(monkeypatch)
+    done = run("--out", tmp_path / "tree", "--upload", *(names or []))
+    assert done.exit_code == 0, done.output
     assert done.stdout.splitlines()[-1] == f"{len(listed)} of {len(listed)} models published"
     for name in listed:
         published = name.replace("_", "-")
@@ -103,9 +105,11 @@ def test_everything_is_prepared_and_uploaded(stand_ins, tmp_path, names):
             assert files[file.name] == file.read_bytes(), file
         assert f"hf://someone/{published}" in files["README.md"].decode()
         if name in stand_ins.expected:
-            model = keras_nasnet.load(folder)
-            assert model.preprocessing.to_dict().items() >= entries.entry(name).preprocessing.to_dict().items()
-            assert_equal(values(model), stand_ins.expected[name])
+            preprocessing = json.loads(files["preprocessing.json"])
+            assert preprocessing.items() >= entries.entry(name).preprocessing.to_dict().items()
+            model, expected = stand_ins.expected[name]
+            load_weights(folder / "model.weights.h5", model)
+            assert_equal(values(model), expected)
 
 
 def run(*arguments):
@@ -132,9 +136,7 @@ def test_what_fails_does_not_stop_the_others(stand_ins, tmp_path, monkeypatch):
     stand_ins.web.files.clear()
     (tmp_path / "small").mkdir()
     write_run(tmp_path / "small")
-    monkeypatch.setenv("KERAS_NASNET_CATALOG", str(tmp_path / "catalog"))
-    monkeypatch.setenv("KERAS_NASNET_MIRROR", stand_ins.web.address)
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    stand_ins.use_here(monkeypatch)
     done = run("--out", tmp_path / "tree", "nasnet_a_mobile_slim_raw", tmp_path / "small")
     assert done.exit_code == 2
     assert "Error: nasnet_a_mobile_slim_raw: " in done.stderr

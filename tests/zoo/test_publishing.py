@@ -1,12 +1,13 @@
 """Published to a Hub on loopback and loaded again: bit for bit, in one commit, and no token to be seen."""
 
 import hashlib
-import json
 import os
 import re
 import subprocess
 import sys
 
+import huggingface_hub
+import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -16,7 +17,9 @@ import keras_nasnet
 from keras_nasnet.cli.main import main
 from keras_nasnet.zoo.sources import hub
 from tests.support import ROOT
+from tests.support.eager import eagerly
 from tests.support.hub_server import TOKEN, HubServer
+from tests.support.same_weights import assert_equal, values
 from tests.support.small_run import REPO, write_run
 
 
@@ -41,25 +44,19 @@ def python(code, environment, cwd, *arguments):
     return subprocess.run(program, env=environment, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
 
 
-PUBLISH = """
-import json, os, sys
-from click.testing import CliRunner
-from keras_nasnet.cli.main import main
-token = os.environ.pop("HF_TOKEN")
-for folder, os.environ["HF_TOKEN"] in (("wrong", token[::-1]), ("right", token)):
-    done = CliRunner().invoke(main, ["zoo", "publish", *sys.argv[1:], "--folder", folder])
-    print(json.dumps([done.exit_code, done.stdout, done.stderr]))
-"""
-
-
 @pytest.fixture(scope="module")
 def commands(small, tmp_path_factory):
     """A Hub with the net on it, put there by the command, after one with a wrong token; and what they said."""
     server = HubServer()
     folder = tmp_path_factory.mktemp("published")
-    done = python(PUBLISH, server.environment(folder), folder, small[0], "--to", REPO)
-    assert done.returncode == 0, done.stderr
-    yield server, folder, [json.loads(line) for line in done.stdout.splitlines()]
+    results = []
+    for name, token in (("wrong", TOKEN[::-1]), ("right", TOKEN)):
+        with pytest.MonkeyPatch.context() as patch:
+            server.use_here(patch, folder, token)
+            arguments = ["zoo", "publish", str(small[0]), "--to", REPO, "--folder", str(folder / name)]
+            done = CliRunner().invoke(main, arguments)
+            results.append((done.exit_code, done.stdout, done.stderr))
+    yield server, folder, results
     server.close()
 
 
@@ -81,37 +78,51 @@ def test_all_files_come_in_one_commit(published):
 
 
 def test_loaded_in_a_fresh_process_the_logits_are_bit_equal(small, published, tmp_path):
-    """By our load at a revision, and by Keras' own."""
+    """By our load at a revision, and by Keras' own, which also reads the run's `.keras` file to the last bit.
+
+    In a process that has only imported this package.
+    """
     server, address, reader = published
+    run, model = small
     images = np.random.default_rng(1).uniform(-1, 1, (2, 32, 32, 3)).astype("float32")
     np.save(tmp_path / "images.npy", images)
     code = (
         "import sys, numpy as np, keras, keras_nasnet\n"
         "images = np.load('images.npy')\n"
-        "nets = keras_nasnet.load(sys.argv[1]), keras.saving.load_model(sys.argv[2])\n"
-        "np.savez('out.npz', *(net.predict_on_batch(images) for net in nets))\n"
+        "nets = [keras_nasnet.load(sys.argv[1]), *map(keras.saving.load_model, sys.argv[2:])]\n"
+        "np.savez('out.npz', *[keras.ops.convert_to_numpy(net(images, training=False)) for net in nets])\n"
+        "np.savez('weights.npz', **{w.path: keras.ops.convert_to_numpy(w) for w in nets[2].weights})\n"
+        "assert nets[2].class_names == ('ant', 'bee', 'größe') and nets[2].preprocessing.width == 32\n"
     )
     commit = address.rpartition("/")[2]
-    done = python(code, server.environment(reader, token=""), tmp_path, f"hf://{REPO}@{commit}", f"hf://{REPO}")
-    assert done.returncode == 0, done.stderr
-    outputs = np.load(tmp_path / "out.npz")
-    for name in ("arr_0", "arr_1"):
-        np.testing.assert_array_equal(outputs[name], small[1].predict_on_batch(images))
-
-
-def test_the_cards_example_runs_offline_from_the_cache(small, published, tmp_path):
-    server, _, reader = published
-    environment = server.environment(reader, token="")
     done = python(
-        f"from keras_nasnet.zoo.sources import hub; hub.download('hf://{REPO}', ['*'])", environment, tmp_path
+        code,
+        server.environment(reader, token=""),
+        tmp_path,
+        f"hf://{REPO}@{commit}",
+        f"hf://{REPO}",
+        run / "model.keras",
     )
     assert done.returncode == 0, done.stderr
+    outputs = np.load(tmp_path / "out.npz")
+    expected = keras.ops.convert_to_numpy(model(images, training=False))
+    for name in ("arr_0", "arr_1", "arr_2"):
+        np.testing.assert_array_equal(outputs[name], expected)
+    assert_equal(dict(np.load(tmp_path / "weights.npz")), values(model))
+
+
+def test_the_cards_example_runs_offline_from_the_cache(small, published, tmp_path, monkeypatch, capsys):
+    server, _, reader = published
+    server.use_here(monkeypatch, reader, token="")
+    hub.download(f"hf://{REPO}", ["*"])
     (code,) = re.findall(r"```python\n(.*?)```", server.files(REPO)["README.md"].decode(), re.DOTALL)
     Image.fromarray(np.zeros((40, 50, 3), np.uint8)).save(tmp_path / "photo.jpg")
     before = len(server.seen)
-    done = python(code, environment | {"HF_HUB_OFFLINE": "1"}, tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] in small[1].class_names
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.chdir(tmp_path)
+    with eagerly():
+        exec(code, {})
+    assert capsys.readouterr().out.splitlines()[-1] in small[1].class_names
     assert len(server.seen) == before
 
 
