@@ -5,8 +5,6 @@ import dataclasses
 import errno
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -16,6 +14,8 @@ from keras_nasnet.cli.main import main
 from keras_nasnet.training import checkpoint as checkpoints
 from keras_nasnet.training.checkpoint import FILE, Checkpoint
 from keras_nasnet.training.recipe import RECIPES
+from tests.support import ROOT
+from tests.support.fork_server import ForkServer
 from tests.support.toy import NETWORK, write_npz
 
 EPOCHS, BATCH, IMAGES = 3, 8, 96
@@ -32,6 +32,7 @@ RECIPE = dataclasses.replace(
     cutout=8,
     dropout=0.1,
 )
+MAIN = ROOT / "keras_nasnet" / "cli" / "main.py"
 TIMES = ("images_per_second", "seconds")
 
 
@@ -51,13 +52,13 @@ def run(data, out, *more):
     return CliRunner().invoke(main, arguments(data, out, *more))
 
 
-def start(data, out, *more):
-    """Starts the command as a process of its own."""
-    command = [sys.executable, "-m", "keras_nasnet.cli.main", *arguments(data, out, *more)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+@pytest.fixture
+def server():
+    with ForkServer() as server:
+        yield server
 
 
-def wait_for_step(process, out, step):
+def wait_for_step(process, out, step, log):
     """Waits until the checkpoint is of this step or later."""
     deadline = time.monotonic() + 240
     while time.monotonic() < deadline and process.poll() is None:
@@ -65,7 +66,7 @@ def wait_for_step(process, out, step):
         if state is not None and state["step"] >= step:
             return
         time.sleep(0.02)
-    raise AssertionError(f"no checkpoint of step {step}: {process.stderr.read() if process.poll() is not None else ''}")
+    raise AssertionError(f"no checkpoint of step {step}: {log.read_text()}")
 
 
 def rows(out):
@@ -80,7 +81,7 @@ def undisturbed(data, tmp_path_factory):
     return out
 
 
-def test_a_process_that_is_killed_and_stopped_has_the_curve_of_one_that_was_not(data, undisturbed, tmp_path):
+def test_a_process_that_is_killed_and_stopped_has_the_curve_of_one_that_was_not(server, data, undisturbed, tmp_path):
     out = tmp_path / "run"
     # Within the first, the second and the third epoch.
     disturbances = [
@@ -89,11 +90,13 @@ def test_a_process_that_is_killed_and_stopped_has_the_curve_of_one_that_was_not(
         (2 * STEPS + 3, signal.SIGKILL, -signal.SIGKILL),
     ]
     for step, number, code in disturbances:
-        process = start(data, out, "--resume", "--checkpoint-seconds=0")
-        wait_for_step(process, out, step)
+        command = arguments(data, out, "--resume", "--checkpoint-seconds=0")
+        log = tmp_path / f"{step}.log"
+        process = server.start(MAIN, *command, log=log)
+        wait_for_step(process, out, step, log)
         process.send_signal(number)
-        errors = process.communicate(timeout=120)[1]
-        assert process.returncode == code, errors
+        assert process.wait() == code, log.read_text()
+        errors = log.read_text()
         if number == signal.SIGTERM:
             line = errors.strip().splitlines()[-1]
             assert "stopped by SIGTERM after step" in line and "--resume" in line
