@@ -18,6 +18,19 @@ PUBLIC = [(face, name) for face in FACES for name in getattr(importlib.import_mo
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
+@pytest.fixture(autouse=True, scope="module")
+def eagerly():
+    """An example takes a step or two: graphs of them would take longer to trace than all of it takes."""
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 @pytest.mark.parametrize("face, name", PUBLIC)
 def test_the_example_of_a_public_name_runs(face, name, tmp_path, monkeypatch):
     if face == "keras_nasnet.detection":

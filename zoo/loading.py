@@ -65,7 +65,7 @@ def load(name_or_path: str | os.PathLike[str]) -> "NASNet":
     Example:
         >>> network = keras_nasnet.load("nasnet_a_cifar10")
         >>> inputs = network.preprocess(np.zeros((40, 40, 3), "uint8"))
-        >>> network.predict(inputs, verbose=0).shape
+        >>> keras.ops.shape(network(inputs))
         (1, 10)
     """
     check(name_or_path)

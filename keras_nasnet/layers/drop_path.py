@@ -105,12 +105,10 @@ class DropPathSchedule(keras.callbacks.Callback):
         total_steps: of the whole training.
 
     Example:
-        >>> network = keras_nasnet.NASNet(
-        ...     num_blocks=1, penultimate_filters=48, stem="cifar", classes=2, drop_path_rate=0.4
-        ... )
-        >>> network.compile("sgd", "sparse_categorical_crossentropy", jit_compile=False)
+        >>> network = keras.Sequential([keras.layers.Dense(2), DropPath(0.4)])
+        >>> network.compile("sgd", "mse")
         >>> schedule = DropPathSchedule(total_steps=10)
-        >>> history = network.fit(np.zeros((2, 32, 32, 3)), np.zeros(2), callbacks=[schedule], verbose=0)
+        >>> history = network.fit(np.zeros((4, 3)), np.zeros((4, 2)), batch_size=2, callbacks=[schedule], verbose=0)
         >>> sorted(history.history)
         ['loss']
     """
