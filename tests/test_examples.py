@@ -11,6 +11,7 @@ import pytest
 
 import keras_nasnet
 from keras_nasnet.common.registry import Registry
+from tests.support.eager import eagerly
 from tests.support.faces import FACES
 
 # Data have no docstring of their own; their module says what they are.
@@ -19,16 +20,9 @@ OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
 @pytest.fixture(autouse=True, scope="module")
-def eagerly():
-    """An example takes a step or two: graphs of them would take longer to trace than all of it takes."""
-    if keras.backend.backend() != "tensorflow":
+def examples_take_a_step_or_two():
+    with eagerly():
         yield
-        return
-    import tensorflow as tf
-
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 @pytest.mark.parametrize("face, name", PUBLIC)

@@ -4,7 +4,9 @@ import json
 import statistics
 import subprocess
 import sys
+import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -15,15 +17,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keras_nasnet.common.errors import WorkerLost
 from keras_nasnet.search.controller.policy import Policy
 from keras_nasnet.search.controller.registry import make_controller
+from keras_nasnet.search.controller.workers import Crew
 from keras_nasnet.search.run.plan import Arm
 from keras_nasnet.search.space.registry import get_space
 from keras_nasnet.search.trial import Observation
 from tests.support import JAX, environment
+from tests.support.eager import eagerly
 from tests.support.small_policy import SPACE, learn, make, told
 from tests.support.small_search import history, make_plan, search
-from tests.support.together import finish, start, tf_configs
+from tests.support.together import SECONDS, finish, start, tf_configs
 
 ONE_BLOCK = get_space({"name": "nasnet", "blocks": 1, "operations": ["sep_conv_3x3", "identity", "conv_3x3"]})
 
@@ -54,6 +59,12 @@ def again(pool):
     """As `make`, out of the pool; two that a test makes are two."""
     pool.used.clear()
     return pool
+
+
+@pytest.fixture
+def one_update():
+    with eagerly():
+        yield
 
 
 def filled(policy, seed=0, scale=1.0):
@@ -151,7 +162,7 @@ def test_a_new_policy_is_uniform_in_its_weights_and_nearly_in_its_choices():
 
 
 @pytest.mark.parametrize("name", ["ppo", "reinforce"])
-def test_the_first_update_goes_down_the_slope_of_the_papers_objective(name):
+def test_the_first_update_goes_down_the_slope_of_the_papers_objective(one_update, name):
     """Adam's first step is the learning rate times the sign of the gradient, which is found here by differences."""
     controller = make(
         name, entropy=0.1, learning_rate=1e-3, batch=4, **({"epochs": 1, "clip": 0.05} if name == "ppo" else {})
@@ -229,8 +240,8 @@ def test_ranks_take_the_place_of_rewards(again):
     assert learn(controller, 2) == log
 
 
-def test_equal_rewards_teach_nothing_but_entropy(again):
-    controller = again("reinforce", entropy=0.0)
+def test_equal_rewards_teach_nothing_but_entropy(one_update):
+    controller = make("reinforce", entropy=0.0)
     before = as_numpy(controller._learner._policy.variables)
     told_in_turn(controller, [0.5] * 6)
     for value, old in zip(as_numpy(controller._learner._policy.variables), before, strict=True):
@@ -390,14 +401,83 @@ def same(ours, theirs, tolerance=1e-5):
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.distribute is TensorFlow's")
-def test_two_replicas_and_two_workers_learn_as_one(again, tmp_path):
-    """Two devices of one process, with a batch that is odd; and two processes."""
-    logs = [tmp_path / f"{name}.log" for name in ("mirrored", "worker0", "worker1")]
-    processes = [start("-c", _ON_TWO, log=logs[0])]
-    for log, config in zip(logs[1:], tf_configs(), strict=True):
-        processes.append(start("-m", "tests.support.two_drivers", tmp_path / "out.json", log=log, TF_CONFIG=config))
-    assert finish(*processes) == [0, 0, 0], [log.read_text() for log in logs]
-    same(json.loads(logs[0].read_text().splitlines()[-1]), learn(again("reinforce", batch=5), 2))
+def test_two_replicas_learn_as_one(again, tmp_path):
+    """Two devices of one process, with a batch that is odd."""
+    log = tmp_path / "mirrored.log"
+    assert finish(start("-c", _ON_TWO, log=log)) == [0], log.read_text()
+    same(json.loads(log.read_text().splitlines()[-1]), learn(again("reinforce", batch=5), 2))
+
+
+class Side:
+    """What a crew asks of a worker's `Devices`, where the two workers are threads."""
+
+    workers = 2
+
+    def __init__(self, worker, arrays, meeting):
+        self.worker, self.arrays, self.meeting = worker, arrays, meeting
+
+    def total(self, array):
+        self.arrays[self.worker] = np.asarray(array, np.float64)
+        self.meeting.wait(SECONDS)
+        total = sum(self.arrays)
+        self.meeting.wait(SECONDS)
+        return total
+
+    def is_lost_worker(self, error):
+        return isinstance(error, threading.BrokenBarrierError)
+
+
+def lead(crew, controllers):
+    """What `two_drivers` does as worker 0."""
+    with crew.dismissed_at_the_end():
+        crew.begin({"name": "small"})
+        led = crew.led(controllers)["one"]
+        log = learn(led, 1)
+        led.set_state(led.get_state())
+        return log + learn(led, 1)
+
+
+def crews():
+    arrays, meeting = [None, None], threading.Barrier(2)
+    return [Crew(Side(worker, arrays, meeting)) for worker in range(2)], meeting
+
+
+def test_who_follows_does_what_worker_0_does(again):
+    leader, follower, plans = again(), again(), []
+    (first, second), _ = crews()
+
+    def controllers(plan):
+        plans.append(plan)
+        return {"one": follower}
+
+    with ThreadPoolExecutor(1) as threads:
+        following = threads.submit(second.follow, controllers)
+        log = lead(first, {"one": leader})
+        following.result(SECONDS)
+    assert plans == [{"name": "small"}]
+    assert follower.get_state() == leader.get_state()
+    leader.restart(0)
+    same(log, learn(leader, 2), 0)
+
+
+def test_a_worker_that_is_gone_is_said_by_the_others(again):
+    (first, second), meeting = crews()
+    meeting.abort()
+    with pytest.raises(WorkerLost, match="another worker is gone: start all again with --resume"):
+        lead(first, {"one": again()})
+    with pytest.raises(WorkerLost, match="worker 0, which runs the search, is gone"):
+        second.follow(lambda plan: {})
+
+
+@pytest.mark.slow  # two processes with TensorFlow; the test above has the crew, those of training the strategy
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.distribute is TensorFlow's")
+def test_two_workers_learn_as_one(again, tmp_path):
+    logs = [tmp_path / f"worker{number}.log" for number in range(2)]
+    processes = [
+        start("-m", "tests.support.two_drivers", tmp_path / "out.json", log=log, TF_CONFIG=config)
+        for log, config in zip(logs, tf_configs(), strict=True)
+    ]
+    assert finish(*processes) == [0, 0], [log.read_text() for log in logs]
     same(json.loads((tmp_path / "out.json").read_text()), learn(again(), 2))
 
 
