@@ -1,5 +1,6 @@
 """Children trained from scratch, on scikit-learn's digits."""
 
+import gc
 import math
 import subprocess
 import sys
@@ -8,7 +9,6 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from keras_nasnet.genotype import Block, CellSpec, Genotype
 from keras_nasnet.search.evaluators.child import make_child
@@ -22,14 +22,23 @@ from keras_nasnet.training.devices import Devices
 from keras_nasnet.training.network import train_all
 from keras_nasnet.training.recipe import Recipe
 from tests.support import JAX, environment
+from tests.support.eager import eagerly
 from tests.support.same_weights import values
 from tests.support.toy import GENOTYPE, dataset
 
 pytest.importorskip("sklearn")
 
-QUICK = Fidelity(epochs=1, images=256, filters=4, num_blocks=1)
+QUICK = Fidelity(epochs=1, images=128, filters=4, num_blocks=1)
 _CELL = CellSpec((Block((0, 1), ("conv_1x1", "identity")),), ((2,),))
 SMALL = Genotype(_CELL, _CELL)  # less to trace than `GENOTYPE`
+
+
+@pytest.fixture(autouse=True, scope="module")
+def garbage_is_of_this_module_alone():
+    """Each evaluation collects it, which takes half a second where all that was imported is looked through."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +51,16 @@ def scratch(digits):
     return Scratch(digits, augmentation="none")
 
 
+@pytest.fixture(scope="module")
+def few(digits):
+    """Digits of which a batch is held out."""
+    return replace(digits, validation=digits.validation.subset(np.arange(64)))
+
+
 @pytest.fixture
-def eagerly():
-    """Steps without graphs, which would take longer to trace than these few steps take."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+def few_steps():
+    with eagerly():
+        yield
 
 
 def test_a_child_learns(scratch, tmp_path):
@@ -60,7 +73,8 @@ def test_a_child_learns(scratch, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_same_arguments_give_the_same_reward(scratch, tmp_path, eagerly):
+def test_the_same_arguments_give_the_same_reward(few, tmp_path, few_steps):
+    scratch = Scratch(few, augmentation="none")
     one, same, other = (scratch.evaluate(SMALL, QUICK, seed, tmp_path) for seed in (1, 1, 2))
     assert (one.reward, one.extra) == (same.reward, same.extra)
     assert one.extra != other.extra
@@ -84,8 +98,8 @@ def test_options_come_as_plain_data(tmp_path):
         make_evaluator(config | {"learning_rat": 1.0})
 
 
-def test_a_loss_that_is_no_number_is_an_error_of_the_child(digits, tmp_path, eagerly):
-    scratch = Scratch(digits, augmentation="none", learning_rate=1e30, clip_norm=0.0, keep_weights=True)
+def test_a_loss_that_is_no_number_is_an_error_of_the_child(few, tmp_path, few_steps):
+    scratch = Scratch(few, augmentation="none", learning_rate=1e30, clip_norm=0.0, keep_weights=True)
     result = scratch.evaluate(SMALL, QUICK, 0, tmp_path)
     assert result.reward is None and result.error.kind == "nan" and "loss" in result.error.message
     assert result.params
@@ -100,7 +114,9 @@ def test_fewer_images_are_as_many_of_each_class_and_the_same_every_time(scratch)
     assert few.validation is scratch.dataset.validation
 
 
-def test_fidelities_that_cannot_be_had_are_refused(scratch, tmp_path):
+def test_fidelities_that_cannot_be_had_are_refused(scratch, tmp_path, monkeypatch):
+    child = make_child(SMALL, QUICK, 10, (8, 8, 3))
+    monkeypatch.setattr("keras_nasnet.search.evaluators.scratch.make_child", lambda *arguments: child)
     for fidelity, words in (
         (replace(QUICK, images=5000), "images is 5000, but digits has 1137"),
         (replace(QUICK, epochs=0), "epochs is 0"),
@@ -112,8 +128,8 @@ def test_fidelities_that_cannot_be_had_are_refused(scratch, tmp_path):
             scratch.evaluate(SMALL, fidelity, 0, tmp_path)
 
 
-def test_a_warm_start_goes_on_from_the_parents_weights(digits, tmp_path, eagerly):
-    scratch = Scratch(digits, augmentation="none", keep_weights=True)
+def test_a_warm_start_goes_on_from_the_parents_weights(few, tmp_path, few_steps):
+    scratch = Scratch(few, augmentation="none", keep_weights=True)
     scratch.evaluate(SMALL, QUICK, 0, tmp_path)
     (tmp_path / "child.safetensors").rename(tmp_path / "parent.safetensors")
     with pytest.raises(ValueError, match="trained for 1 epochs already"):
@@ -121,7 +137,7 @@ def test_a_warm_start_goes_on_from_the_parents_weights(digits, tmp_path, eagerly
     with pytest.raises(ValueError, match="of another network"):
         scratch.evaluate(SMALL, replace(QUICK, epochs=2, filters=6, warm_start=True), 0, tmp_path)
 
-    still = Scratch(digits, augmentation="none", keep_weights=True, learning_rate=1e-9)
+    still = Scratch(few, augmentation="none", keep_weights=True, learning_rate=1e-9)
     still.evaluate(SMALL, replace(QUICK, epochs=2, warm_start=True), 7, tmp_path)
     child, parent = (make_child(SMALL, QUICK, 10, (8, 8, 3)) for _ in range(2))
     Checkpoint(tmp_path / "child.safetensors").load(child.weights)
@@ -131,16 +147,16 @@ def test_a_warm_start_goes_on_from_the_parents_weights(digits, tmp_path, eagerly
     assert Checkpoint(tmp_path / "child.safetensors").progress() == {"epochs": 2}
 
 
-def test_a_batch_in_parts_makes_the_update_of_the_whole_batch(digits):
+def test_a_batch_in_parts_makes_the_update_of_the_whole_batch(few, few_steps):
     """With batch normalization's statistics held still: they are all that may differ."""
     recipe = Recipe("child", image_size=(8, 8), batch=64, learning_rate=0.5, weight_decay=1e-2, clip_norm=0.1)
-    few = replace(digits, train=digits.train.subset(np.arange(128)))
+    two_batches = replace(few, train=few.train.subset(np.arange(128)))
     trained = []
     for accumulate in (1, 4):
         child = make_child(SMALL, QUICK, 10, (8, 8, 3), seed=0)
         before = values(child)
         train_all(child, freeze_batch_norm=True)
-        train_child(child, recipe, few, Devices(), accumulate)
+        train_child(child, recipe, two_batches, Devices(), accumulate)
         trained.append(values(child))
     for path, value in trained[0].items():
         np.testing.assert_allclose(trained[1][path], value, atol=1e-5, err_msg=path)
