@@ -130,13 +130,33 @@ def test_refusals_need_no_keras(folder, tmp_path):
 # === Ctrl-C ===
 
 
-def test_progress_and_ctrl_c(folder, tiny):
+# The command with a network that needs no Keras, which takes seconds to import.
+STAND_IN = """
+import sys
+from unittest.mock import MagicMock
+import numpy as np
+from keras_nasnet.cli.main import main
+from keras_nasnet.zoo import evaluation, loading
+class Network:
+    class_names, input_shape = loading.entry("nasnet_a_cifar10").class_names, (None, 32, 32, 3)
+    preprocessing = loading.entry("nasnet_a_cifar10").preprocessing
+    def get_config(self): return {"include_top": True, "classes": 10}
+    def preprocess(self, pixels): return pixels
+    def predict_on_batch(self, inputs): return np.full((len(inputs), 10), 0.1)
+sys.modules["keras_nasnet.common.hardware"] = MagicMock()  # it asks Keras
+loading.load = lambda name: Network()
+evaluation._network = lambda network, preprocessing: network
+main(sys.argv[1:])
+"""
+
+
+def test_progress_and_ctrl_c(folder):
     for name in CLASSES:
         for number in range(1, 400):
             os.link(folder / name / "0.png", folder / name / f"more_{number}.png")
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 80))
-    command = [sys.executable, "-m", "keras_nasnet.cli.main", "evaluate", tiny, "--data", str(folder)]
+    command = [sys.executable, "-c", STAND_IN, "evaluate", "nasnet_a_cifar10", "--data", str(folder)]
     process = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
