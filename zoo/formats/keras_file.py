@@ -5,6 +5,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keras_nasnet.accelerate.random_values import without_random_values
 from keras_nasnet.common.errors import one_line
 from keras_nasnet.zoo.formats import weights_file
 from keras_nasnet.zoo.formats.assign import same_weights, weights_of
@@ -43,7 +44,8 @@ def load(path: StrPath) -> "NASNet":
         with zipfile.ZipFile(path) as archive:
             if damaged := archive.testzip():  # on Python 3.12 Keras reads on where a checksum is wrong
                 raise ValueError(f"{damaged} in it is damaged")
-        model = keras.saving.load_model(path, compile=False)
+        with without_random_values():
+            model = keras.saving.load_model(path, compile=False)
     except Exception as error:  # damaged files raise anything
         raise ValueError(f"{path}: cannot be loaded ({one_line(error, 200)})") from error
     if not isinstance(model, NASNet):
