@@ -17,6 +17,7 @@ from keras_nasnet.search.run.presets import get_plan, to_toml
 from keras_nasnet.search.store.store import FILE, Store
 from keras_nasnet.search.trial import Fidelity
 from tests.support import chromium
+from tests.support.eager import eagerly
 from tests.support.small_search import CASCADE, history, make_plan, search
 from tests.support.together import finish, start, tf_configs
 from tests.support.waiting import SECONDS, wait_for
@@ -210,7 +211,8 @@ def write_digits_plan(path, budget):
 def digits(tmp_path_factory):
     folder = tmp_path_factory.mktemp("digits")
     plan = write_digits_plan(folder / "plan.toml", budget=1)
-    result = run("run", "--preset", plan, "--out", folder / "run", "--workers", 1)
+    with eagerly():  # and in this process: a worker would import TensorFlow anew
+        result = run("run", "--preset", plan, "--out", folder / "run", "--engine", "tests.support.small_search:Inline")
     assert result.exit_code == 0, result.output
     return folder / "run"
 
