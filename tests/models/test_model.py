@@ -135,7 +135,8 @@ def test_skip_reduction_changes_what_is_read():
     assert plain.get_layer("cell_1").input_strides == (1, 2)
     assert skipping.get_layer("cell_1").input_strides == (1, 2)
     assert plain.get_layer("cell_2").input_strides == skipping.get_layer("cell_2").input_strides == (1, 2)
-    before = [small(skip_reduction=skip).count_params() for skip in (False, True)]
+    with weightless():
+        before = [small(skip_reduction=skip).count_params() for skip in (False, True)]
     assert before[0] != before[1]
 
 
@@ -169,7 +170,7 @@ def test_saved_model_is_the_same(tmp_path, options):
     assert type(loaded) is NASNet and loaded.get_config() == model.get_config()
     np.testing.assert_array_equal(run(loaded, inputs), expected)
     model.save_weights(tmp_path / "model.weights.h5")
-    other = small(**options)
+    other = randomize(loaded)
     assert np.abs(run(other, inputs) - expected).max() > 1e-3
     other.load_weights(tmp_path / "model.weights.h5")
     np.testing.assert_array_equal(run(other, inputs), expected)
