@@ -5,11 +5,14 @@ BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 # A worker that dies ends the run; two workers take the next test as soon as they are free.
-PYTEST := $(BIN)/python -X faulthandler -m pytest -n 2 --dist worksteal --max-worker-restart 0 -m 'not slow'
-# What must hold on every backend; training on JAX and PyTorch has a test of its own in `make test`.
-CORE_TESTS := tests/genotype tests/layers tests/models tests/accelerate tests/zoo/test_applications.py \
+PYTEST := $(BIN)/python -X faulthandler -m pytest -n 2 --dist worksteal --max-worker-restart 0
+QUICK := -m 'not slow and not jax and not torch'
+# What must hold on every backend.
+CORE_TESTS := tests/layers tests/models/test_model.py tests/models/test_backbone.py tests/accelerate \
     tests/training/test_optimizer.py tests/training/test_augmentation.py \
     tests/training/test_augmentation_layers.py tests/inference/test_folding_operations.py
+# Tests that start processes on another backend, and compare with what TensorFlow gives.
+BACKEND_TESTS := tests/data tests/training tests/search/controller tests/zoo/test_evaluate.py
 # Tests of what needs a runtime or the Model Garden, and skip without.
 EXTRA_TESTS := tests/inference tests/cli/test_export.py tests/detection
 
@@ -42,25 +45,27 @@ demo: $(VENV)/installed  ## classify photographs with the net that the package s
 	$(BIN)/python scripts/demo.py
 
 test: $(VENV)/installed  ## all tests but the slow ones and those that need more than the package
-	$(PYTEST) $(EXTRA_TESTS:%=--ignore %)
+	$(PYTEST) $(QUICK) $(EXTRA_TESTS:%=--ignore %)
 
 test-all: $(VENV)/all-installed  ## all tests but the slow ones, with all extras in one environment
-	$(PYTEST)
+	$(PYTEST) $(QUICK)
 
 test-slow: $(VENV)/all-installed  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow --timeout 3600
 
 test-jax: $(VENV)/installed  ## the core's tests on JAX
-	KERAS_BACKEND=jax $(PYTEST) $(CORE_TESTS)
+	KERAS_BACKEND=jax $(PYTEST) $(QUICK) $(CORE_TESTS)
+	$(PYTEST) -m 'jax and not slow' $(BACKEND_TESTS)
 
 test-torch: $(VENV)/torch-installed  ## the core's tests on PyTorch
-	KERAS_BACKEND=torch $(PYTEST) $(CORE_TESTS)
+	KERAS_BACKEND=torch $(PYTEST) $(QUICK) $(CORE_TESTS)
+	$(PYTEST) -m 'torch and not slow' $(BACKEND_TESTS)
 
 test-backends: test-jax test-torch  ## the core's tests on each backend
-	KERAS_BACKEND=tensorflow $(PYTEST) $(CORE_TESTS)
+	KERAS_BACKEND=tensorflow $(PYTEST) $(QUICK) $(CORE_TESTS)
 
 coverage: $(VENV)/all-installed  ## lines and branches that the tests reach, with all extras
-	$(PYTEST) --cov --cov-report=term
+	$(PYTEST) $(QUICK) --cov --cov-report=term
 
 lint: build/layout  ## style, and which module may import which
 	$(BIN)/ruff check .

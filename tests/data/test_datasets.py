@@ -126,6 +126,7 @@ def test_into_memory():
 # === Without TensorFlow ===
 
 
+@pytest.mark.jax
 def test_on_jax_nothing_imports_tensorflow(npz, tmp_path):
     from PIL import Image
 

@@ -7,7 +7,6 @@ ROOT = Path(__file__).resolve().parents[2]  # the checkout
 SCRIPTS = ROOT / "scripts"
 SUPPORT = ROOT / "tests" / "support"
 
-
 # A process on JAX that compiles quickly: its networks are small, and LLVM would take half of its time.
 JAX = {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_backend_optimization_level=0"}
 

@@ -100,6 +100,7 @@ def test_under_a_mixed_precision_policy(layer):
         keras.mixed_precision.set_dtype_policy("float32")
 
 
+@pytest.mark.jax
 def test_jax_jits_them_and_keeps_the_state_outside():
     code = """
 import jax

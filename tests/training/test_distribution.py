@@ -245,6 +245,7 @@ def test_worker_place():
 # --- JAX
 
 
+@pytest.mark.jax
 def test_jax_devices_share_a_batch(tmp_path):
     pytest.importorskip("jax")
     log = tmp_path / "log"

@@ -55,6 +55,7 @@ def run(backend, tmp_path, dtype="float32"):
     return tensorflow == "True", float(accuracy)
 
 
+@pytest.mark.jax
 def test_jax_trains_without_tensorflow(tmp_path):
     tensorflow, accuracy = run("jax", tmp_path)
     assert not tensorflow
@@ -68,6 +69,7 @@ def test_jax_trains_in_mixed_precision(tmp_path):
         assert run("jax", tmp_path / dtype, dtype)[1] >= 0.6
 
 
+@pytest.mark.torch
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
 def test_torch_trains(tmp_path, dtype):

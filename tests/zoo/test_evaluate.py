@@ -22,6 +22,7 @@ from keras_nasnet.zoo.catalog import entries
 from keras_nasnet.zoo.class_names import model_labels
 from keras_nasnet.zoo.scores import Scores
 from tests.support import JAX, environment
+from tests.support.backends import OTHER_BACKENDS
 from tests.support.eager import eagerly
 
 _CELL = CellSpec((Block((0, 1), ("sep_conv_3x3", "identity")),), ((0, 2),), 2)
@@ -419,7 +420,7 @@ print(result.top1, result.top5, result.ece, list(result.versions)[-1])
 """
 
 
-@pytest.mark.parametrize("backend", ["jax", "torch"])
+@pytest.mark.parametrize("backend", OTHER_BACKENDS)
 def test_other_backends(net, folder, tmp_path, backend):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")

@@ -25,6 +25,7 @@ from keras_nasnet.search.run.plan import Arm
 from keras_nasnet.search.space.registry import get_space
 from keras_nasnet.search.trial import Observation
 from tests.support import JAX, environment
+from tests.support.backends import OTHER_BACKENDS
 from tests.support.eager import eagerly
 from tests.support.small_policy import SPACE, learn, make, told
 from tests.support.small_search import history, make_plan, search
@@ -497,7 +498,7 @@ print(json.dumps(log))
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="compares with TensorFlow")
-@pytest.mark.parametrize("backend", ["jax", "torch"])
+@pytest.mark.parametrize("backend", OTHER_BACKENDS)
 def test_other_backends_learn_the_same_without_tensorflow(again, backend):
     if backend == "torch":
         pytest.importorskip("torch")
