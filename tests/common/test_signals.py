@@ -1,27 +1,43 @@
 """Signals are noted, and a second one ends the process."""
 
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
 
-from keras_nasnet.common.errors import Diverged, Interrupted, RunError, one_line
+from keras_nasnet.common.errors import Diverged, RunError, one_line
 from keras_nasnet.common.signals import StopSignal
+
+# In a process of its own, which alone would end if a signal were not noted.
+PROGRAM = """
+import signal, sys
+from keras_nasnet.common.signals import StopSignal
+number = signal.Signals(int(sys.argv[1]))
+before = signal.getsignal(number)
+with StopSignal() as stop:
+    print(stop.came, stop.name)
+    signal.raise_signal(number)
+    error = stop.interrupted("after step 3")
+    print(int(stop.came), error.exit_code, error)
+    try:
+        signal.raise_signal(number)
+    except KeyboardInterrupt:
+        print("interrupted")
+print(signal.getsignal(number) is before)
+"""
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_is_noted_and_a_second_one_raises(number):
-    before = signal.getsignal(number)
-    with StopSignal() as stop:
-        assert stop.came is None and stop.name == "SIGTERM"
-        signal.raise_signal(number)
-        assert stop.came == number and stop.name == signal.Signals(number).name
-        error = stop.interrupted("after step 3")
-        assert isinstance(error, Interrupted) and error.exit_code == 128 + number
-        assert str(error) == f"stopped by {stop.name} after step 3"
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(number)
-    assert signal.getsignal(number) is before
+    done = subprocess.run([sys.executable, "-c", PROGRAM, str(int(number))], capture_output=True, text=True)
+    assert done.stdout.splitlines() == [
+        "None SIGTERM",
+        f"{number} {128 + number} stopped by {number.name} after step 3",
+        "interrupted",
+        "True",
+    ], done.stderr
 
 
 def test_another_thread_notes_nothing():
