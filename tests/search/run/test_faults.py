@@ -179,7 +179,7 @@ def test_sigterm_stops_the_search_and_the_same_command_goes_on(tmp_path):
     plan = make_plan(budget=3, gate=str(gate), held=3)
     run = tmp_path / "run"
     process = start(run, plan)
-    assert until(lambda: count(run) >= 2, process), process.communicate()
+    assert until(lambda: count(run) >= 2 and len(stored(run)[0]) == 3, process), process.communicate()
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 143
