@@ -303,6 +303,7 @@ def test_channels_first_says_that_it_cannot():
 @pytest.mark.skipif(ON_TENSORFLOW, reason="TensorFlow cannot on CPUs")
 @pytest.mark.parametrize("genotype", ["nasnet_a", "nasnet_b", "nasnet_c"])
 def test_channels_first_equals_channels_last(genotype):
+    keras.utils.set_random_seed(0)  # normalisation over few pixels makes much of rounding for some weights
     options = {"genotype": genotype, "penultimate_filters": 192, "include_top": False, "pool_padding": "keras"}
     last = randomize(small(**options))
     first = small(**options, data_format="channels_first")
