@@ -8,7 +8,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 PYTEST := $(BIN)/python -X faulthandler -m pytest -n 2 --dist worksteal --max-worker-restart 0
 QUICK := -m 'not slow and not jax and not torch'
 # What must hold on every backend.
-CORE_TESTS := tests/layers tests/models/test_model.py tests/models/test_backbone.py tests/accelerate \
+CORE_TESTS := tests/layers tests/models/test_model.py tests/models/test_backbone.py tests/accelerate tests/common/test_hardware.py \
     tests/training/test_optimizer.py tests/training/test_augmentation.py \
     tests/training/test_augmentation_layers.py tests/inference/test_folding_operations.py
 # Tests that start processes on another backend, and compare with what TensorFlow gives.
