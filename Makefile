@@ -16,7 +16,7 @@ BACKEND_TESTS := tests/data tests/training tests/search/controller tests/zoo/tes
 # Tests of what needs a runtime or the Model Garden, and skip without.
 EXTRA_TESTS := tests/inference tests/cli/test_export.py tests/detection
 
-.PHONY: demo test test-all test-slow test-backends test-jax test-torch coverage lint types wheel clean
+.PHONY: demo test test-all test-extras test-slow test-backends test-jax test-torch coverage lint types wheel clean
 .DELETE_ON_ERROR:
 
 $(VENV)/installed: pyproject.toml setup.py
@@ -49,6 +49,11 @@ test: $(VENV)/installed  ## all tests but the slow ones and those that need more
 
 test-all: $(VENV)/all-installed  ## all tests but the slow ones, with all extras in one environment
 	$(PYTEST) $(QUICK)
+
+# Each part in processes of its own: with the Model Garden and all else in one, a worker died now and then.
+test-extras: $(VENV)/all-installed  ## the tests of what needs a runtime or the Model Garden
+	$(PYTEST) $(QUICK) $(filter-out tests/detection,$(EXTRA_TESTS))
+	$(PYTEST) $(QUICK) --dist loadfile -p no:randomly tests/detection
 
 test-slow: $(VENV)/all-installed  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow --timeout 3600
