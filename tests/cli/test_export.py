@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from keras_nasnet import NASNet
 from keras_nasnet.cli.main import main
 from keras_nasnet.inference.formats.registry import FORMATS
-from tests.support import ROOT
+from tests.support import ROOT, environment
 from tests.support.toy import NETWORK
 
 
@@ -24,9 +24,7 @@ def test_writes_and_says_how_it_compares(tmp_path):
     names = ["ant", "bee", "cow"]
     NASNet(**NETWORK, stem="cifar", classes=3, class_names=names).save(tmp_path / "small.keras")
     command = [sys.executable, "-m", "keras_nasnet.cli.main", "export", "small.keras", "--to", "saved_model"]
-    result = subprocess.run(
-        command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
-    )
+    result = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True)
     assert (result.returncode, result.stderr) == (0, "")
     compared, wrote = result.stdout.splitlines()
     assert compared.startswith("compared on 4 images: differs by ")
