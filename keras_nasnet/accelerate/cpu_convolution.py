@@ -4,7 +4,8 @@ A training step of a NASNet spends most of its time in the gradients of separabl
 convolutions. Where TensorFlow runs on CPUs alone, these layers choose other kernels for
 them while training:
 
-- a 1x1 convolution is a matrix product: the kernel reorders nothing and starts sooner;
+- a 1x1 convolution is a matrix product: the kernel reorders nothing and starts sooner; with strides it is one of the
+  pixels that it reads, which is also the way around a fault of TensorFlow's;
 - the filter gradient of a depthwise convolution goes to TensorFlow's own kernel where
   images are small or strides 2, and is put together from gradients of up to three columns
   where windows are larger: oneDNN is quick with three columns, and computes all pairs of
@@ -33,10 +34,16 @@ class Conv2D(QuickLayer, keras.layers.Conv2D):
     """`keras.layers.Conv2D`: same arguments, variables and results."""
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        plain = (*self.kernel_size, *self.strides, self.groups) == (1, 1, 1, 1, 1) and not self.use_bias
-        if not (training and plain and self.activation is keras.activations.linear and _suits(self, inputs)):
+        plain = (*self.kernel_size, self.groups) == (1, 1, 1) and not self.use_bias
+        if not (training and plain and self.activation is keras.activations.linear and _on_tensorflow(self)):
             return super().call(inputs)
-        return _pointwise(inputs, self.kernel)
+        if max(self.strides) > 1:
+            # TensorFlow's kernel for the filter gradient writes past its memory where images are even in size
+            # (2.20, CPU), which ends the process then or later. The pixels that are read have no such gradient.
+            inputs = inputs[:, :: self.strides[0], :: self.strides[1]]
+        if _suits(self, inputs):
+            return _pointwise(inputs, self.kernel)
+        return keras.ops.conv(inputs, self.kernel, 1, "same", self.data_format)
 
 
 class SeparableConv2D(QuickLayer, keras.layers.SeparableConv2D):
@@ -49,8 +56,12 @@ class SeparableConv2D(QuickLayer, keras.layers.SeparableConv2D):
         return _separable(inputs, self.depthwise_kernel, self.pointwise_kernel, self.strides[0])
 
 
+def _on_tensorflow(layer: keras.layers.Layer) -> bool:
+    return keras.backend.backend() == "tensorflow" and layer.data_format == "channels_last"
+
+
 def _suits(layer: keras.layers.Layer, inputs: Any) -> bool:
-    if keras.backend.backend() != "tensorflow" or layer.data_format != "channels_last":
+    if not _on_tensorflow(layer):
         return False
     if layer.compute_dtype != "float32" or None in inputs.shape[1:]:
         return False
