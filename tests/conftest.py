@@ -12,6 +12,8 @@ from tests.support import ROOT
 
 # Child processes import the package and `tests.support` from here, whatever is installed.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+# What is compiled here runs for milliseconds.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 settings.register_profile("keras_nasnet", deadline=None, max_examples=50, derandomize=True)
 settings.load_profile("keras_nasnet")
