@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import click
 
 from keras_nasnet.common.errors import RunError
+from keras_nasnet.common.escape import printable
 
 
 class InputError(click.ClickException):
@@ -20,7 +21,7 @@ class InputError(click.ClickException):
     exit_code = 2
 
     def __init__(self, message: object):
-        super().__init__(" ".join(str(message).split()))
+        super().__init__(printable(" ".join(str(message).split())))
 
 
 @contextlib.contextmanager
@@ -37,5 +38,5 @@ def reporting_errors() -> Iterator[None]:
         text = "the disk is full" if error.errno == errno.ENOSPC else str(error)
         raise click.ClickException(f"{text}: the last checkpoint is as it was") from None
     except RunError as error:
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"Error: {printable(error)}", err=True)
         sys.exit(error.exit_code)

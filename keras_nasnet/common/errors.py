@@ -4,6 +4,8 @@ Bad input is a `ValueError` or `TypeError` everywhere. What goes wrong later, th
 `RunError`: the command line prints its message and ends with its `exit_code`.
 """
 
+from keras_nasnet.common.escape import printable
+
 
 class RunError(RuntimeError):
     """A run ended before its time.
@@ -41,7 +43,7 @@ class WorkerLost(RunError):
 
 
 def one_line(error: BaseException, limit: int | None = None) -> str:
-    """Returns an error's message on one line; the name of its class where it has no message.
+    """Returns an error's message on one line that is safe to print; the name of its class where it has no message.
 
     Args:
         error: any exception.
@@ -53,4 +55,4 @@ def one_line(error: BaseException, limit: int | None = None) -> str:
         >>> one_line(KeyError())
         'KeyError'
     """
-    return (" ".join(str(error).split()) or type(error).__name__)[:limit]
+    return (printable(" ".join(str(error).split())) or type(error).__name__)[:limit]

@@ -1,20 +1,14 @@
 """Pieces of HTML. Text that comes from a search is escaped here and in the charts, which call `text`."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from html import escape
+
+from keras_nasnet.common.escape import html as text
 
 # Okabe and Ito's colours, which colour-blind people can tell apart; arms also differ in shape and dashes.
 ARM_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#a6458a", "#3b3b3b", "#56b4e9")
 SHAPES = ("circle", "square")
-_FORBIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 DASHES = ("", "7 4", "2 3", "10 3 2 3")
-
-
-def text(value: object) -> str:
-    """Text for HTML and SVG: escaped, without the characters that they cannot hold."""
-    return escape(_FORBIDDEN.sub("\ufffd", str(value)))
 
 
 def moment(at: float | None) -> str:

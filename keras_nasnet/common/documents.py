@@ -1,0 +1,134 @@
+"""JSON, TOML and YAML that may come from anywhere: read with limits, and refused in one line."""
+
+import json
+import os
+import stat
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from keras_nasnet.common import limits
+from keras_nasnet.common.errors import one_line
+
+
+def read_text(path: str | os.PathLike[str], most: int | None = None, name: str | None = None) -> str:
+    """Returns the text of a file, without a byte order mark.
+
+    Args:
+        path: of the file, in UTF-8.
+        most: bytes that it may have; default `limits.DOCUMENT_BYTES`.
+        name: by which messages call it; default: its path.
+
+    Raises:
+        ValueError: if it is missing, no regular file (a pipe would hang), too large, unreadable or not UTF-8.
+    """
+    name, most = name or str(path), limits.DOCUMENT_BYTES if most is None else most
+    try:
+        status = os.stat(path)
+        if stat.S_ISDIR(status.st_mode):
+            raise ValueError(f"{name}: a folder, not a file")
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError(f"{name}: a pipe or a device, not a file")
+        if status.st_size > most:
+            raise ValueError(f"{name}: {status.st_size:,} bytes are more than the {most:,} that such a file may have")
+        return Path(path).read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ValueError(f"{name}: no such file") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{name}: not text in UTF-8 ({one_line(error, 200)})") from None
+    except OSError as error:
+        raise ValueError(f"{name}: cannot be read ({error.strerror or one_line(error)})") from None
+
+
+def parse_json(text: str | bytes, name: str) -> Any:
+    """Returns the content of a JSON document.
+
+    Args:
+        text: the document; its size is for the caller to limit.
+        name: of the document, for messages.
+
+    Raises:
+        ValueError: if it is not JSON, or has values within each other too deeply or integers over 64 bits.
+
+    Example:
+        >>> parse_json('{"classes": 10}', "config.json")
+        {'classes': 10}
+        >>> parse_json("[" * 100_000, "config.json")
+        Traceback (most recent call last):
+            ...
+        ValueError: config.json: lists or objects lie too deeply within each other
+    """
+    try:
+        return json.loads(text, parse_int=_integer)
+    except RecursionError:
+        raise ValueError(f"{name}: lists or objects lie too deeply within each other") from None
+    except ValueError as error:
+        raise ValueError(f"{name}: not JSON ({one_line(error, 200)})") from None
+
+
+def parse_toml(text: str, name: str) -> dict[str, Any]:
+    """Returns the content of a TOML document; see `parse_json`."""
+    try:
+        data = tomllib.loads(text)
+        _check(data)
+        return data
+    except RecursionError:
+        raise ValueError(f"{name}: lists or tables lie too deeply within each other") from None
+    except ValueError as error:
+        raise ValueError(f"{name}: not TOML ({one_line(error, 200)})") from None
+
+
+def parse_yaml(text: str, name: str) -> Any:
+    """Returns the content of a YAML document of plain data; see `parse_json`.
+
+    Aliases are counted as often as they stand for something: a few of them can stand for billions of values.
+    """
+    import yaml
+
+    try:
+        data = yaml.safe_load(text)
+        _check(data)
+        return data
+    except RecursionError:
+        raise ValueError(f"{name}: lists or tables lie too deeply within each other") from None
+    except (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        raise ValueError(f"{name}: not YAML ({one_line(error, 200)})") from None
+
+
+def read_json(path: str | os.PathLike[str], most: int | None = None) -> Any:
+    """Returns the content of a JSON file; raises as `read_text` and `parse_json` do."""
+    return parse_json(read_text(path, most), str(path))
+
+
+def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Returns the content of a TOML file; raises as `read_text` and `parse_toml` do."""
+    return parse_toml(read_text(path), str(path))
+
+
+def read_yaml(path: str | os.PathLike[str]) -> Any:
+    """Returns the content of a YAML file; raises as `read_text` and `parse_yaml` do."""
+    return parse_yaml(read_text(path), str(path))
+
+
+def _integer(digits: str) -> int:
+    if len(digits.lstrip("-")) > limits.INTEGER_DIGITS:
+        raise ValueError(f"an integer of {len(digits):,} digits")
+    return int(digits)
+
+
+def _check(data: Any) -> None:
+    """Raises ValueError for integers over 64 bits, and for more values or depth than a document may have."""
+    waiting, count = [(data, 0)], 0
+    while waiting:
+        value, depth = waiting.pop()
+        count += 1
+        if count > limits.DOCUMENT_VALUES:
+            raise ValueError(f"more than {limits.DOCUMENT_VALUES:,} values")
+        if depth > limits.DOCUMENT_DEPTH:
+            raise ValueError("lists or tables lie too deeply within each other")
+        if isinstance(value, dict):
+            waiting += [(item, depth + 1) for pair in value.items() for item in pair]
+        elif isinstance(value, list | tuple | set):
+            waiting += [(item, depth + 1) for item in value]
+        elif isinstance(value, int) and abs(value) >= 2**63:
+            raise ValueError("an integer of more than 64 bits")

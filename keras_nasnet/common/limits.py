@@ -1,0 +1,37 @@
+"""Limits on what comes from outside, in one place; docs/security.md lists them.
+
+A file, archive, configuration or download that asks for more is refused before memory or time is spent on it. They are
+far above what honest files need. Whoever needs more sets the constant, such as `limits.IMAGE_PIXELS = 2**28`.
+"""
+
+# Images.
+IMAGE_BYTES = 2**28  # of one file: 256 MiB
+IMAGE_PIXELS = 2**27  # of one image: 134 million, 400 MB when decoded
+DECODING_BYTES = 2**30  # that all decoding threads of a process may hold at the same time
+IMAGE_SIDE = 4096  # pixels of a network's input, to which images are scaled
+
+# Text: JSON, TOML, YAML, CSV, XML.
+DOCUMENT_BYTES = 2**24  # of a configuration, genotype, plan, recipe, table or file of metadata: 16 MiB
+ANNOTATION_BYTES = 2**31  # of a file of COCO annotations: 2 GiB (train2017 has 450 MB)
+DOCUMENT_VALUES = 1_000_000  # values in a YAML document, its aliases written out
+DOCUMENT_DEPTH = 100  # of lists and tables within each other
+INTEGER_DIGITS = 19  # what 64 bits hold
+NAME_CHARACTERS = 1000  # of a name of a class, model, file or setting
+
+# Networks.
+CELL_BLOCKS = 100  # of one cell of a genotype
+CELL_INPUTS = 100  # of one block
+NETWORK_CELLS = 1000  # the paper's largest has 18 and two reductions
+NETWORK_FILTERS = 100_000  # of one layer
+NETWORK_CLASSES = 1_000_000  # outputs
+NETWORK_PARAMETERS = 2**32  # the paper's largest has 89 million
+
+# Archives and downloads.
+ARCHIVE_MEMBERS = 100_000  # of an archive, wanted or not
+WEIGHTS_BYTES = 2**35  # of a weight file, also unpacked: 32 GiB
+DOWNLOAD_BYTES = 2**35  # of a download whose size nobody has stated
+METADATA_BYTES = 2**24  # of a member of an archive that is no weights
+
+# Arrays in .npz files.
+ARRAY_BYTES = 2**36  # of one array: 64 GiB
+FOLDER_DEPTH = 64  # folders within each other
