@@ -11,6 +11,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from keras_nasnet.common.image_formats import sniff as sniff
+
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
 
 # What a file may ask of the machine, whoever sent it: the largest photographs stay well below both.
