@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -59,9 +60,9 @@ class RayExecutor(Pool["_Actor"]):
         self._false_starts = 0
         self._pause_until = 0.0  # no worker is started before; monotonic time
         self._looked = -_LOOK_SECONDS
-        self._connected = not ray.is_initialized()
-        if self._connected:
-            connect(address or os.environ.get("RAY_ADDRESS") or "local")
+        self._disconnect: Callable[[], None] | None = None
+        if not ray.is_initialized():
+            self._disconnect = connect(address or os.environ.get("RAY_ADDRESS") or "local")
         try:
             self._share = _share(num_cpus)
             self._await_first_worker()
@@ -82,9 +83,9 @@ class RayExecutor(Pool["_Actor"]):
     def close(self) -> None:
         for worker in [*self.workers]:
             self.discard(worker)
-        if self._connected:
-            self._connected = False
-            ray.shutdown()
+        if self._disconnect is not None:
+            self._disconnect()
+            self._disconnect = None
 
     def _await_first_worker(self) -> None:
         if not self._room():

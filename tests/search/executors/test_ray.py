@@ -4,10 +4,16 @@ Ray is the extra `[ray]`; where it is not installed, all but the test that says 
 """
 
 import contextlib
+import http.client
 import os
 import signal
+import socket
+import subprocess
 import sys
+import urllib.error
+import urllib.request
 from dataclasses import replace
+from pathlib import Path
 
 import psutil
 import pytest
@@ -15,6 +21,7 @@ import pytest
 from keras_nasnet.common.errors import WorkerLost
 from keras_nasnet.search.executors.contract import NO_EVALUATOR, Job, Task
 from keras_nasnet.search.executors.registry import make_executor
+from keras_nasnet.search.run.presets import to_toml
 from keras_nasnet.search.space.nasbench201 import NASBench201
 from keras_nasnet.search.store.store import FILE, Store
 from keras_nasnet.search.trial import Fidelity, Result
@@ -313,8 +320,8 @@ def driver(tmp_path):
     """Starts a search in a process that ends with the test; returns it and its worker, at the second child."""
     started, own = [], set()
 
-    def begin(plan):
-        started.append(start_process(tmp_path / "run", plan, "ray", group=True))
+    def begin(start):
+        started.append(start())
         second = tmp_path / "run" / "trials" / "2" / "attempts.txt"
         wait_for(lambda: second.exists() or started[0].poll() is not None)
         assert started[0].poll() is None, started[0].communicate()
@@ -335,33 +342,85 @@ def goes_on(folder, plan):
     assert history(folder / "run") == history(folder / "undisturbed")
 
 
-def listening(processes):
-    """The addresses at which processes listen."""
+def connections(processes, kind):
     for one in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
-            for connection in psutil.Process(one).net_connections("inet"):
-                if connection.status == psutil.CONN_LISTEN:
-                    yield connection.laddr.ip.removeprefix("::ffff:")
+            yield from psutil.Process(one).net_connections(kind)
 
 
-def test_a_cluster_of_its_own_is_closed_to_other_machines_and_ends_on_ctrl_c(tmp_path, cluster, driver, plan):
-    process, worker = driver(plan)
+def listening(processes):
+    """The addresses and ports at which processes listen."""
+    return {
+        (connection.laddr.ip.removeprefix("::ffff:"), connection.laddr.port)
+        for connection in connections(processes, "inet")
+        if connection.status == psutil.CONN_LISTEN or connection.type == socket.SOCK_DGRAM
+    }
+
+
+def asks_for_a_token(port):
+    """Whether what listens there is a web server that answers nobody without a token."""
+    try:
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/get_or_create_runtime_env", data=b"", timeout=5)
+    except urllib.error.HTTPError as error:
+        return error.code == 401
+    except (OSError, http.client.HTTPException):  # it speaks gRPC
+        return False
+
+
+@pytest.fixture
+def command(tmp_path, driver, plan, monkeypatch):
+    """`keras-nasnet search run --engine ray`, as it is: a user has none of the variables of these tests."""
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'keras-nasnet[ray]'")
+    for name in [name for name in os.environ if name.startswith("RAY_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # of other clusters
+    (tmp_path / "plan.toml").write_text(to_toml(plan))
+    arguments = ["--preset", tmp_path / "plan.toml", "--out", tmp_path / "run", "--engine", "ray", "--workers", "1"]
+    program = [sys.executable, "-m", "keras_nasnet.cli.main", "search", "run", *arguments]
+    return driver(
+        lambda: subprocess.Popen(
+            program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+    )
+
+
+def test_a_cluster_of_its_own_is_closed_to_others_and_ends_on_ctrl_c(tmp_path, command, plan):
+    process, worker = command
     own = descendants(process.pid)
     assert worker in own
-    assert set(listening(own | {process.pid})) == {"127.0.0.1"}
+    places = listening(own | {process.pid})
+    assert {host for host, _ in places} == {"127.0.0.1"}, "no other machine reaches it"
+    assert any(asks_for_a_token(port) for _, port in places), "no other user does"
+    paths = {Path(one.laddr) for one in connections(own, "unix") if one.laddr}
+    assert paths
+    for path in paths:
+        (private,) = (folder for folder in path.parents if folder.name.startswith("ray-"))
+        assert private.stat().st_mode & 0o777 == 0o700
     os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it: to the whole group
     _, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 130, err
     assert f"keras-nasnet search run --resume {tmp_path / 'run'} goes on" in err
     wait_for(lambda: not own & running().keys())
+    assert not private.exists()
     goes_on(tmp_path, plan)
+
+
+def test_a_ray_that_keeps_no_to_loopback_is_refused(monkeypatch):
+    connection = pytest.importorskip("keras_nasnet.search.executors.ray_connection", exc_type=ValueError)
+    ended = []
+    monkeypatch.setattr(connection, "_init", lambda *_, **__: None)
+    monkeypatch.setattr(connection.ray, "shutdown", lambda: ended.append(True))
+    monkeypatch.setattr(connection.ray.util, "get_node_ip_address", lambda: "192.0.2.7")
+    with pytest.raises(ValueError, match=r"listens at 192.0.2.7, where other machines reach it, not at 127.0.0.1"):
+        connection.connect("local")
+    assert ended
 
 
 def test_the_workers_of_a_driver_that_is_killed_end_and_the_cluster_does_not(
     tmp_path, cluster, driver, plan, monkeypatch
 ):
     monkeypatch.setenv("RAY_ADDRESS", cluster.address)
-    process, worker = driver(plan)
+    process, worker = driver(lambda: start_process(tmp_path / "run", plan, "ray", group=True))
     assert running()[worker] in {node.all_processes["raylet"][0].process.pid for node in cluster.list_all_nodes()}
     process.kill()
     process.wait()  # until then it holds the folder
