@@ -13,7 +13,8 @@ them while training:
 
 Results differ by rounding. Everything else (inference, other backends, GPUs, low
 precision, sizes known only at run time) goes the Keras way, so that exported graphs hold
-ordinary convolutions.
+ordinary convolutions; where inference is differentiated (Grad-CAM, frozen networks), the strided 1x1 convolutions
+have the gradient of the pixels that they read there too.
 """
 
 import os
@@ -30,12 +31,13 @@ _SMALL = 4096
 _COLUMNS = 3
 
 
+@keras.saving.register_keras_serializable("keras_nasnet")
 class Conv2D(QuickLayer, keras.layers.Conv2D):
     """`keras.layers.Conv2D`: same arguments, variables and results."""
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        plain = (*self.kernel_size, self.groups) == (1, 1, 1) and not self.use_bias
-        if not (training and plain and self.activation is keras.activations.linear and _on_tensorflow(self)):
+        plain = self._is_pointwise() and not self.use_bias
+        if not (training and plain and self.activation is keras.activations.linear):
             return super().call(inputs)
         if max(self.strides) > 1:
             # TensorFlow's kernel for the filter gradient writes past its memory where images are even in size
@@ -44,6 +46,15 @@ class Conv2D(QuickLayer, keras.layers.Conv2D):
         if _suits(self, inputs):
             return _pointwise(inputs, self.kernel)
         return keras.ops.conv(inputs, self.kernel, 1, "same", self.data_format)
+
+    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+        outputs = super().convolution_op(inputs, kernel)
+        if max(self.strides) == 1 or not self._is_pointwise():
+            return outputs
+        return _with_gradient_of_pixels(outputs, inputs, kernel, self.strides)
+
+    def _is_pointwise(self) -> bool:
+        return (*self.kernel_size, self.groups) == (1, 1, 1) and _on_tensorflow(self)
 
 
 class SeparableConv2D(QuickLayer, keras.layers.SeparableConv2D):
@@ -71,6 +82,29 @@ def _suits(layer: keras.layers.Layer, inputs: Any) -> bool:
 def _pointwise(inputs: Any, kernel: Any) -> Any:
     kernel = tensorflow().convert_to_tensor(kernel)
     outputs, gradient = _product(inputs, kernel)
+    return with_gradient(outputs, gradient, inputs, kernel)
+
+
+def _with_gradient_of_pixels(outputs: Any, inputs: Any, kernel: Any, strides: tuple[int, int]) -> Any:
+    """Return the outputs of a strided 1x1 convolution, whose gradients are those of the pixels that it reads."""
+    tf = tensorflow()
+    kernel = tf.convert_to_tensor(kernel)
+    (down, right), (channels, filters) = strides, kernel.shape[2:]
+
+    def gradient(upstream: Any) -> tuple[Any, Any]:
+        rows = tf.reshape(inputs[:, ::down, ::right], [-1, channels])
+        upstream_rows = tf.reshape(upstream, [-1, filters])
+        by_kernel = tf.linalg.matmul(rows, upstream_rows, transpose_a=True)
+        by_pixels = tf.linalg.matmul(upstream_rows, tf.reshape(kernel, [channels, filters]), transpose_b=True)
+        # Zeros for the pixels between them.
+        shape = tf.shape(upstream)
+        height, width = shape[1], shape[2]
+        squares = tf.reshape(by_pixels, [-1, height, 1, width, 1, channels])
+        squares = tf.pad(squares, [(0, 0), (0, 0), (0, down - 1), (0, 0), (0, right - 1), (0, 0)])
+        by_inputs = tf.reshape(squares, [-1, height * down, width * right, channels])
+        size = tf.shape(inputs)
+        return by_inputs[:, : size[1], : size[2]], tf.reshape(by_kernel, kernel.shape)
+
     return with_gradient(outputs, gradient, inputs, kernel)
 
 

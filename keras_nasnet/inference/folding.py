@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 import keras
 import numpy as np
 
+from keras_nasnet.accelerate.cpu_convolution import Conv2D
 from keras_nasnet.common.images import Preprocessing
 from keras_nasnet.layers.batch_norm import BatchNormalization
 from keras_nasnet.layers.convolution import channel_axis
@@ -18,7 +19,7 @@ from keras_nasnet.models.classifier import NASNet
 
 @keras.saving.register_keras_serializable("keras_nasnet")
 class FoldedNASNet(keras.Model):
-    """A network for inference alone, which `fold` returns: a functional model of Keras' own layers.
+    """A network for inference alone, which `fold` returns: a functional model of plain layers.
 
     It cannot be trained: its batch normalization is part of its convolutions. `keras.saving.load_model` loads it
     where this package is imported.
@@ -184,8 +185,10 @@ class _Folder:
 
     def convolution(self, layer: Any, tensor: Any, **changes: Any) -> Any:
         separable = isinstance(layer, keras.layers.SeparableConv2D)
-        kind = keras.layers.SeparableConv2D if separable else keras.layers.Conv2D
         config = layer.get_config() | {"use_bias": True} | changes
+        kind = keras.layers.SeparableConv2D if separable else keras.layers.Conv2D
+        if not separable and np.max(config["kernel_size"]) == 1 < np.max(config["strides"]):
+            kind = Conv2D  # the same, with a gradient that TensorFlow computes safely
         made = kind.from_config(config | {"name": self._options("convolution")["name"]})
         outputs = self._new(made(tensor))
         variables = [layer.depthwise_kernel, layer.pointwise_kernel] if separable else [layer.kernel]

@@ -14,6 +14,7 @@ CLASSES = {
     "BatchNormalization": "layers.batch_norm",
     "Cell": "layers.cell",
     "Concatenate": "layers.operations",
+    "Conv2D": "accelerate.cpu_convolution",
     "Convolution": "layers.operations",
     "DropPath": "layers.drop_path",
     "FactorizedReduction": "layers.convolution",

@@ -46,6 +46,34 @@ def test_is_equal(case, size):
         assert_equal(model, folded, images)
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a fault of TensorFlow's gradient")
+def test_its_gradients_are_safe():
+    """TensorFlow's filter gradient of strided 1x1 convolutions writes past its memory: see cpu_convolution.py."""
+    import tensorflow
+
+    folded = fold(NASNet("nasnet_b", num_blocks=1, classes=2, input_shape=(32, 32, 3), **CIFAR))
+    strided = [
+        layer
+        for layer in folded.layers
+        if isinstance(layer, keras.layers.Conv2D) and (layer.kernel_size, layer.strides) == ((1, 1), (2, 2))
+    ]
+
+    @tensorflow.function
+    def gradients(images):
+        kernels = [layer.kernel.value for layer in strided]
+        with tensorflow.GradientTape() as tape:
+            tape.watch([images, *kernels])
+            outputs = folded(images)
+        return tape.gradient(outputs, [images, *kernels])
+
+    assert len(strided) > 3
+    graph = gradients.get_concrete_function(tensorflow.TensorSpec((1, 32, 32, 3))).graph
+    assert None not in graph.structured_outputs
+    # What is left are the gradients of the other convolutions, which the way to the images does not need.
+    filters = [operation for operation in graph.get_operations() if operation.type == "Conv2DBackpropFilter"]
+    assert not [operation for operation in filters if max(operation.get_attr("strides")) > 1]
+
+
 def test_there_is_no_batch_norm_and_each_relu_and_pool_once():
     folded = fold(NASNet("nasnet_a", num_blocks=2, classes=7, input_shape=(64, 64, 3), **CIFAR))
     layers = folded.layers

@@ -28,7 +28,7 @@ def test_every_class_of_the_core_is_known():
     core = {
         name.removeprefix("keras_nasnet>"): home.removeprefix("keras_nasnet.")
         for name, home in homes.items()
-        if name.startswith("keras_nasnet>") and home.split(".")[1] in ("layers", "models", "inference")
+        if name.startswith("keras_nasnet>") and home.split(".")[1] in ("accelerate", "layers", "models", "inference")
     }
     assert core == registration.CLASSES
 
