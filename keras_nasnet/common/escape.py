@@ -2,11 +2,14 @@
 
 import html as _html
 import re
+import reprlib
 
 # Control characters, lone surrogates (of file names that are no UTF-8), and marks that turn the direction of text.
 _CONTROLS = re.compile(
     "[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
 )
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 3, 80, 80
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|!~&$])")
 
 
@@ -20,6 +23,19 @@ def printable(text: object) -> str:
         cat\x1b[2J\nError: all is well
     """
     return _CONTROLS.sub(lambda match: repr(match[0])[1:-1], str(text))
+
+
+def shown(value: object) -> str:
+    """Returns a value as Python would write it, on one line of bounded length: for messages about wrong values.
+
+    Example:
+        >>> shown(["a"] * 1_000_000)
+        "['a', 'a', 'a', 'a', 'a', 'a', ...]"
+    """
+    try:
+        return printable(_SHORT.repr(value))
+    except Exception:  # an integer of too many digits to print, an object without a repr
+        return f"a {type(value).__name__} that cannot be shown"
 
 
 def html(text: object) -> str:

@@ -19,9 +19,11 @@ INTEGER_DIGITS = 19  # what 64 bits hold
 NAME_CHARACTERS = 1000  # of a name of a class, model, file or setting
 
 # Networks.
-CELL_BLOCKS = 100  # of one cell of a genotype
-CELL_INPUTS = 100  # of one block
+CELL_BLOCKS = 100  # of one cell of a genotype (those of the paper have 5)
+CELL_INPUTS = 100  # of one cell
+CELL_OUTPUTS = 1000  # hidden states in all outputs of one cell
 NETWORK_CELLS = 1000  # the paper's largest has 18 and two reductions
+NETWORK_BLOCKS = 5000  # in all cells: building them takes minutes
 NETWORK_FILTERS = 100_000  # of one layer
 NETWORK_CLASSES = 1_000_000  # outputs
 NETWORK_PARAMETERS = 2**32  # the paper's largest has 89 million

@@ -5,8 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_nasnet.models.arguments import stage_sizes
 from keras_nasnet.models.backbone import NASNetBackbone
-from keras_nasnet.models.body import stage_sizes
 
 CROP_SIZE = 17  # pixels of the proposal map that the second stage sees of each proposal
 _ROUNDING = 1e-6  # part of the map's side by which float32 alone may put a sample outside

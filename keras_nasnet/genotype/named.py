@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from keras_nasnet.common.documents import read_json
 from keras_nasnet.common.errors import one_line
+from keras_nasnet.common.escape import shown
 from keras_nasnet.common.registry import Registry
 from keras_nasnet.genotype.spec import Block, CellSpec, Genotype
 
@@ -124,16 +126,15 @@ def get(genotype: "str | os.PathLike[str] | Genotype") -> Genotype:
         return genotype
     if isinstance(genotype, str | os.PathLike) and os.fspath(genotype).endswith(".json"):
         return _read(Path(genotype))
-    if genotype not in GENOTYPES:
+    if not isinstance(genotype, str) or genotype not in GENOTYPES:
         known = ", ".join(sorted(GENOTYPES))
-        raise ValueError(f"genotype is {genotype!r}: give a Genotype, a .json file, or one of {known}")
+        raise ValueError(f"genotype is {shown(genotype)}: give a Genotype, a .json file, or one of {known}")
     return GENOTYPES.get(genotype)
 
 
 def _read(path: Path) -> Genotype:
+    data = read_json(path)
     try:
-        return Genotype.from_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ValueError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError, ValueError) as error:
+        return Genotype.from_dict(data)
+    except ValueError as error:
         raise ValueError(f"{path}: {one_line(error)}") from None

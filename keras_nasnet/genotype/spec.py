@@ -6,16 +6,18 @@ in a process that never builds a network.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass, field
 from typing import Any
 
+from keras_nasnet.common import limits
+from keras_nasnet.common.documents import parse_json
+from keras_nasnet.common.escape import printable, shown
 from keras_nasnet.genotype.diagram import svg
 from keras_nasnet.genotype.vocabulary import COMBINE_LAYERS, OPERATION_LAYERS, combine_width
 from keras_nasnet.genotype.wiring import walk
 
 JSON_VERSION = 1
-MAX_INPUTS = 100  # more is a mistake, and would take memory for each
 
 
 @dataclass(frozen=True)
@@ -84,13 +86,14 @@ class CellSpec:
 
     def _check(self) -> None:
         if not _is_index(self.num_inputs) or self.num_inputs < 1:
-            raise ValueError(f"num_inputs is {self.num_inputs!r}: a cell has at least one input")
-        if self.num_inputs > MAX_INPUTS:
-            raise ValueError(f"num_inputs is {self.num_inputs}: a cell has at most {MAX_INPUTS}")
+            raise ValueError(f"num_inputs is {shown(self.num_inputs)}: a cell has at least one input")
+        if self.num_inputs > limits.CELL_INPUTS:
+            raise ValueError(f"num_inputs is {shown(self.num_inputs)}: a cell has at most {limits.CELL_INPUTS}")
         if not isinstance(self.fit_inputs, bool):
-            raise ValueError(f"fit_inputs is {self.fit_inputs!r}: it must be true or false")
+            raise ValueError(f"fit_inputs is {shown(self.fit_inputs)}: it must be true or false")
         if not self.blocks:
             raise ValueError("the cell has no block: give at least one")
+        _check_size(self.blocks, self.outputs)
         for number, block in enumerate(self.blocks):
             self._check_block(number, block)
         if not self.outputs:
@@ -105,13 +108,13 @@ class CellSpec:
             for index in group:
                 if not _is_index(index) or index > last:
                     raise ValueError(
-                        f"output {number} reads hidden state {index!r}, which no block defines "
+                        f"output {number} reads hidden state {shown(index)}, which no block defines "
                         f"(the last, block {len(self.blocks) - 1}, is hidden state {last})"
                     )
 
     def _check_block(self, number: int, block: Block) -> None:
         if not isinstance(block, Block):
-            raise ValueError(f"block {number} is {block!r}, not a Block")
+            raise ValueError(f"block {number} is {shown(block)}, not a Block")
         if len(block.inputs) != 2 or len(block.operations) != 2:
             raise ValueError(
                 f"block {number} has {len(block.inputs)} inputs and {len(block.operations)} "
@@ -120,22 +123,21 @@ class CellSpec:
         defined = self.num_inputs + number
         for index in block.inputs:
             if not _is_index(index):
-                raise ValueError(f"block {number} reads hidden state {index!r}: not an index from 0 up")
+                raise ValueError(f"block {number} reads hidden state {shown(index)}: not an index from 0 up")
             if index == defined:
                 raise ValueError(f"block {number} reads itself (hidden state {index}): a cycle")
             if index > defined:
                 raise ValueError(
-                    f"block {number} reads hidden state {index}, which is not yet defined (it may "
+                    f"block {number} reads hidden state {shown(index)}, which is not yet defined (it may "
                     f"read 0 to {defined - 1}): reorder the blocks, or break the cycle if there is one"
                 )
         for name in block.operations:
-            if name not in OPERATION_LAYERS:
+            if not isinstance(name, str) or name not in OPERATION_LAYERS:
                 known = ", ".join(OPERATION_LAYERS)
-                raise ValueError(f"block {number} has the unknown operation {name!r}: choose from {known}")
-        if block.combine not in COMBINE_LAYERS:
-            raise ValueError(
-                f"block {number} has the unknown combine {block.combine!r}: choose from {', '.join(COMBINE_LAYERS)}"
-            )
+                raise ValueError(f"block {number} has the unknown operation {shown(name)}: choose from {known}")
+        if not isinstance(block.combine, str) or block.combine not in COMBINE_LAYERS:
+            known = ", ".join(COMBINE_LAYERS)
+            raise ValueError(f"block {number} has the unknown combine {shown(block.combine)}: choose from {known}")
 
     def _canonical_digest(self) -> str:
         """Hex SHA-256 that does not depend on how the cell is spelled.
@@ -193,16 +195,15 @@ class CellSpec:
     def from_dict(cls, data: dict[str, Any]) -> "CellSpec":
         """Inverse of `to_dict`. Raises ValueError if `data` is not a cell."""
         _check_keys("a cell", data, {"blocks", "outputs"}, {"num_inputs", "fit_inputs"})
+        given = _check_list("blocks", data["blocks"])
+        _check_size(given, _check_list("outputs", data["outputs"]))
         blocks = []
-        for number, item in enumerate(_check_list("blocks", data["blocks"])):
+        for number, item in enumerate(given):
             _check_keys(f"block {number}", item, {"inputs", "operations"}, {"combine"})
             inputs = _check_list(f"block {number}: inputs", item["inputs"])
             operations = _check_list(f"block {number}: operations", item["operations"])
             blocks.append(Block(tuple(inputs), tuple(operations), item.get("combine", "add")))  # type: ignore[arg-type]
-        outputs = [
-            tuple(_check_list(f"output {number}", group))
-            for number, group in enumerate(_check_list("outputs", data["outputs"]))
-        ]
+        outputs = [tuple(_check_list(f"output {number}", group)) for number, group in enumerate(data["outputs"])]
         return cls(tuple(blocks), tuple(outputs), data.get("num_inputs", 2), data.get("fit_inputs", True))
 
 
@@ -258,6 +259,9 @@ class Genotype:
     penultimate_ratio: int | None = None
 
     def __post_init__(self) -> None:
+        for kind, cell in (("normal", self.normal), ("reduction", self.reduction)):
+            if not isinstance(cell, CellSpec):
+                raise ValueError(f"the {kind} cell is {shown(cell)}, not a CellSpec")
         if self.normal.num_inputs != self.reduction.num_inputs:
             raise ValueError(
                 f"the normal cell has {self.normal.num_inputs} inputs and the reduction cell "
@@ -273,12 +277,16 @@ class Genotype:
                 f"the cells have {len(self.normal.outputs)} outputs but the next cell takes only "
                 f"{self.normal.num_inputs} inputs"
             )
-        if not isinstance(self.name, str):
-            raise ValueError(f"name is {self.name!r}: it must be text")
+        if not isinstance(self.name, str) or len(self.name) > limits.NAME_CHARACTERS:
+            raise ValueError(
+                f"name is {shown(self.name)}: it must be text of at most {limits.NAME_CHARACTERS} characters"
+            )
         if self.penultimate_ratio is None:
             object.__setattr__(self, "penultimate_ratio", 4 * sum(self.normal.output_multipliers))
         elif not _is_index(self.penultimate_ratio) or self.penultimate_ratio < 1:
-            raise ValueError(f"penultimate_ratio is {self.penultimate_ratio!r}: it must be a whole number from 1 up")
+            raise ValueError(
+                f"penultimate_ratio is {shown(self.penultimate_ratio)}: it must be a whole number from 1 up"
+            )
 
     @property
     def digest(self) -> str:
@@ -297,7 +305,7 @@ class Genotype:
         filters = penultimate_filters // self.penultimate_ratio
         if filters < 1:
             raise ValueError(
-                f"penultimate_filters is {penultimate_filters!r}: with this genotype it must be at least "
+                f"penultimate_filters is {shown(penultimate_filters)}: with this genotype it must be at least "
                 f"{self.penultimate_ratio} (F = P // {self.penultimate_ratio})"
             )
         return filters
@@ -318,7 +326,7 @@ class Genotype:
         _check_keys("a genotype", data, {"version", "normal", "reduction"}, {"name", "penultimate_ratio"})
         if data["version"] != JSON_VERSION:
             raise ValueError(
-                f"the genotype has version {data['version']!r}, this package reads {JSON_VERSION}: "
+                f"the genotype has version {shown(data['version'])}, this package reads {JSON_VERSION}: "
                 "install the keras-nasnet that wrote it"
             )
         cells = {}
@@ -336,11 +344,7 @@ class Genotype:
     @classmethod
     def from_json(cls, text: str) -> "Genotype":
         """Inverse of `to_json`. Raises ValueError if the text is not a genotype."""
-        try:
-            data = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise ValueError(f"the genotype is not JSON: {error}") from None
-        return cls.from_dict(data)
+        return cls.from_dict(parse_json(text, "the genotype"))
 
     def _repr_svg_(self) -> str:
         return svg(self)
@@ -354,19 +358,30 @@ def _is_index(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
+def _check_size(blocks: Sized, outputs: Sequence[object]) -> None:
+    """Raises ValueError for a cell that is larger than any cell that is meant: its digest alone would take hours."""
+    if len(blocks) > limits.CELL_BLOCKS:
+        raise ValueError(f"the cell has {len(blocks):,} blocks: at most {limits.CELL_BLOCKS} are taken")
+    members = sum(len(group) if isinstance(group, list | tuple) else 1 for group in outputs)
+    if max(members, len(outputs)) > limits.CELL_OUTPUTS:
+        raise ValueError(f"the cell's outputs have {members:,} hidden states: at most {limits.CELL_OUTPUTS} are taken")
+
+
 def _check_list(what: str, value: object) -> list[Any]:
     if not isinstance(value, list | tuple):
-        raise ValueError(f"{what} is {value!r}, not a list")
+        raise ValueError(f"{what} is {shown(value)}, not a list")
     return list(value)
 
 
 def _check_keys(what: str, data: object, required: set[str], optional: set[str]) -> None:
     if not isinstance(data, dict):
-        raise ValueError(f"{what} is {data!r}, not an object")
+        raise ValueError(f"{what} is {shown(data)}, not an object")
     if missing := required - data.keys():
         raise ValueError(f"{what} lacks {', '.join(sorted(missing))}")
     if unknown := data.keys() - required - optional:
-        raise ValueError(f"{what} has the unknown {', '.join(sorted(map(str, unknown)))}")
+        raise ValueError(
+            f"{what} has the unknown {', '.join(printable(key)[:80] for key in sorted(map(str, unknown))[:5])}"
+        )
 
 
 def _sha256(data: object) -> str:

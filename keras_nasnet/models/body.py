@@ -5,11 +5,15 @@ from typing import Any
 
 import keras
 
+from keras_nasnet.common import limits
+from keras_nasnet.common.escape import shown
 from keras_nasnet.genotype import Genotype
 from keras_nasnet.genotype import get as get_genotype
 from keras_nasnet.layers.convolution import channel_axis
 from keras_nasnet.layers.pooling import POOL_PADDINGS
 from keras_nasnet.layers.relu import ReLU
+from keras_nasnet.models import arguments
+from keras_nasnet.models.arguments import one_of, stage_sizes
 from keras_nasnet.models.assembly import STEMS, Features, apply_stem, make_cells, plan_cells, run_cells
 
 MIN_SIZE = 32  # pixels, as in keras.applications
@@ -21,24 +25,51 @@ _BATCH_NORM_MOMENTUM = {"imagenet": 0.9997, "cifar": 0.9}
 _BATCH_NORM_EPSILON = {"imagenet": 1e-3, "cifar": 1e-5}
 
 
-def stage_sizes(num_blocks: int | Sequence[int]) -> tuple[int, ...]:
-    """Return the normal cells at each of the three resolutions, from the paper's N or from three numbers."""
-    stages = (num_blocks,) * 3 if isinstance(num_blocks, int) else tuple(num_blocks)
-    if len(stages) != 3 or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in stages):
-        raise ValueError(f"num_blocks is {num_blocks!r}: give N, or three numbers, each from 1 up")
-    return stages
-
-
 def check_data_format(data_format: str) -> None:
     """Raise ValueError where the data format is unknown or the backend cannot compute it."""
-    if data_format not in ("channels_last", "channels_first"):
-        raise ValueError(f"data_format is {data_format!r}: choose from channels_last, channels_first")
+    one_of("data_format", data_format, ("channels_last", "channels_first"))
     on_tensorflow = keras.backend.backend() == "tensorflow"
     if data_format == "channels_first" and on_tensorflow and not keras.distribution.list_devices("gpu"):
         raise ValueError(
             "TensorFlow has no channels_first convolutions on CPUs: use data_format='channels_last', "
             "a GPU, or the JAX or PyTorch backend"
         )
+
+
+def dtype_policy(dtype: Any) -> keras.DTypePolicy:
+    """Return a dtype policy; default: as Keras is configured.
+
+    Args:
+        dtype: a policy, its name, or what a file says of it: plain data of Keras' own policies alone, for Keras
+            would build anything that it names.
+
+    Raises:
+        ValueError: if there is no such policy.
+    """
+    if dtype is None:
+        return keras.config.dtype_policy()
+    try:
+        if isinstance(dtype, dict):
+            _check_policy(dtype)
+        policy = keras.dtype_policies.get(dtype)
+    except Exception:  # Keras raises anything
+        policy = None
+    if not isinstance(policy, keras.DTypePolicy | keras.dtype_policies.DTypePolicyMap):
+        raise ValueError(f"dtype is {shown(dtype)}: give a dtype policy of Keras, such as float32 or mixed_bfloat16")
+    return policy
+
+
+def _check_policy(data: Any) -> None:
+    waiting = [data]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            named = str(value.get("class_name", "DTypePolicy"))
+            if "DTypePolicy" not in named or value.get("registered_name") or "compile_config" in value:
+                raise ValueError("no dtype policy of Keras")
+            waiting += value.values()
+        elif isinstance(value, list | tuple):
+            waiting += value
 
 
 class Body:
@@ -62,16 +93,14 @@ class Body:
         data_format: str | None = None,
         dtype: Any = None,
     ):
-        if stem not in STEMS:
-            raise ValueError(f"stem is {stem!r}: choose from {', '.join(STEMS)}")
-        if pool_padding not in POOL_PADDINGS:
-            raise ValueError(f"pool_padding is {pool_padding!r}: choose from {', '.join(POOL_PADDINGS)}")
-        if not 0 <= drop_path_rate < 1:
-            raise ValueError(f"drop_path_rate is {drop_path_rate!r}: it must be from 0 up, below 1")
+        one_of("stem", stem, STEMS)
+        one_of("pool_padding", pool_padding, POOL_PADDINGS)
         self.genotype = Genotype.from_dict(genotype) if isinstance(genotype, dict) else get_genotype(genotype)
         self.stages = stage_sizes(num_blocks)
-        self.penultimate_filters = penultimate_filters
-        self.filters = self.genotype.filters(penultimate_filters)
+        # The largest ratio leaves one filter.
+        most = limits.NETWORK_FILTERS * (self.genotype.penultimate_ratio or 1)
+        self.penultimate_filters = arguments.whole("penultimate_filters", penultimate_filters, 1, most)
+        self.filters = self.genotype.filters(self.penultimate_filters)
         smallest = 8 if stem == "imagenet" else 2  # each path of a factorized reduction needs a filter
         if self.filters < smallest:
             raise ValueError(
@@ -79,17 +108,23 @@ class Body:
                 f"stem F must be at least {smallest}"
             )
         self.stem = stem
-        self.stem_filters = _STEM_FILTERS[stem](self.filters) if stem_filters is None else stem_filters
-        self.skip_reduction = skip_reduction
+        if stem_filters is None:
+            stem_filters = _STEM_FILTERS[stem](self.filters)
+        self.stem_filters = arguments.whole("stem_filters", stem_filters, 1, limits.NETWORK_FILTERS)
+        self.skip_reduction = arguments.truth("skip_reduction", skip_reduction)
         self.pool_padding = pool_padding
-        self.drop_path_rate = drop_path_rate
-        self.batch_norm_momentum = _BATCH_NORM_MOMENTUM[stem] if batch_norm_momentum is None else batch_norm_momentum
-        self.batch_norm_epsilon = _BATCH_NORM_EPSILON[stem] if batch_norm_epsilon is None else batch_norm_epsilon
+        self.drop_path_rate = arguments.number("drop_path_rate", drop_path_rate, 0, 1)
+        momentum = _BATCH_NORM_MOMENTUM[stem] if batch_norm_momentum is None else batch_norm_momentum
+        self.batch_norm_momentum = arguments.number("batch_norm_momentum", momentum, 0, 1 + 1e-9)
+        epsilon = _BATCH_NORM_EPSILON[stem] if batch_norm_epsilon is None else batch_norm_epsilon
+        self.batch_norm_epsilon = arguments.number("batch_norm_epsilon", epsilon, 0, 1)
         self.data_format = keras.config.image_data_format() if data_format is None else data_format
         check_data_format(self.data_format)
         self.channel_axis = channel_axis(self.data_format)
-        self.dtype = keras.dtype_policies.get(keras.config.dtype_policy() if dtype is None else dtype)
+        self.dtype = dtype_policy(dtype)
         self.plans = plan_cells(self.stages, self.filters, stem, skip_reduction)
+        self.sizes = [(self.genotype.reduction if p.reduction else self.genotype.normal, p.filters) for p in self.plans]
+        arguments.check_size(self.sizes)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -112,14 +147,7 @@ class Body:
         first = self.data_format == "channels_first"
         if input_shape is None:
             return (3, default, default) if first else (default, default, 3)
-        shape = tuple(input_shape)
-        if len(shape) != 3:
-            raise ValueError(f"input_shape is {shape}: it must have three entries")
-        smallest = _MIN_SIZES[self.stem]
-        for length in shape[1:] if first else shape[:2]:
-            if length is not None and length < smallest:
-                raise ValueError(f"input_shape is {shape}: images must be at least {smallest}x{smallest}")
-        return shape
+        return arguments.image_shape(input_shape, first, _MIN_SIZES[self.stem])
 
     def apply(self, inputs: Any) -> Features:
         """Make stem and cells and apply them to an image tensor."""

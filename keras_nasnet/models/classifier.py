@@ -1,16 +1,20 @@
 """NASNet: the image classifier, from any genotype at any size."""
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
+from keras_nasnet.common import limits
+from keras_nasnet.common.escape import shown
 from keras_nasnet.common.images import Preprocessing
 from keras_nasnet.genotype import Genotype
 from keras_nasnet.layers.batch_norm import BatchNormalization
 from keras_nasnet.layers.convolution import Projection, kernel_initializer
 from keras_nasnet.layers.relu import ReLU
+from keras_nasnet.models import arguments
 from keras_nasnet.models.body import Body
 from keras_nasnet.models.fingerprint import fingerprint
 from keras_nasnet.models.predictor import OPENERS, Predictor
@@ -110,12 +114,21 @@ class NASNet(keras.Model):
             data_format=data_format,
             dtype=dtype,
         )
-        if pooling not in (None, "avg", "max"):
-            raise ValueError(f"pooling is {pooling!r}: choose from None, 'avg', 'max'")
+        arguments.one_of("pooling", pooling, (None, "avg", "max"))
+        include_top = arguments.truth("include_top", include_top)
+        auxiliary_head = arguments.truth("auxiliary_head", auxiliary_head)
         if auxiliary_head and not include_top:
             raise ValueError("auxiliary_head is a classifier: it needs include_top=True")
-        if class_names is not None and include_top and len(class_names) != classes:
-            raise ValueError(f"class_names has {len(class_names)} names, but classes is {classes}")
+        dropout = arguments.number("dropout", dropout, 0, 1)
+        if include_top:
+            classes = arguments.whole("classes", classes, 1, limits.NETWORK_CLASSES)
+            arguments.check_size(body.sizes, classes)
+        class_names = arguments.class_names(class_names, classes if include_top else None)
+        classifier_activation = activation_name(classifier_activation)
+        if isinstance(preprocessing, dict):
+            preprocessing = Preprocessing.from_dict(preprocessing)
+        elif preprocessing is not None and not isinstance(preprocessing, Preprocessing):
+            raise ValueError(f"preprocessing is {shown(preprocessing)}: give a Preprocessing, or its dict")
 
         # === Functional Model ===
         if input_tensor is None:
@@ -146,10 +159,8 @@ class NASNet(keras.Model):
         super().__init__(inputs=inputs, outputs=outputs, name=name, **kwargs)
 
         # === Config ===
-        if isinstance(preprocessing, dict):
-            preprocessing = Preprocessing.from_dict(preprocessing)
         self.preprocessing = preprocessing or _default_preprocessing(body, image_shape)
-        self.class_names = None if class_names is None else tuple(class_names)
+        self.class_names = class_names
         self._channels_first = body.data_format == "channels_first"
         self.has_layers_before = input_tensor is not None and not any(input_tensor is source for source in inputs)
         self._config = body.get_config() | {
@@ -158,7 +169,7 @@ class NASNet(keras.Model):
             "include_top": include_top,
             "pooling": pooling,
             "classes": classes,
-            "classifier_activation": keras.activations.serialize(keras.activations.get(classifier_activation)),
+            "classifier_activation": classifier_activation,
             "input_shape": list(image_shape),
         }
 
@@ -222,6 +233,26 @@ class NASNet(keras.Model):
         if "layers" in config:
             return keras.Model.from_config(config, custom_objects)
         return cls(**config)
+
+
+def activation_name(activation: Any) -> str:
+    """Return the name of one of Keras' activations.
+
+    Args:
+        activation: the name, None for "linear", or the function.
+
+    Raises:
+        ValueError: if it is none of those: a layer or a function of one's own would be code in a configuration.
+    """
+    name: Any = "linear" if activation is None else activation
+    if inspect.isfunction(name):
+        name = name.__name__ if name is getattr(keras.activations, name.__name__, None) else name
+    if not isinstance(name, str) or name in ("deserialize", "get", "serialize") or not hasattr(keras.activations, name):
+        raise ValueError(
+            f"classifier_activation is {shown(activation)}: give 'softmax', None for logits, or another name in "
+            "keras.activations"
+        )
+    return name
 
 
 def _default_preprocessing(body: Body, image_shape: Sequence[int | None]) -> Preprocessing:

@@ -141,8 +141,8 @@ class Switch:
 
     def __init__(self, num_blocks: int, images: np.ndarray, labels: np.ndarray):
         from keras_nasnet.genotype import OPERATIONS
+        from keras_nasnet.models.arguments import stage_sizes
         from keras_nasnet.models.assembly import plan_cells
-        from keras_nasnet.models.body import stage_sizes
         from keras_nasnet.search.supernet.parts import initial, make_part
 
         self._operations = OPERATIONS

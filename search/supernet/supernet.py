@@ -18,8 +18,8 @@ from typing import Any
 from keras_nasnet.genotype import CellSpec, Genotype
 from keras_nasnet.genotype.vocabulary import combine_width
 from keras_nasnet.genotype.wiring import SIDES, walk
+from keras_nasnet.models.arguments import stage_sizes
 from keras_nasnet.models.assembly import CellPlan, plan_cells
-from keras_nasnet.models.body import stage_sizes
 from keras_nasnet.search.supernet.parts import Layout, Part, make_part
 
 STEM_MULTIPLIER = 3

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import keras_nasnet.genotype as genotype_module
+from keras_nasnet.common import limits
 from keras_nasnet.genotype import MORE_OPERATIONS, NASNET_A, NASNET_B, NASNET_C, OPERATIONS, Block, CellSpec, Genotype
 from tests.support.genotypes import cell_specs, genotypes, respellings
 
@@ -169,11 +170,54 @@ def test_a_genotype_is_read_from_its_file(tmp_path):
     path.write_text(NASNET_A.to_json())
     assert genotype_module.get(path) == genotype_module.get(str(path)) == NASNET_A
     path.write_text("{")
-    with pytest.raises(ValueError, match=r"found\.json: the genotype is not JSON"):
+    with pytest.raises(ValueError, match=r"found\.json: not JSON"):
         genotype_module.get(path)
     path.unlink()
     with pytest.raises(ValueError, match=r"found\.json: no such file"):
         genotype_module.get(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda cell: cell["blocks"].extend(cell["blocks"] * 20_000), "the cell has 100,005 blocks: at most 100"),
+        (lambda cell: cell.update(outputs=[[2] * 1001]), "have 1,001 hidden states: at most 1000"),
+        (lambda cell: cell.update(outputs=[[2]] * 1001), "at most 1000"),
+        (lambda cell: cell.update(num_inputs=10**9), "num_inputs is 1000000000: a cell has at most 100"),
+        (lambda cell: cell["blocks"][0].update(operations=[["identity"], {}]), r"unknown operation \['identity'\]"),
+        (lambda cell: cell["blocks"][0].update(combine=["add"]), r"unknown combine \['add'\]"),
+        (lambda cell: cell["blocks"][0].update(inputs=["x" * 10**6, 0]), "reads hidden state 'xxx"),
+        (lambda cell: cell.update({"\x1b[2J": 1}), r"the unknown \\x1b\[2J"),
+    ],
+)
+def test_a_cell_that_asks_for_too_much_is_refused_in_a_short_line(change, words):
+    data = NASNET_A.to_dict()
+    change(data["normal"])
+    with pytest.raises(ValueError, match=words) as error:
+        Genotype.from_dict(data)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 1000
+
+
+def test_the_largest_genotype_has_its_digest_soon():
+    """As many steps as the limits allow: a quadratic number, but of a hundred blocks."""
+    cell = CellSpec([Block((i, i + 1), ("identity", "sep_conv_3x3")) for i in range(limits.CELL_BLOCKS)], ((101,),))
+    assert len(cell.digest) == 64
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"version": ' + "1" * 400 + "}", "[]", "null", '{"version": 1, "normal": 1e999}']
+)
+def test_json_of_any_kind_is_refused_in_one_line(text):
+    with pytest.raises(ValueError) as error:
+        Genotype.from_json(text)
+    assert "\n" not in str(error.value)
+
+
+def test_a_genotype_that_is_a_pipe_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "found.json")
+    with pytest.raises(ValueError, match="a pipe or a device"):
+        genotype_module.get(tmp_path / "found.json")
 
 
 JSON = st.recursive(

@@ -59,7 +59,7 @@ def slim_names(model: "keras.Model") -> dict[str, str]:
 
 def _cell_before_last_reduction(model: "keras.Model") -> int:
     """Number of the cell behind which TF-slim puts the auxiliary head, and the detector cuts."""
-    from keras_nasnet.models.body import stage_sizes
+    from keras_nasnet.models.arguments import stage_sizes
 
     return sum(stage_sizes(network_config(model)["num_blocks"])[:2]) - 1
 
