@@ -1,5 +1,6 @@
 """The command `keras-nasnet`."""
 
+import logging
 import os
 import warnings
 
@@ -21,7 +22,9 @@ from keras_nasnet.cli.zoo_convert import convert_command
 from keras_nasnet.cli.zoo_publish import publish_command
 from keras_nasnet.common.version import __version__
 
-warnings.filterwarnings("ignore", module="PIL")  # of damaged and of large images the commands say it themselves
+# Of damaged and of large images the commands say it themselves.
+warnings.filterwarnings("ignore", module="PIL")
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

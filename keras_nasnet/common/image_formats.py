@@ -1,8 +1,10 @@
 """What is an image, decided by the first bytes of a file: its name counts for nothing."""
 
+import io
 import os
 import stat
-import struct
+
+from keras_nasnet.common.exif import read_tags
 
 # The formats that are read, by Pillow's names, and none of its others: EPS, say, starts an interpreter.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "HEIF")
@@ -11,7 +13,8 @@ FORMATS_TEXT = "JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or HEIC"  # in messages
 HEAD = 4096  # bytes that are looked at
 
 _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)  # sizes of the header that follows
-_TIFF = {b"II*\0": "<", b"MM\0*": ">", b"II+\0": "<", b"MM\0+": ">"}
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two: BigTIFF
+_SUBFILE_TYPE, _SUB_IFDS, _DNG_VERSION = 254, 330, 50706
 _AVIF_BRANDS = {b"avif", b"avis"}
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
 
@@ -30,7 +33,7 @@ def sniff(path: str | os.PathLike[str]) -> str | None:
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             return None
-        with open(path, "rb", opener=_open_without_waiting) as file:
+        with open(path, "rb", opener=open_without_waiting) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 return None
             return format_of(file.read(HEAD))
@@ -38,8 +41,9 @@ def sniff(path: str | os.PathLike[str]) -> str | None:
         return None
 
 
-def _open_without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # should it have become a pipe since
+def open_without_waiting(path: str, flags: int) -> int:
+    """Opens a file for `open(..., opener=...)`, also one that has become a pipe since somebody looked."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def format_of(head: bytes) -> str | None:
@@ -54,7 +58,7 @@ def format_of(head: bytes) -> str | None:
         return "GIF"
     if head.startswith(b"BM") and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
         return "BMP"
-    if head[:4] in _TIFF:
+    if head.startswith(_TIFF):
         return None if _is_camera_raw(head) else "TIFF"
     if head[4:8] == b"ftyp":
         return _format_of_brands(head)
@@ -74,16 +78,6 @@ def _format_of_brands(head: bytes) -> str | None:
 
 def _is_camera_raw(head: bytes) -> bool:
     """Whether a TIFF is the raw file of a camera (DNG, CR2, NEF, ARW), of which TIFF readers see a thumbnail."""
-    if head[8:10] == b"CR":
-        return True
-    order, big = _TIFF[head[:4]], 43 in head[2:4]
-    try:
-        (first,) = struct.unpack_from(order + ("Q" if big else "I"), head, 8 if big else 4)
-        (count,) = struct.unpack_from(order + ("Q" if big else "H"), head, first)
-        start, length = first + (8 if big else 2), 20 if big else 12
-        places = range(start, min(start + count * length, len(head)), length)
-        tags = {struct.unpack_from(order + "H", head, place)[0]: place for place in places}
-        is_thumbnail = 254 in tags and struct.unpack_from(order + "I", head, tags[254] + (12 if big else 8))[0] & 1
-    except (struct.error, OverflowError):  # the directory lies further behind, as in most TIFF files
-        return False
-    return 50706 in tags or (bool(is_thumbnail) and 330 in tags)  # DNGVersion; SubIFDs
+    tags = read_tags(io.BytesIO(head), {_SUBFILE_TYPE, _SUB_IFDS, _DNG_VERSION})
+    is_reduced = any(value & 1 for value in tags[_SUBFILE_TYPE].values) if _SUBFILE_TYPE in tags else False
+    return head[8:10] == b"CR" or _DNG_VERSION in tags or (is_reduced and _SUB_IFDS in tags)

@@ -7,7 +7,14 @@ far above what honest files need. Whoever needs more sets the constant, such as 
 # Images.
 IMAGE_BYTES = 2**28  # of one file: 256 MiB
 IMAGE_PIXELS = 2**27  # of one image: 134 million, 400 MB when decoded
+IMAGE_LENGTH = 2**18  # pixels of one side of an image
+IMAGE_READS = 300_000  # of the parts of a file, besides one for each 256 bytes
+IMAGE_HEADER_BYTES = 2**24  # in front of a JPEG's pixels: 16 MiB
+IMAGE_SCANS = 200  # of a progressive JPEG
+IMAGE_TILES = 2**18  # strips or tiles of a TIFF
 DECODING_BYTES = 2**30  # that all decoding threads of a process may hold at the same time
+SERVED_PIXELS = 2**25  # of an image that a SavedModel decodes: 1 GB in TensorFlow's operations
+EXACT_PIXELS = 2**26  # of an image; larger ones may be reduced as they are decoded
 IMAGE_SIDE = 4096  # pixels of a network's input, to which images are scaled
 
 # Text: JSON, TOML, YAML, CSV, XML.

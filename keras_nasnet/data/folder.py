@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from keras_nasnet.common.images import SUFFIXES, Preprocessing, read_image
+from keras_nasnet.common.images import SUFFIXES, Preprocessing, read_fitted
 from keras_nasnet.common.reading import read_ahead
 from keras_nasnet.data.arrays import ArraySplit
 from keras_nasnet.data.crop import RandomCrop
@@ -155,10 +155,13 @@ class FolderSplit:
         return self._batches(ranges, np.arange(self.size), lambda position: self._central.fit(self.paths[position]))
 
     def _random_crop(self, path: Path, crop: RandomCrop, generator: np.random.Generator) -> np.ndarray:
-        image = read_image(path)
         height, width, _ = self.image_shape
-        box = crop.box(*image.size, generator)
-        return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC, box=box))
+
+        def cut(image: Image.Image) -> np.ndarray:
+            box = crop.box(*image.size, generator)
+            return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC, box=box))
+
+        return read_fitted(path, cut)
 
     def _batches(
         self, ranges: Iterable[range], order: np.ndarray, read: Callable[[int], np.ndarray]
@@ -174,10 +177,9 @@ def _read_each(paths: Iterable[Path], make: Callable[[Image.Image], Any]) -> Ite
 
     def attempt(path: Path) -> Any:
         try:
-            image = read_image(path)
+            return read_fitted(path, make)
         except ValueError as error:
             return error
-        return make(image)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         yield from pool.map(attempt, paths)

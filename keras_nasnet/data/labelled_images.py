@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from keras_nasnet.common.errors import one_line
-from keras_nasnet.common.images import SUFFIXES, read_image
+from keras_nasnet.common.images import SUFFIXES, read_fitted
 from keras_nasnet.common.reading import read_ahead
 from keras_nasnet.data.folder import VALIDATION_NAMES, class_folders, visible_files
 from keras_nasnet.data.split import Batch
@@ -71,7 +71,7 @@ def read_batches(
     """
     upcoming = iter(images)
     chosen = iter(lambda: list(itertools.islice(upcoming, batch)), [])
-    for items, pixels in read_ahead(chosen, lambda item: fit(read_image(item.file, item.name))):
+    for items, pixels in read_ahead(chosen, lambda item: read_fitted(item.file, fit, item.name)):
         yield np.stack(pixels), np.array([item.label for item in items])
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from keras_nasnet.common.files import replacing
-from keras_nasnet.common.images import SUFFIXES, find_images, read_image
+from keras_nasnet.common.images import SUFFIXES, find_images, read_header, read_image
 from keras_nasnet.common.reading import read_ahead
 from keras_nasnet.detection.detections import Detections
 from keras_nasnet.detection.drawing import draw
@@ -21,6 +21,7 @@ from keras_nasnet.detection.drawing import draw
 StrPath = str | os.PathLike[str]
 
 BATCH = 8
+BATCH_PIXELS = 2**27  # of all images of a batch: eight of 16 million, or one of any size that is read
 JPEG_QUALITY = 90
 
 
@@ -194,9 +195,7 @@ def _predict(
     top: int | None,
     batch: int,
 ) -> Iterator[FileDetections]:
-    upcoming = iter(images)
-    batches = iter(lambda: list(itertools.islice(upcoming, batch)), [])
-    for files, contents in read_ahead(batches, lambda file: _read(file.path), held=2):
+    for files, contents in read_ahead(_batches(images, batch), lambda file: _read(file.path), held=2):
         readable = [image for image in contents if isinstance(image, Image.Image)]
         found = iter(model.predict([np.asarray(image) for image in readable]) if readable else ())
         for file, image in zip(files, contents, strict=True):
@@ -211,6 +210,25 @@ def _predict(
                 drawn = draw_folder / file.picture
                 _write_jpeg(draw(image, detections), drawn)
             yield FileDetections(file.path, detections, image.size, drawn)
+
+
+def _batches(images: Iterable[ImageFile], most: int) -> Iterator[list[ImageFile]]:
+    """Yield batches, smaller ones of images so large that more would take too much memory."""
+    batch: list[ImageFile] = []
+    pixels = 0
+    for image in images:
+        try:
+            header = read_header(image.path)
+            count = header.width * header.height
+        except ValueError:  # which is said when it is read
+            count = 0
+        if batch and (len(batch) == most or pixels + count > BATCH_PIXELS):
+            yield batch
+            batch, pixels = [], 0
+        batch.append(image)
+        pixels += count
+    if batch:
+        yield batch
 
 
 def _read(path: Path) -> Image.Image | ValueError:

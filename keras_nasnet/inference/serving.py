@@ -6,9 +6,11 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_nasnet.common import limits
 from keras_nasnet.common.images import Preprocessing
 
 TOP = 5  # classes of an answer
+_GIF_PARTS = 20_000  # of the blocks of a GIF that are looked at, 255 bytes each
 
 
 def serve(
@@ -24,38 +26,129 @@ def serve(
 
     Returns:
         "labels", a string tensor (n, k), and "probabilities", float32 (n, k), the most probable first; k is 5, or
-        the number of classes if they are fewer.
+        the number of classes if they are fewer. Of an image that cannot be read the labels are empty and the
+        probabilities 0; the others of its batch are answered.
     """
-    shape = (preprocessing.height, preprocessing.width, 3)
-    images = tf.map_fn(
-        lambda encoded: preprocess(decode(encoded), preprocessing),
+    images, are_read = tf.map_fn(
+        lambda encoded: _image_or_black(encoded, preprocessing),
         image_bytes,
-        fn_output_signature=tf.TensorSpec(shape, tf.float32),
+        parallel_iterations=1,  # each may take as much memory as one image may
+        fn_output_signature=(
+            tf.TensorSpec((preprocessing.height, preprocessing.width, 3), tf.float32),
+            tf.TensorSpec((), tf.bool),
+        ),
     )
     found = tf.math.top_k(probabilities(images), min(TOP, len(class_names)))
-    return {"labels": tf.gather(tf.constant(list(class_names)), found.indices), "probabilities": found.values}
+    labels = tf.gather(tf.constant(list(class_names)), found.indices)
+    return {
+        "labels": tf.where(are_read[:, None], labels, ""),
+        "probabilities": tf.where(are_read[:, None], found.values, 0.0),
+    }
+
+
+def _image_or_black(encoded: Any, preprocessing: Preprocessing) -> tuple[Any, Any]:
+    """Return one image, preprocessed, and True; or zeros and False if it cannot be read."""
+    black = tf.zeros((preprocessing.height or 32, preprocessing.width or 32, 3))
+    black = tf.ensure_shape(black, (preprocessing.height, preprocessing.width, 3))
+    # A graph has no other way to go on after an operation that fails.
+    dataset = tf.data.Dataset.from_tensors(encoded).map(lambda data: preprocess(decode(data), preprocessing))
+    return dataset.ignore_errors().reduce((black, False), lambda _, image: (image, True))
 
 
 def decode(encoded: Any) -> Any:
     """Return the pixels of one encoded image as `read_image` does, uint8 (height, width, 3).
 
-    What TensorFlow has no operation for differs: WebP is refused, and EXIF orientation is not applied.
+    What TensorFlow has no operation for differs: formats other than JPEG, PNG, GIF and BMP are refused, and EXIF
+    orientation is not applied. A JPEG of more than `limits.SERVED_PIXELS` is decoded at half its size; other images of
+    so many pixels are refused, and all of more than `limits.IMAGE_PIXELS` or `limits.IMAGE_BYTES`, before they are
+    decoded.
     """
 
     def jpeg() -> Any:
-        return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
+        pixels = _pixels(tf.io.extract_jpeg_shape(encoded)[:2], limits.IMAGE_PIXELS)
+
+        def at(ratio: int) -> Any:
+            with tf.control_dependencies([pixels]):
+                return tf.io.decode_jpeg(encoded, channels=3, ratio=ratio, dct_method="INTEGER_ACCURATE")
+
+        return tf.cond(pixels > limits.SERVED_PIXELS, lambda: at(2), lambda: at(1))
 
     def png() -> Any:  # what is transparent becomes white
-        pixels = tf.cast(tf.io.decode_png(encoded, channels=4), tf.int32)
+        with tf.control_dependencies([_pixels(_numbers(encoded, 16, 2, tf.uint32, False), limits.SERVED_PIXELS)]):
+            pixels = tf.cast(tf.io.decode_png(encoded, channels=4), tf.uint16)
         colour, alpha = pixels[..., :3], pixels[..., 3:]
         return tf.cast((colour * alpha + 255 * (255 - alpha) + 127) // 255, tf.uint8)
 
-    def other() -> Any:
-        return tf.io.decode_image(encoded, channels=3, expand_animations=False)
+    def gif() -> Any:
+        return tf.io.decode_image(_first_frame(encoded), channels=3, expand_animations=False)
 
-    is_png = tf.strings.substr(encoded, 0, 4) == b"\x89PNG"
-    pixels = tf.cond(tf.io.is_jpeg(encoded), jpeg, lambda: tf.cond(is_png, png, other))
+    def bmp() -> Any:
+        with tf.control_dependencies([_pixels(_numbers(encoded, 18, 2, tf.int32), limits.SERVED_PIXELS)]):
+            return tf.io.decode_image(encoded, channels=3, expand_animations=False)
+
+    def begins_with(head: bytes) -> Any:
+        return tf.equal(tf.strings.substr(encoded, 0, len(head)), head)
+
+    formats = [(tf.io.is_jpeg(encoded), jpeg), (begins_with(b"\x89PNG"), png), (begins_with(b"GIF8"), gif)]
+    known = tf.debugging.Assert(
+        tf.reduce_any([*(is_one for is_one, _ in formats), begins_with(b"BM")])
+        & (tf.strings.length(encoded) <= limits.IMAGE_BYTES),
+        ["no JPEG, PNG, GIF or BMP, or one of too many bytes"],
+    )
+    with tf.control_dependencies([known] if known is not None else []):
+        pixels = tf.case(formats, default=bmp)
     return tf.ensure_shape(pixels, (None, None, 3))
+
+
+def _numbers(encoded: Any, start: Any, count: int, dtype: Any, little_endian: bool = True) -> Any:
+    """Return numbers that stand in the bytes of a file, int64 (count,)."""
+    field = tf.strings.substr(encoded, start, count * dtype.size)
+    return tf.cast(tf.ensure_shape(tf.io.decode_raw(field, dtype, little_endian), (count,)), tf.int64)
+
+
+def _pixels(sides: Any, most: int) -> Any:
+    """Return the number of pixels of an image of these sides, int64; fails if there are more than `most`."""
+    sides = tf.abs(tf.cast(sides, tf.int64))  # the height of a BMP may be negative
+    tf.debugging.assert_less_equal(sides, tf.constant(2**31, tf.int64))
+    pixels = tf.reduce_prod(sides)
+    with tf.control_dependencies([tf.debugging.assert_less_equal(pixels, tf.constant(most, tf.int64))]):
+        return tf.identity(pixels)
+
+
+def _first_frame(encoded: Any) -> Any:
+    """Return a GIF of the first frame alone: TensorFlow unpacks all, of any sizes, before it takes the first."""
+    data = tf.cast(tf.io.decode_raw(encoded, tf.uint8), tf.int32)
+    canvas = _pixels(_numbers(encoded, 6, 2, tf.uint16), limits.SERVED_PIXELS)
+
+    def table(flags: Any) -> Any:  # bytes of the colours that follow
+        return tf.where(flags >= 128, 3 * tf.bitwise.left_shift(2, flags % 8), 0)
+
+    def step(place: Any, in_data: Any, in_frame: Any) -> tuple[Any, Any, Any]:
+        """Go on to the next block, or part of its data; at the end of the frame nothing is left."""
+        byte = data[place]
+
+        def frame() -> Any:
+            _pixels(_numbers(encoded, place + 5, 2, tf.uint16), limits.SERVED_PIXELS)
+            return place + 11 + table(data[place + 9])
+
+        def block() -> tuple[Any, Any, Any]:
+            is_frame = tf.equal(byte, 0x2C)
+            tf.debugging.Assert(is_frame | tf.equal(byte, 0x21), ["no frame"])
+            return tf.cond(is_frame, frame, lambda: place + 2), True, is_frame
+
+        def part() -> tuple[Any, Any, Any]:
+            return place + 1 + byte, byte > 0, in_frame
+
+        return tf.cond(in_data, part, block)
+
+    def goes_on(place: Any, in_data: Any, in_frame: Any) -> Any:
+        return in_data | ~in_frame
+
+    start = 13 + table(data[10])
+    place, in_data, _ = tf.while_loop(goes_on, step, (start, False, False), maximum_iterations=_GIF_PARTS)
+    tf.debugging.Assert(~in_data, ["too large a frame"])
+    with tf.control_dependencies([canvas]):
+        return tf.strings.substr(encoded, 0, place) + b";"
 
 
 def preprocess(pixels: Any, preprocessing: Preprocessing) -> Any:

@@ -190,8 +190,8 @@ class NASNet(keras.Model):
         read anew at each call, in case they have changed: for many calls with few images keep a `predictor`.
 
         Args:
-            images: one image or any number of them: paths, PIL images, or arrays (height, width, 3) of
-                pixels 0..255; or one array (n, height, width, 3).
+            images: one image or any number of them, as `Predictor.predict_images` takes them: paths, PIL images, or
+                arrays of pixels 0..255.
             engine: "openvino", "onnxruntime", "litert", or "tensorflow" for the Keras model itself; or one that was
                 added to `keras_nasnet.inference.ENGINES`. Default: the first of these that is installed.
             batch: images of a batch; by default 64 up to 200 pixels, else 8.

@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from PIL import Image
 
-from keras_nasnet.common.images import Preprocessing, read_image
+from keras_nasnet.common.images import Preprocessing, as_several
 from keras_nasnet.common.reading import read_ahead
 from keras_nasnet.common.registry import Registry
 
@@ -70,17 +69,17 @@ class Predictor:
         """Return float32 probabilities (n, classes).
 
         Args:
-            images: one image or any number of them: paths, PIL images, or arrays (height, width, 3) of
-                pixels 0..255; or one array (n, height, width, 3). They are read and computed a few batches
-                at a time, so that a generator may yield more than memory holds.
+            images: one image or any number of them: paths, PIL images, or arrays of pixels 0..255, (height, width,
+                3), grey (height, width) or (height, width, 1), or RGBA (height, width, 4); or one array (n, height,
+                width, channels). They are read and computed a few batches at a time, so that a generator may yield
+                more than memory holds.
             batch: images of a batch; by default 64 up to 200 pixels, else 8. Always 1 where they may differ in size.
 
         Raises:
-            ValueError: if there is no image, or one cannot be read; names it.
+            ValueError: if there is no image, or one cannot be read; names it. Or if pixels are not 0..255: fractions
+                from 0 to 1, negative ones, NaN, 16 bits.
         """
-        if isinstance(images, str | os.PathLike | Image.Image) or getattr(images, "ndim", 0) == 3:
-            return self.predict(_or_raise(self._read(images))[None])
-        rows = [_or_raise(row) for _, row in self.predict_each(images, batch)]
+        rows = [_or_raise(row) for _, row in self.predict_each(as_several(images), batch)]
         if not rows:
             raise ValueError("there is no image to classify: give at least one")
         return np.stack(rows)
@@ -116,9 +115,7 @@ class Predictor:
     def _read(self, image: Any) -> Any:
         """Return the network's input (height, width, 3), or the ValueError that says what is wrong."""
         try:
-            what = "an image"
-            if isinstance(image, str | os.PathLike):
-                what, image = os.fspath(image), read_image(image)
+            what = os.fspath(image) if isinstance(image, str | os.PathLike) else "an image"
             pixels = self.preprocessing.fit(image)
         except ValueError as error:
             return error

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_nasnet.common.files import StrPath, replacing
-from keras_nasnet.common.images import SUFFIXES, find_images, read_image
+from keras_nasnet.common.images import SUFFIXES, find_images
 from keras_nasnet.common.reading import read_ahead
 from keras_nasnet.zoo import loading
 
@@ -200,7 +200,7 @@ def _batches(
 ) -> Iterator[list[tuple[Path, str, np.ndarray | ValueError]]]:
     def read(image: tuple[Path, str]) -> np.ndarray | ValueError:
         try:
-            return network.preprocess(read_image(image[0]))
+            return network.preprocess(image[0])
         except ValueError as error:
             return error
 

@@ -256,3 +256,21 @@ def test_stopping_early_stops_the_reading(frames):
     results.close()
     with pytest.raises(StopIteration):
         next(results)
+
+
+def test_large_images_make_small_batches(tmp_path, monkeypatch):
+    """So that a batch takes no more memory than it may."""
+    for number in range(5):
+        Image.new("RGB", (40, 30)).save(tmp_path / f"{number}.png")
+    (tmp_path / "5.png").write_bytes(b"no image")
+    monkeypatch.setattr(prediction, "BATCH_PIXELS", 2 * 40 * 30)
+    sizes = []
+
+    class Noted(BrightSquares):
+        def predict(self, images):
+            sizes.append(len(images))
+            return super().predict(images)
+
+    paths = [tmp_path / f"{number}.png" for number in range(6)]
+    assert [result.size[0] for result in predict_files(Noted(), paths)] == [40] * 5 + [0]
+    assert sizes == [2, 2, 1]

@@ -1,44 +1,69 @@
-"""Reads damaged image files, as a program: `test_images.py` says how long it may take, and that it must not crash.
+"""Reads damaged and hostile image files, as a program: the tests say how long it may take, and that it must not crash.
 
-    python tests/damaged_images.py COUNT FOLDER
+    python tests/support/damaged_images.py COUNT FOLDER [SEED]
 
 Prints how many files were read and how many refused; ends with an error where a file does neither in one line.
 """
 
 import io
+import struct
 import sys
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, features
 
 import keras_nasnet.cli.main  # noqa: F401  Pillow's warnings are silenced as in the commands
 from keras_nasnet.common.images import Preprocessing, read_image
 
+SUFFIXES = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "BMP": "bmp", "GIF": "gif", "TIFF": "tif", "AVIF": "avif"}
+TIFF = ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg", "lzma", "zstd")
+
+
+def photograph(height: int = 40, width: int = 48) -> Image.Image:
+    """Noise on a ramp: photographs are smooth."""
+    ramp = np.linspace(0, 200, width * height * 3).reshape(height, width, 3)
+    return Image.fromarray((ramp + np.random.default_rng(0).integers(0, 56, ramp.shape)).astype(np.uint8))
+
 
 def originals() -> list[tuple[str, bytes]]:
-    """Suffix and content of small images: photographs are smooth, so they are noise on a ramp."""
-    generator = np.random.default_rng(0)
-    ramp = np.linspace(0, 200, 48 * 40 * 3).reshape(40, 48, 3)
-    image = Image.fromarray((ramp + generator.integers(0, 56, ramp.shape)).astype(np.uint8))
+    """Suffix and content of small images of every format that is read, in the forms in which it comes."""
+    image = photograph()
     exif = Image.Exif()
     exif[0x0112] = 6
-    deep = Image.fromarray((np.asarray(image)[..., 0].astype(np.uint16) << 8) + 77)
-    kinds = [
-        (image, "jpg", {"exif": exif}),
-        (image, "jpg", {"progressive": True, "quality": 60}),
-        (image.convert("L"), "jpg", {}),
-        (image.convert("CMYK"), "jpg", {}),
-        (image, "png", {"exif": exif}),
-        (image.convert("RGBA"), "png", {}),
-        (image.quantize(16), "png", {"transparency": 3}),
-        (deep, "png", {}),
+    grey, clear = image.convert("L"), image.convert("RGBA")
+    deep = Image.fromarray((np.asarray(grey).astype(np.uint16) << 8) + 77)
+    frames = [image, image.rotate(90), image.rotate(180)]
+    kinds: list[tuple[Image.Image, str, dict]] = [
+        (image, "JPEG", {"exif": exif}),
+        (image, "JPEG", {"progressive": True, "quality": 60}),
+        (grey, "JPEG", {}),
+        (image.convert("CMYK"), "JPEG", {}),
+        (image, "PNG", {"exif": exif}),
+        (clear, "PNG", {}),
+        (image.quantize(16), "PNG", {"transparency": 3}),
+        (deep, "PNG", {}),
+        (image, "WEBP", {"exif": exif}),
+        (clear, "WEBP", {"lossless": True}),
+        (image, "WEBP", {"save_all": True, "append_images": frames[1:]}),
+        (image, "BMP", {}),
+        (grey, "BMP", {}),
+        (image.quantize(4), "BMP", {}),
+        (image.quantize(16), "GIF", {}),
+        (image, "GIF", {"save_all": True, "append_images": frames[1:], "transparency": 0}),
+        *((image, "TIFF", {"compression": name, "exif": exif}) for name in TIFF),
+        (grey.convert("1"), "TIFF", {"compression": "group4"}),
+        (deep, "TIFF", {"compression": "tiff_lzw"}),
+        (grey.convert("F"), "TIFF", {}),
+        (image, "TIFF", {"save_all": True, "append_images": frames[1:]}),
     ]
+    if features.check("avif"):
+        kinds += [(image, "AVIF", {"exif": exif, "speed": 10}), (clear, "AVIF", {"speed": 10})]
     contents = []
-    for picture, suffix, options in kinds:
+    for picture, kind, options in kinds:
         buffer = io.BytesIO()
-        picture.save(buffer, {"jpg": "JPEG", "png": "PNG"}[suffix], **options)
-        contents.append((suffix, buffer.getvalue()))
+        picture.save(buffer, kind, **options)
+        contents.append((SUFFIXES[kind], buffer.getvalue()))
     return contents
 
 
@@ -49,7 +74,7 @@ def damaged(content: bytes, generator: np.random.Generator) -> bytes:
         end = min(len(data), 200) if generator.random() < 0.5 else len(data)
         place = int(generator.integers(max(end, 1)))
         length = int(generator.integers(1, 20))
-        kind = generator.integers(6)
+        kind = generator.integers(7)
         if kind == 0 and data:
             data[place] ^= 1 << int(generator.integers(8))
         elif kind == 1:
@@ -60,13 +85,33 @@ def damaged(content: bytes, generator: np.random.Generator) -> bytes:
             data[place:place] = generator.bytes(length)
         elif kind == 4:
             data[place:place] = data[place : place + length]
+        elif kind == 5:  # what is a size, a count or a place becomes huge or nothing
+            width = int(generator.choice([2, 4]))
+            data[place : place + width] = [b"\xff", b"\x7f", b"\0"][generator.integers(3)] * width
         elif generator.random() < 0.3:
             del data[place:]
     return bytes(data)
 
 
-def main(count: int, folder: Path) -> None:
-    generator, contents = np.random.default_rng(0), originals()
+def odd_exif(orientation: int, generator: np.random.Generator) -> bytes:
+    """An EXIF block with a sound orientation, in any byte order, among tags that are not sound in any way."""
+    order, name = ("<", b"II") if generator.random() < 0.5 else (">", b"MM")
+    count = int(generator.integers(0, 8))
+    entries = [struct.pack(order + "HHIHH", 274, 3, 1, orientation, 0)]
+    tags = (34665, 34853, 330, 271, 282, 296, 306, 33434, 37500, 40965, 700, 513, 514, int(generator.integers(65536)))
+    for _ in range(count):
+        kind = int(generator.integers(0, 20))
+        length = int(generator.choice([0, 1, 2, 3, 1000, 65536, 2**31 - 1, 2**32 - 1]))
+        value = int(generator.choice([0, 1, 8, 9, 26, 60, 2**31, 2**32 - 1]))
+        entries.append(struct.pack(order + "HHII", int(generator.choice(tags)), kind, length, value))
+    generator.shuffle(entries)
+    said = count + 1 + int(generator.choice([0, 0, 0, 1, 500, 60000]))
+    behind = generator.bytes(int(generator.integers(0, 60)))
+    return name + struct.pack(order + "HIH", 42, 8, said) + b"".join(entries) + behind
+
+
+def main(count: int, folder: Path, seed: int) -> None:
+    generator, contents = np.random.default_rng(seed), originals()
     fit = Preprocessing(32, 32).fit
     read = refused = 0
     for number in range(count):
@@ -88,4 +133,4 @@ def main(count: int, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]))
+    main(int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 0)

@@ -11,7 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from keras_nasnet.common.images import read_image
+from keras_nasnet.common.images import read_fitted
 from keras_nasnet.detection.data.dataset import AnnotatedImage, Box, Problem
 
 TOLERANCE = 1e-3  # pixels by which a box may leave its image unsaid: rounding
@@ -153,7 +153,7 @@ def checked_images(
 def _true_size(path: Path) -> tuple[int, int] | str:
     """Return width and height of an image that decodes, else what is wrong with it."""
     try:
-        return read_image(path, upright=False).size
+        return read_fitted(path, lambda image: image.size, upright=False)
     except ValueError as error:
         return str(error).removeprefix(f"{path}: ")
 

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from keras_nasnet.common.checksum import sha256
 from keras_nasnet.common.errors import one_line
 from keras_nasnet.common.files import replacing_folder
-from keras_nasnet.common.images import read_image
+from keras_nasnet.common.images import read_fitted, read_header
 from keras_nasnet.detection.data.dataset import AnnotatedImage, DetectionDataset
 
 VERSION = 1  # of what is written; another is written anew
@@ -216,18 +216,21 @@ def _jpeg(image: AnnotatedImage) -> bytes:
         content = image.path.read_bytes()
     except OSError as error:
         raise ValueError(f"{image.path}: cannot be read ({error.strerror})") from None
-    pixels = read_image(io.BytesIO(content), str(image.path), upright=False)
-    if pixels.size != (image.width, image.height):
-        raise ValueError(f"{image.path} has changed since the dataset was read: read it again")
-    with Image.open(io.BytesIO(content)) as file:
-        if file.format == "JPEG" and file.mode in ("RGB", "L"):
+    header = read_header(io.BytesIO(content), str(image.path))
+
+    def encode(pixels: Image.Image) -> bytes:
+        if pixels.size != (image.width, image.height):
+            raise ValueError(f"{image.path} has changed since the dataset was read: read it again")
+        if header.format == "JPEG" and header.mode in ("RGB", "L"):
             return content
-    buffer = io.BytesIO()
-    try:
-        pixels.save(buffer, "JPEG", quality=QUALITY, subsampling=0)
-    except OSError as error:  # JPEG ends at 65535 pixels a side
-        raise ValueError(f"{image.path}: cannot be written as JPEG ({error})") from None
-    return buffer.getvalue()
+        buffer = io.BytesIO()
+        try:
+            pixels.save(buffer, "JPEG", quality=QUALITY, subsampling=0)
+        except OSError as error:  # JPEG ends at 65535 pixels a side
+            raise ValueError(f"{image.path}: cannot be written as JPEG ({error})") from None
+        return buffer.getvalue()
+
+    return read_fitted(io.BytesIO(content), encode, str(image.path), upright=False)
 
 
 def _example(source_id: int, image: AnnotatedImage, encoded: bytes) -> Any:

@@ -4,11 +4,10 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 from official.vision.serving.detection import DetectionModule
 
-from keras_nasnet.common.images import Preprocessing
+from keras_nasnet.common.images import Preprocessing, as_several
 from keras_nasnet.detection.detections import Detections
 from keras_nasnet.detection.detector_folder import locate, read_class_names
 from keras_nasnet.detection.garden import checkpoints
@@ -70,14 +69,15 @@ class FasterRCNN:
         """Return what is on each image.
 
         Args:
-            images: paths, PIL images, or uint8 arrays (height, width, 3), of any sizes. Files are turned upright.
+            images: paths, PIL images, or arrays of pixels 0..255, of any sizes, as `Preprocessing` takes them. Files
+                are turned upright.
             threshold: scores below it are left out. Default: none; the network itself leaves out those below 0.05
                 (`task.model.detection_generator.pre_nms_score_threshold`).
 
         Raises:
             ValueError: if an image cannot be read, or has another shape.
         """
-        pixels = [np.asarray(Preprocessing(None, None).fit(image), np.uint8) for image in images]
+        pixels = [Preprocessing(None, None).fit(image) for image in as_several(images)]
         if not pixels:
             return []
         prepared = [self._prepare(image[None]) for image in pixels]
