@@ -3,12 +3,12 @@
 import contextlib
 import functools
 import os
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from keras_nasnet.common import terminal
 from keras_nasnet.search.controller.contract import Controller
 from keras_nasnet.search.controller.registry import make_controller, uses_strategy
 from keras_nasnet.search.executors.registry import EXECUTORS
@@ -82,7 +82,7 @@ def search(
         >>> outcome.genotypes["random"]
         '|...~0|+|...~0|...~1|+|...~0|...~1|...~2|'
     """
-    folder, say = Path(folder), say or functools.partial(print, file=sys.stderr)
+    folder, say = Path(folder), say or terminal.say
     # A policy is small: it leaves the GPUs' memory to the children.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")

@@ -1,7 +1,6 @@
 """`keras-nasnet classify`: says what is in images."""
 
 import contextlib
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -11,7 +10,9 @@ from typing import Any
 import click
 
 from keras_nasnet.cli.errors import InputError
+from keras_nasnet.common.escape import printable
 from keras_nasnet.common.images import SUFFIXES, find_images
+from keras_nasnet.common.terminal import Stderr, clear_line, echo_json, echo_text, say
 from keras_nasnet.inference.engines.engine import PRECISIONS
 from keras_nasnet.inference.engines.registry import ENGINES, candidates
 from keras_nasnet.zoo import loading as zoo
@@ -62,7 +63,7 @@ def classify_command(
             _check_top(top, None)
         from keras_nasnet.zoo.prediction import load_predictor
 
-        report = (lambda text: click.echo(text, err=True)) if sys.stderr.isatty() else None
+        report = say if Stderr().isatty() else None
         predictor = load_predictor(name, engine, precision, report)
         _check_top(top, predictor.classes)
         broken = show(predictor, images, min(5, predictor.classes) if top is None else top, as_json)
@@ -77,22 +78,21 @@ def show(model: Any, images: Sequence[Path], top: int, as_json: bool = False) ->
     from keras_nasnet.inference.classification import classify
 
     broken = 0
-    watched = len(images) > PROGRESS_FROM and sys.stderr.isatty()
-    progress = (
-        click.progressbar(length=len(images), label="Images", show_pos=True, file=sys.stderr) if watched else None
-    )
+    stderr: Any = Stderr()
+    watched = len(images) > PROGRESS_FROM and stderr.isatty()
+    progress = click.progressbar(length=len(images), label="Images", show_pos=True, file=stderr) if watched else None
     with progress or contextlib.nullcontext():
         for path, result in classify(model, images, top):
             if progress:
-                click.echo("\r\x1b[K", file=sys.stderr, nl=False)  # the line returns with the update
+                clear_line()
             if isinstance(result, ValueError):
                 broken += 1
-                click.echo(str(result).encode(errors="backslashreplace").decode(), err=True)
+                say(result)
             elif as_json:
                 predictions = [prediction._asdict() for prediction in result]
-                click.echo(json.dumps({"path": os.fspath(path), "predictions": predictions}))
+                echo_json({"path": os.fspath(path), "predictions": predictions})
             else:
-                click.echo(table(click.format_filename(path), result))
+                echo_text(table(os.fspath(path), result))
             if progress:
                 progress.update(1)
     return broken
@@ -100,9 +100,10 @@ def show(model: Any, images: Sequence[Path], top: int, as_json: bool = False) ->
 
 def table(path: str, predictions: Sequence[tuple[str, float]]) -> str:
     """Returns the lines for one image: its path, then label, percentage and bar of each class."""
-    width = max(len(label) for label, _ in predictions)
-    lines = [path]
-    for label, probability in predictions:
+    rows = [(printable(label), probability) for label, probability in predictions]
+    width = max(len(label) for label, _ in rows)
+    lines = [printable(path)]
+    for label, probability in rows:
         lines.append(f"  {label:<{width}}  {100 * probability:5.1f} %  {_bar(probability)}".rstrip())
     return "\n".join(lines)
 

@@ -1,5 +1,6 @@
 """`keras-nasnet detect`: Faster R-CNN on a NASNet, from annotated images to boxes on photographs."""
 
+import json
 import os
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import click
 
 from keras_nasnet.cli.detect_predict import predict_command
 from keras_nasnet.cli.errors import reporting_errors
+from keras_nasnet.common.terminal import echo, echo_json, echo_text
 
 
 @click.group("detect")
@@ -76,8 +78,8 @@ def train_command(
             resume=resume,
             seed=seed,
         )
-        click.echo(f"AP {result.summary['AP'] or 0:.3f}  AP50 {result.summary['AP50'] or 0:.3f}")
-        click.echo(f"detector {result.folder}")
+        echo(f"AP {result.summary['AP'] or 0:.3f}  AP50 {result.summary['AP50'] or 0:.3f}")
+        echo(f"detector {result.folder}")
 
 
 @detect_group.command("eval")
@@ -100,7 +102,10 @@ def eval_command(model: str, data: Path | None, out: Path | None, batch: int, st
         from keras_nasnet.detection import report
 
         found = detection.evaluate(model, data, folder=out, batch=batch, strict=strict)
-        click.echo(report.to_json(found.summary) if as_json else report.to_markdown(found.summary), nl=False)
+        if as_json:
+            echo_json(json.loads(report.to_json(found.summary)), indent=2)
+        else:
+            echo_text(report.to_markdown(found.summary))
 
 
 @detect_group.command("export")
@@ -111,7 +116,7 @@ def export_command(model: str, out: Path) -> None:
     with reporting_errors():
         from keras_nasnet import detection
 
-        click.echo(f"SavedModel {detection.export(model, out)}")
+        echo(f"SavedModel {detection.export(model, out)}")
 
 
 detect_group.add_command(predict_command)

@@ -1,7 +1,6 @@
 """`keras-nasnet detect predict`: finds things on photographs and video frames."""
 
 import contextlib
-import json
 import os
 import sys
 from collections.abc import Iterable
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from keras_nasnet.cli.errors import InputError
+from keras_nasnet.common.terminal import Stderr, clear_line, echo, echo_json, say
 
 if TYPE_CHECKING:
     from keras_nasnet.detection.detections import Detections
@@ -74,15 +74,16 @@ def show(
     broken = 0
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    watched = count > PROGRESS_FROM and sys.stderr.isatty()
-    progress = click.progressbar(length=count, label="Images", show_pos=True, file=sys.stderr) if watched else None
+    stderr: Any = Stderr()
+    watched = count > PROGRESS_FROM and stderr.isatty()
+    progress = click.progressbar(length=count, label="Images", show_pos=True, file=stderr) if watched else None
     with progress or contextlib.nullcontext():
         for result in results:
             if progress:
-                click.echo("\r\x1b[K", file=sys.stderr, nl=False)  # the line returns with the update
+                clear_line()
             if isinstance(result.detections, ValueError):
                 broken += 1
-                click.echo(str(result.detections).encode(errors="backslashreplace").decode(), err=True)
+                say(result.detections)
             elif as_json:
                 number = len(images) + 1
                 width, height = result.size
@@ -90,12 +91,12 @@ def show(
                 annotations += result.detections.to_coco(number)
             else:
                 for line in lines(result.detections, threshold):
-                    click.echo(f"{click.format_filename(result.path)}  {line}")
+                    echo(f"{result.path}  {line}")
             if progress:
                 progress.update(1)
     if as_json:
         categories = [{"id": number, "name": name} for number, name in enumerate(class_names, 1)]
-        click.echo(json.dumps({"images": images, "categories": categories, "annotations": annotations}))
+        echo_json({"images": images, "categories": categories, "annotations": annotations})
     return broken
 
 

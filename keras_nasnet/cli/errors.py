@@ -2,13 +2,20 @@
 
 import contextlib
 import errno
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import click
 
-from keras_nasnet.common.errors import RunError
+from keras_nasnet.common.errors import RunError, one_line
 from keras_nasnet.common.escape import printable
+from keras_nasnet.common.signals import Stopped, Stopping
+from keras_nasnet.common.terminal import OutputLost, say
+
+# Of a path that cannot be, whatever is on the disk: bad input. Other errors of files are 1.
+_BAD_PATH = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EINVAL)
 
 
 class InputError(click.ClickException):
@@ -26,7 +33,7 @@ class InputError(click.ClickException):
 
 @contextlib.contextmanager
 def reporting_errors() -> Iterator[None]:
-    """Report what goes wrong in a run on one line.
+    """Report what goes wrong in a command on one line.
 
     The exit code is 2 for bad input, 1 for what went wrong later, and 130 or 143 after SIGINT or SIGTERM.
     """
@@ -34,9 +41,46 @@ def reporting_errors() -> Iterator[None]:
         yield
     except (ValueError, TypeError) as error:
         raise InputError(error) from None
+    except ImportError as error:
+        raise InputError(error) from None
     except OSError as error:
-        text = "the disk is full" if error.errno == errno.ENOSPC else str(error)
-        raise click.ClickException(f"{text}: the last checkpoint is as it was") from None
+        raise _of_a_file(error) from None
+    except MemoryError:
+        raise click.ClickException("there is not enough memory") from None
     except RunError as error:
-        click.echo(f"Error: {printable(error)}", err=True)
+        if not (isinstance(error, OutputLost) and not str(error)):
+            say(f"Error: {one_line(error)}")
         sys.exit(error.exit_code)
+
+
+def run(command: Callable[[], Any]) -> int:
+    """Run a command of click without its own handling of errors, and return the exit code.
+
+    Args:
+        command: to be called.
+    """
+    with Stopping() as stopping:
+        try:
+            with reporting_errors():
+                code = command()
+            return code if isinstance(code, int) else 0
+        except Exception as error:
+            if stopping.came is not None:  # of which a library has made an error of its own
+                say(f"Error: {Stopped(stopping.came)}")
+                return 128 + stopping.came
+            if not isinstance(error, click.ClickException):
+                raise
+            error.message = printable(error.message)
+            with contextlib.suppress(OSError):  # nobody is there to be told
+                error.show()
+            return error.exit_code
+
+
+def _of_a_file(error: OSError) -> click.ClickException:
+    """Return an error of a file in words: which file, and why."""
+    reason = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}.get(
+        error.errno or 0, error.strerror or one_line(error)
+    )
+    name = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+    bad = error.errno in _BAD_PATH
+    return InputError(f"{name}{reason}") if bad else click.ClickException(printable(f"{name}{reason}"))

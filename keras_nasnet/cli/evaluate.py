@@ -1,10 +1,11 @@
 """`keras-nasnet evaluate`: how right trained nets are on labelled images."""
 
-import sys
+import json
 
 import click
 
 from keras_nasnet.cli.errors import InputError
+from keras_nasnet.common.terminal import echo, echo_json, echo_text
 
 
 @click.command("evaluate")
@@ -46,10 +47,10 @@ def evaluate_command(
         for number, model in enumerate(models):
             result = zoo.evaluate(model, data, split=split, crop=crop, size=size, batch=batch, data_dir=data_dir)
             if number == 0 and not as_json:
-                click.echo(MARKDOWN_HEADER)
-            click.echo(result.to_json() if as_json else result.to_markdown_row())
+                echo_text(MARKDOWN_HEADER)
+            if as_json:
+                echo_json(json.loads(result.to_json()))
+            else:
+                echo(result.to_markdown_row())
     except ValueError as error:
         raise InputError(error) from None
-    except KeyboardInterrupt:
-        click.echo("Error: interrupted", err=True)
-        sys.exit(130)

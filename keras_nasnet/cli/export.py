@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from keras_nasnet.cli.errors import InputError
+from keras_nasnet.common.terminal import echo
 from keras_nasnet.inference import exporting
 from keras_nasnet.inference.formats.registry import FORMATS
 from keras_nasnet.zoo import loading
@@ -43,7 +44,7 @@ def export_command(
 
     def report(found: "Comparison") -> None:
         same = f", same class in {found.agreement:.0%}" if int8 else ""
-        click.echo(f"compared on {found.images} images: differs by {found.difference:.1e}{same}")
+        echo(f"compared on {found.images} images: differs by {found.difference:.1e}{same}")
 
     try:
         # All that can be wrong without Keras is said before it is imported, which takes seconds.
@@ -63,4 +64,4 @@ def export_command(
         raise InputError(error) from None
     except OSError as error:
         raise click.ClickException(f"{path} cannot be written ({error.strerror or error})") from None
-    click.echo(f"wrote {path}")
+    echo(f"wrote {path}")

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from keras_nasnet.cli.errors import reporting_errors
+from keras_nasnet.common.terminal import echo, say
 
 
 @click.command("features")
@@ -31,7 +32,5 @@ def features_command(images: tuple[Path, ...], model: str, out: Path, image_size
         check_format(out)
         zoo.check(model)
         list_images(images)
-        found = extract_features(
-            model, images, out, image_size=image_size, say=lambda line: click.echo(f"warning: {line}", err=True)
-        )
-        click.echo(f"wrote {out}: {len(found.paths)} images, {found.features.shape[1]} features each")
+        found = extract_features(model, images, out, image_size=image_size, say=lambda line: say(f"warning: {line}"))
+        echo(f"wrote {out}: {len(found.paths)} images, {found.features.shape[1]} features each")

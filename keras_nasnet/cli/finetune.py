@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from keras_nasnet.cli.errors import reporting_errors
+from keras_nasnet.common.terminal import echo
 
 
 @click.command("finetune")
@@ -43,6 +44,6 @@ def finetune_command(
         result = finetune(folder, model, epochs, out, settings=settings, resume=resume, seed=seed)
         what, shown = ("test", result.test) if result.test else ("validation", result.validation)
         if shown is not None:
-            click.echo(f"{what} accuracy {shown.accuracy:.4f} ({shown.examples} images)")
-            click.echo(f"confusion matrix {result.folder / 'confusion.png'}")
-        click.echo(f"model {result.folder / 'model.keras'}")
+            echo(f"{what} accuracy {shown.accuracy:.4f} ({shown.examples} images)")
+            echo(f"confusion matrix {result.folder / 'confusion.png'}")
+        echo(f"model {result.folder / 'model.keras'}")

@@ -1,52 +1,77 @@
 """The command `keras-nasnet`."""
 
+import importlib
 import logging
 import os
+import signal
+import sys
 import warnings
+from typing import Any
 
 # Before anything imports TensorFlow: the command's own words only.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import click
 
-from keras_nasnet.cli.classify import classify_command
-from keras_nasnet.cli.detect import detect_group
-from keras_nasnet.cli.evaluate import evaluate_command
-from keras_nasnet.cli.export import export_command
-from keras_nasnet.cli.features import features_command
-from keras_nasnet.cli.finetune import finetune_command
-from keras_nasnet.cli.search import search_group
-from keras_nasnet.cli.train import train_command
-from keras_nasnet.cli.zoo import zoo_group
-from keras_nasnet.cli.zoo_convert import convert_command
-from keras_nasnet.cli.zoo_publish import publish_command
+from keras_nasnet.cli.errors import run
+from keras_nasnet.common.errors import Interrupted
+from keras_nasnet.common.signals import Stopped
+from keras_nasnet.common.terminal import open_closed_streams
 from keras_nasnet.common.version import __version__
 
 # Of damaged and of large images the commands say it themselves.
 warnings.filterwarnings("ignore", module="PIL")
 logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
+# Each is imported when it is asked for: inside `run`, which makes one line of a Ctrl-C in the midst of it.
+COMMANDS = {
+    "classify": "classify:classify_command",
+    "detect": "detect:detect_group",
+    "evaluate": "evaluate:evaluate_command",
+    "export": "export:export_command",
+    "features": "features:features_command",
+    "finetune": "finetune:finetune_command",
+    "search": "search:search_group",
+    "train": "train:train_command",
+    "zoo": "zoo:zoo_group",
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class Commands(click.Group):
+    """The group of all commands, which reports whatever goes wrong in one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands."""
+        return [*COMMANDS, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command; None if there is none of this name."""
+        if cmd_name not in COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        return getattr(importlib.import_module(f"keras_nasnet.cli.{module}"), attribute)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Call a command; what stops it is kept from click, which has words of its own for that."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            number = error.number if isinstance(error, Stopped) else signal.SIGINT
+            raise Interrupted(str(Stopped(number)), number) from None
+
+    def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
+        """Run the command line, and end the process with its exit code."""
+        if not standalone_mode:
+            return super().main(*args, standalone_mode=False, **kwargs)
+        open_closed_streams()
+        sys.exit(run(lambda: super(Commands, self).main(*args, standalone_mode=False, **kwargs)))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="keras-nasnet")
 def main() -> None:
     """NASNet on Keras 3."""
 
-
-for command in (
-    classify_command,
-    detect_group,
-    evaluate_command,
-    export_command,
-    features_command,
-    finetune_command,
-    search_group,
-    train_command,
-    zoo_group,
-):
-    main.add_command(command)
-zoo_group.add_command(convert_command)
-zoo_group.add_command(publish_command)
 
 if __name__ == "__main__":
     main(prog_name="keras-nasnet")

@@ -1,13 +1,13 @@
 """`keras-nasnet search`: runs the architecture search, and shows what comes of it."""
 
 import inspect
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from keras_nasnet.cli.errors import reporting_errors
+from keras_nasnet.common.terminal import echo, echo_json, echo_text
 from keras_nasnet.search.controller.registry import CONTROLLERS
 from keras_nasnet.search.executors.registry import EXECUTORS
 from keras_nasnet.search.run.presets import PRESETS
@@ -91,7 +91,7 @@ def run_command(
                 raise ValueError("--print and --resume: `search status` shows what a folder holds")
             from keras_nasnet.search.run.presets import to_toml
 
-            click.echo(to_toml(plan), nl=False)
+            echo_text(to_toml(plan))
             return
         if address is not None and "address" not in inspect.signature(EXECUTORS.get(engine)).parameters:
             raise ValueError(f"--address is of a Ray cluster, and --engine is {engine}")
@@ -111,8 +111,8 @@ def run_command(
         if outcome is None:
             return
         for arm, trial in outcome.best.items():
-            click.echo(f"best of {arm}: reward {trial.reward:.4f} (trial {trial.id}, {trial.stage}; {trial.fidelity})")
-        click.echo(f"wrote {folder / BEST_FILE}, {folder / 'report.html'}")
+            echo(f"best of {arm}: reward {trial.reward:.4f} (trial {trial.id}, {trial.stage}; {trial.fidelity})")
+        echo(f"wrote {folder / BEST_FILE}, {folder / 'report.html'}")
 
 
 @search_group.command("status")
@@ -127,18 +127,18 @@ def status_command(folder: Path, as_json: bool) -> None:
         with _store(folder) as store:
             now = status(store)
         if as_json:
-            click.echo(json.dumps(now, indent=2))
+            echo_json(now, indent=2)
             return
         done, planned = counts(now)
-        click.echo(f"{done} of {planned} trials, {now['trials']['running']} running  {summary(now)}")
+        echo(f"{done} of {planned} trials, {now['trials']['running']} running  {summary(now)}")
         for name, stage in now["stages"].items():
             hours = f"{stage['hours']:.2f} {now['unit']}-hours"
-            click.echo(f"  {name:9}  {stage['finished']:>6} of {stage['planned']:<6}  {hours}")
+            echo(f"  {name:9}  {stage['finished']:>6} of {stage['planned']:<6}  {hours}")
         for name, arm in now["arms"].items():
             best = "none yet" if arm["best"] is None else f"{arm['best']:.4f}"
-            click.echo(f"  {name:9}  {arm['finished']:>6} of {arm['budget']:<6}  best {best}")
+            echo(f"  {name:9}  {arm['finished']:>6} of {arm['budget']:<6}  best {best}")
         for kind, count in now["faults"].items():
-            click.echo(f"  {kind}: {count}")
+            echo(f"  {kind}: {count}")
 
 
 @search_group.command("report")
@@ -150,7 +150,7 @@ def report_command(folder: Path, out: Path | None) -> None:
         from keras_nasnet.search.view.report import write_report
 
         with _store(folder):
-            click.echo(f"wrote {write_report(folder, out)}")
+            echo(f"wrote {write_report(folder, out)}")
 
 
 @search_group.command("export")
@@ -171,9 +171,9 @@ def export_command(folder: Path, file: Path, trial: int | None) -> None:
             if file.suffix == ".json":
                 chosen = export_best(store, file, trial)
                 reward = "no reward" if chosen.reward is None else f"reward {chosen.reward:.4f}"
-                click.echo(f"wrote {file}: trial {chosen.id} of {chosen.arm}, {chosen.stage}, {reward}")
+                echo(f"wrote {file}: trial {chosen.id} of {chosen.arm}, {chosen.stage}, {reward}")
             else:
-                click.echo(f"wrote {file}: {export_trials(store, file)} trials")
+                echo(f"wrote {file}: {export_trials(store, file)} trials")
 
 
 def _store(folder: Path) -> "Store":

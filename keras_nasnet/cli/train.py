@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from keras_nasnet.cli.errors import reporting_errors
+from keras_nasnet.common.terminal import echo, echo_text
 from keras_nasnet.training.recipe import RECIPES, STRATEGIES, get_recipe
 
 
@@ -37,7 +38,7 @@ def train_command(
     with reporting_errors():
         chosen = get_recipe(recipe).with_settings(*assignments)
         if only_print:
-            click.echo(chosen.to_toml(), nl=False)
+            echo_text(chosen.to_toml())
             return
         from keras_nasnet.training.trainer import train
 
@@ -51,8 +52,8 @@ def train_command(
             checkpoint_seconds=checkpoint_seconds,
         )
         if result.test is not None:
-            click.echo(f"test accuracy {result.test.accuracy:.4f} ({result.test.examples} images)")
-        click.echo(f"wrote {result.folder / 'model.keras'}")
+            echo(f"test accuracy {result.test.accuracy:.4f} ({result.test.examples} images)")
+        echo(f"wrote {result.folder / 'model.keras'}")
 
 
 train_command.epilog = f"Recipes: {', '.join(RECIPES)}."

@@ -1,7 +1,6 @@
 """`keras-nasnet zoo`: trained weights by name."""
 
 import contextlib
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,10 @@ from typing import Any
 import click
 
 from keras_nasnet.cli.errors import InputError
+from keras_nasnet.cli.zoo_convert import convert_command
+from keras_nasnet.cli.zoo_publish import publish_command
 from keras_nasnet.common.errors import one_line
+from keras_nasnet.common.terminal import echo, echo_json, echo_text, say
 from keras_nasnet.zoo import files
 from keras_nasnet.zoo.catalog import entries
 from keras_nasnet.zoo.catalog.entry import Entry
@@ -44,9 +46,9 @@ def list_command(pattern: str, task: str | None, as_json: bool) -> None:
         rows = [_row(entry) for entry in found]
     if as_json:
         for row in rows:
-            click.echo(json.dumps(row))
+            echo_json(row)
     else:
-        click.echo(_table(rows))
+        echo_text(_table(rows))
 
 
 @zoo_group.command("info")
@@ -59,12 +61,12 @@ def info_command(name: str, as_json: bool) -> None:
         found = files.file_on_this_machine(entry)
         data = entry.to_dict() | {"cached": str(found) if found else None}
     if as_json:
-        click.echo(json.dumps(data, default=str))
+        echo_json(data)
         return
     if classes := data.pop("class_names", None):
         data["classes"] = len(classes)
     for key, value in _flat(data):
-        click.echo(f"{key:<28} {value}")
+        echo(f"{key:<28} {value}")
 
 
 @zoo_group.command("download")
@@ -89,8 +91,8 @@ def backbone_command(source: str, out: Path) -> None:
         from keras_nasnet import detection
 
         prefix, _ = detection.write_checkpoint(source, out)
-        click.echo(f"checkpoint {prefix}")
-        click.echo(f"config     {out / 'backbone.yaml'}")
+        echo(f"checkpoint {prefix}")
+        echo(f"config     {out / 'backbone.yaml'}")
 
 
 @zoo_group.command("verify")
@@ -134,16 +136,16 @@ def _each(names: tuple[str, ...], act: Callable[[str], dict[str, Any]], as_json:
         try:
             result = act(name)
         except ValueError as error:
-            click.echo(f"Error: {one_line(error)}", err=True)
+            say(f"Error: {one_line(error)}")
             failed = True
             continue
         if as_json:
-            click.echo(json.dumps(result))
+            echo_json(result)
             continue
         for key, value in result.items():
             for item in value if isinstance(value, list) else [value]:
                 if key != "name" and item != 0:
-                    click.echo(f"{name}  {item}" if key != "bytes_freed" else f"{name}  {item / 1e6:.1f} MB freed")
+                    echo(f"{name}  {item}" if key != "bytes_freed" else f"{name}  {item / 1e6:.1f} MB freed")
     if failed:
         raise SystemExit(2)
 
@@ -209,3 +211,7 @@ def _flat(data: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
                 yield from _flat(item, f"{prefix}{key}.")
         elif value != []:
             yield f"{prefix}{key}", value
+
+
+zoo_group.add_command(convert_command)
+zoo_group.add_command(publish_command)

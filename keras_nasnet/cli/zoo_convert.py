@@ -8,6 +8,7 @@ import click
 
 from keras_nasnet.accelerate.random_values import without_random_values
 from keras_nasnet.cli.errors import InputError
+from keras_nasnet.common.terminal import echo, say
 from keras_nasnet.zoo import loading
 from keras_nasnet.zoo.formats.registry import format_by_name, format_of, format_to_write, save_weights
 
@@ -57,12 +58,11 @@ def convert_command(model: str, out: Path, to: str | None, network: str | None, 
     own = loaded.get_config()["pool_padding"]
     theirs = form.pool_padding or own
     if theirs != own:
-        click.echo(
+        say(
             f"note: this model has pool_padding={own!r}; the other code pools like {theirs!r}, "
-            "so its outputs differ by about 1e-2",
-            err=True,
+            "so its outputs differ by about 1e-2"
         )
-    click.echo(f"wrote {out}")
+    echo(f"wrote {out}")
 
 
 def _check_source(model: str, network: str | None) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from keras_nasnet.cli.errors import InputError
+from keras_nasnet.common.terminal import echo, echo_text
 from keras_nasnet.zoo import publishing
 from keras_nasnet.zoo.sources import hub
 
@@ -50,13 +51,13 @@ def publish_command(
         hub.check_target(to, revision)
         options: dict[str, Any] = {"revision": revision, "licence": licence, "results": results, "backbone": backbone}
         if not dry_run:
-            click.echo(publishing.publish(model, to, folder=folder, private=private, **options))
+            echo(publishing.publish(model, to, folder=folder, private=private, **options))
             return
         with tempfile.TemporaryDirectory() as temporary:
             place = folder or Path(temporary) / "model"
             publishing.prepare(model, to, place, **options)
             for file in sorted(file for file in place.rglob("*") if file.is_file()):
-                click.echo(f"{file.stat().st_size:>12,} bytes  {file.relative_to(place)}")
-            click.echo(f"\n{(place / 'README.md').read_text(encoding='utf-8')}")
+                echo(f"{file.stat().st_size:>12,} bytes  {file.relative_to(place)}")
+            echo_text(f"\n{(place / 'README.md').read_text(encoding='utf-8')}")
     except ValueError as error:
         raise InputError(error) from None

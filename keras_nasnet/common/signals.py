@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, noted so that a run can stop where nothing is lost."""
+"""Ctrl-C and SIGTERM: they end a command in one line, or are noted so that a run can stop where nothing is lost."""
 
 import contextlib
 import signal
@@ -7,9 +7,23 @@ from typing import Any
 
 from keras_nasnet.common.errors import Interrupted
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asks this process to end.
+
+    Args:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int):
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+        self.number = number
+
 
 class StopSignal:
-    """Context in which Ctrl-C and SIGTERM are noted; a second one raises KeyboardInterrupt at once.
+    """Context in which Ctrl-C and SIGTERM are noted; a second one raises `Stopped` at once.
 
     Outside the main thread it notes nothing: signals are not that thread's to handle.
 
@@ -26,15 +40,12 @@ class StopSignal:
     came: int | None = None
 
     def __enter__(self) -> "StopSignal":
-        self._before: dict[int, Any] = {}
-        with contextlib.suppress(ValueError):  # not the main thread
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._note)
+        self._before = _handle(self._note)
         return self
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.came is not None:
-            raise KeyboardInterrupt
+            raise Stopped(number)
         self.came = number
 
     @property
@@ -47,5 +58,40 @@ class StopSignal:
         return Interrupted(f"stopped by {self.name} {message}", self.came or signal.SIGTERM)
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        _restore(self._before)
+
+
+class Stopping:
+    """Context in which Ctrl-C and SIGTERM raise `Stopped`, wherever the process is.
+
+    Attributes:
+        came: the signal's number, also where a library has made another error of `Stopped`; None before it comes.
+    """
+
+    came: int | None = None
+
+    def __enter__(self) -> "Stopping":
+        self._before = _handle(self._stop)
+        return self
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self.came = number
+        raise Stopped(number)
+
+    def __exit__(self, *_: object) -> None:
+        _restore(self._before)
+
+
+def _handle(handler: Any) -> dict[int, Any]:
+    """Set a handler, and return those before. What the parent process has set to be ignored stays so."""
+    before: dict[int, Any] = {}
+    with contextlib.suppress(ValueError):  # not the main thread
+        for number in SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                before[number] = signal.signal(number, handler)
+    return before
+
+
+def _restore(before: dict[int, Any]) -> None:
+    for number, handler in before.items():
+        signal.signal(number, handler)

@@ -8,13 +8,15 @@ Takes the flags of `official.vision.train`; see the Garden's documentation.
 
 import sys
 
+from keras_nasnet.common.terminal import say
+
 
 def main() -> None:
     """Run the driver on the flags of the command line."""
     try:
         import keras_nasnet.detection.garden.experiments  # noqa: F401 (its import registers them)
     except ValueError as error:
-        print(f"Error: {error}", file=sys.stderr)
+        say(f"Error: {error}")
         sys.exit(2)
     from absl import app, flags
     from official.common import flags as garden_flags

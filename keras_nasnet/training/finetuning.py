@@ -8,11 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keras_nasnet.common import terminal
 from keras_nasnet.data.datasets import open_dataset
 from keras_nasnet.data.split import Dataset
 from keras_nasnet.training.augmentation import AUGMENTATIONS
 from keras_nasnet.training.recipe import Recipe, get_recipe
-from keras_nasnet.training.trainer import to_stderr, train
+from keras_nasnet.training.trainer import train
 from keras_nasnet.zoo import loading as zoo
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def finetune(
     settings: Sequence[str] = (),
     resume: bool = False,
     seed: int | None = None,
-    say: Callable[[str], None] = to_stderr,
+    say: Callable[[str], None] = terminal.say,
 ) -> "TrainingResult":
     """Teach a trained network the classes of a folder of images, and write the new network to `out`.
 

@@ -2,13 +2,13 @@
 
 import csv
 import itertools
-import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from keras_nasnet.common.files import StrPath, replacing
+from keras_nasnet.common.terminal import Stderr
 
 if TYPE_CHECKING:
     from tensorboardX.event_file_writer import EventsWriter
@@ -249,7 +249,7 @@ class Progress:
         self.steps = steps
         self.batch = batch
         self.step = initial_step
-        self.file = sys.stderr if file is None else file
+        self.file: Any = Stderr(file)
         self._terminal = self.file.isatty()
         self._bar: Any = None
         self._epoch = initial_step // steps + 1
@@ -305,7 +305,8 @@ class Progress:
         parts = _parts(
             row.get("loss"), row.get("accuracy"), row.get("validation_accuracy"), row.get("images_per_second"), left
         )
-        print("  ".join([f"epoch {self._epoch}/{self.epochs}", *parts]), file=self.file, flush=True)
+        self.file.write("  ".join([f"epoch {self._epoch}/{self.epochs}", *parts]) + "\n")
+        self.file.flush()
 
     def close(self) -> None:
         """Remove the bar, if there is one."""

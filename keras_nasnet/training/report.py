@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_nasnet.common.escape import printable
 from keras_nasnet.common.files import StrPath, replacing
 from keras_nasnet.training.history import Row, read_history
 
@@ -142,7 +143,7 @@ def _checked(matrix: np.ndarray, class_names: Sequence[str]) -> tuple[np.ndarray
         raise ValueError("the confusion matrix must hold counts: integers from 0 up")
     if len(class_names) != len(matrix):
         raise ValueError(f"there are {len(class_names)} class names for {len(matrix)} classes")
-    return matrix, [" ".join(name.split()) for name in class_names]
+    return matrix, [printable(" ".join(name.split())) for name in class_names]
 
 
 def plot_confusion(matrix: np.ndarray, class_names: Sequence[str], png: StrPath) -> None:

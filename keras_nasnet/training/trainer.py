@@ -1,13 +1,13 @@
 """A training run in a folder, from the start or from where it stopped."""
 
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_nasnet.accelerate.backends import no_search_for_tensorflow
+from keras_nasnet.common import terminal
 from keras_nasnet.data.datasets import open_dataset
 from keras_nasnet.data.split import Dataset
 from keras_nasnet.training.augmentation import AUGMENTATIONS
@@ -21,11 +21,6 @@ RECIPE_FILE = "recipe.toml"
 CHECKPOINT_SECONDS = 180.0
 
 
-def to_stderr(line: str) -> None:
-    """Print a line of text to stderr."""
-    print(line, file=sys.stderr, flush=True)
-
-
 def train(
     recipe: str | os.PathLike[str] | Recipe,
     folder: str | os.PathLike[str],
@@ -35,7 +30,7 @@ def train(
     strategy: str = "default",
     resume: bool = False,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
-    say: Callable[[str], None] = to_stderr,
+    say: Callable[[str], None] = terminal.say,
 ) -> "TrainingResult":
     """Train a network as a recipe says, and write it with its history to a folder.
 

@@ -1,11 +1,12 @@
 """How far a search is, on a terminal or in a log. Imports no Keras."""
 
-import sys
 import time
 from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from keras_nasnet.common.escape import printable
+from keras_nasnet.common.terminal import Stderr
 from keras_nasnet.search.store.store import Store
 from keras_nasnet.search.view.status import LAST, status
 
@@ -21,7 +22,7 @@ class Progress:
     """
 
     def __init__(self, file: TextIO | None = None):
-        self._file = sys.stderr if file is None else file
+        self._file: Any = Stderr(file)
         self._terminal = self._file.isatty()
         self._bar: Any = None
         self._looked = -LINE_SECONDS
@@ -48,11 +49,12 @@ class Progress:
                 layout = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}"
                 self._bar = tqdm(file=self._file, dynamic_ncols=True, bar_format=layout)
             self._bar.n, self._bar.total = done, max(done, planned)
-            self._bar.set_postfix_str(summary(now))
+            self._bar.set_postfix_str(printable(summary(now)))
             return
         line = f"{done}/{planned}  {summary(now)}"
         if line != self._line:
-            print(line, file=self._file, flush=True)
+            self._file.write(f"{printable(line)}\n")
+            self._file.flush()
         self._line = line
 
 

@@ -179,5 +179,5 @@ def test_progress_and_ctrl_c(folder):
         os.close(ours)
     assert process.stdout.read() == b""
     lines = shown.decode().replace("\r", "\n").split("\n")
-    assert [line for line in lines if line.strip()][-1].strip() == "Error: interrupted"
+    assert [line for line in lines if line.strip()][-1].strip() == "Error: stopped by SIGINT"
     assert "Traceback" not in shown.decode()

@@ -2,12 +2,12 @@
 
 import math
 import os
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from keras_nasnet.common import terminal
 from keras_nasnet.common.files import write_text
 from keras_nasnet.detection import report
 from keras_nasnet.detection.anchors import box_sides
@@ -55,7 +55,7 @@ def train(
     strict: bool = False,
     resume: bool = False,
     seed: int = 0,
-    say: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True),
+    say: Callable[[str], None] = terminal.say,
 ) -> TrainedDetector:
     """Train a Faster R-CNN on a NASNet.
 
