@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from keras_nasnet.common import terminal
+from keras_nasnet.common import run_folder, terminal
 from keras_nasnet.search.controller.contract import Controller
 from keras_nasnet.search.controller.registry import make_controller, uses_strategy
 from keras_nasnet.search.executors.registry import EXECUTORS
@@ -109,6 +109,7 @@ def search(
 
 
 def _plan_of(folder: Path, plan: Plan | None, resume: bool) -> Plan:
+    run_folder.check(folder, run_folder.SEARCH)
     there = (folder / FILE).exists()
     if there and not resume:
         raise ValueError(f"{folder} holds a search already: go on with --resume {folder}, or choose another --out")
@@ -142,7 +143,7 @@ def _run(
 ) -> Outcome:
     executor = functools.partial(EXECUTORS.get(engine), workers=workers, **engine_options)
     progress = Progress()
-    with _scalars(folder) as scalars:
+    with run_folder.run_folder(folder, run_folder.SEARCH), _scalars(folder) as scalars:
         began = False
 
         def watch(store: Store) -> None:
@@ -153,9 +154,9 @@ def _run(
 
         runner = Runner(folder, plan, executor, watch=watch, say=say, controllers=controllers)
         try:
-            outcome = runner.run()
+            outcome = runner.run_held()
         except BaseException:
-            if began:  # else the folder may be another process'
+            if began:
                 _write_results(folder, progress, scalars)
             raise
         _write_results(folder, progress, scalars)

@@ -78,9 +78,9 @@ def run(command: Callable[[], Any]) -> int:
 
 def _of_a_file(error: OSError) -> click.ClickException:
     """Return an error of a file in words: which file, and why."""
-    reason = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}.get(
-        error.errno or 0, error.strerror or one_line(error)
-    )
+    reason = error.strerror or one_line(error)
+    if error.errno == errno.ENOSPC and reason == os.strerror(errno.ENOSPC):
+        reason = "the disk is full"
     name = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
     bad = error.errno in _BAD_PATH
     return InputError(f"{name}{reason}") if bad else click.ClickException(printable(f"{name}{reason}"))

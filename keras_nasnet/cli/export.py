@@ -62,6 +62,4 @@ def export_command(
         )
     except (ValueError, ImportError) as error:
         raise InputError(error) from None
-    except OSError as error:
-        raise click.ClickException(f"{path} cannot be written ({error.strerror or error})") from None
     echo(f"wrote {path}")

@@ -1,17 +1,23 @@
 """Files and folders that appear when they are whole: written beside their place, then moved into it."""
 
 import contextlib
-import itertools
+import errno
+import functools
+import hashlib
 import os
 import platform
 import re
+import secrets
 import shutil
+import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 StrPath = str | os.PathLike[str]
 
-_counter = itertools.count()
+_LONGEST = 100  # bytes of a name of which a temporary one is made: file systems know 255
+_OLD_SECONDS = 7 * 24 * 3600  # a temporary file of another machine, not written for so long, is a killed process'
 
 
 @contextlib.contextmanager
@@ -63,17 +69,17 @@ def write_bytes(path: StrPath, data: bytes, sync: bool = False) -> None:
 
 
 def leftovers(path: StrPath) -> list[Path]:
-    """Returns temporary files or folders of `path` that processes of this machine left when they were killed."""
+    """Returns temporary files or folders of `path` that killed processes left: dead ones of this machine, old ones."""
     path = Path(path)
     pattern = re.compile(
-        rf"\.{re.escape(path.name)}\.{re.escape(_host())}\.(\d+)\.\d+\.tmp{re.escape(path.suffix)}", re.DOTALL
+        rf"\.{re.escape(short(path.name))}\.([^.]+)\.(\d+)\.[0-9a-f]{{8}}\.tmp{re.escape(_suffix(path))}", re.DOTALL
     )
     try:
         names = os.listdir(path.parent)
     except OSError:
         return []
     found = [(path.parent / name, match) for name in names if (match := pattern.fullmatch(name))]
-    return [left for left, match in found if not _is_alive(int(match[1]))]
+    return [left for left, match in found if (match[1] == _host() and not _is_alive(int(match[2]))) or _is_old(left)]
 
 
 @contextlib.contextmanager
@@ -89,26 +95,99 @@ def replacing_folder(folder: StrPath) -> Iterator[Path]:
         OSError: if it cannot be written; what was there stays then.
     """
     folder = Path(folder)
-    for left in leftovers(folder):
-        shutil.rmtree(left, ignore_errors=True)
-    temporary = _temporary(folder)
-    new = temporary / "new"
-    try:
-        new.mkdir(parents=True)
+    with temporary_folder(folder) as temporary:
+        new, old = temporary / "new", temporary / "old"
+        new.mkdir()
         yield new
-        if folder.exists():
-            os.replace(folder, temporary / "old")
-        os.replace(new, folder)
+        try:
+            if folder.exists():
+                os.replace(folder, old)
+            os.replace(new, folder)
+        finally:
+            if old.exists() and not folder.exists():  # stopped between the two
+                os.replace(old, folder)
+
+
+@contextlib.contextmanager
+def temporary_folder(path: StrPath) -> Iterator[Path]:
+    """Yields an empty folder beside `path`, for what will be moved there; it is deleted when the block ends.
+
+    The folder above is made if it is missing. What killed processes of this machine left is deleted.
+
+    Raises:
+        OSError: if it cannot be made.
+    """
+    path = Path(path)
+    for left in leftovers(path):
+        shutil.rmtree(left, ignore_errors=True)
+    temporary = _temporary(path)
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def check_room(folder: StrPath, size: int) -> None:
+    """Checks that a file of a size can be written: libraries in C say little, or crash, when a disk is full.
+
+    Args:
+        folder: in which it shall lie.
+        size: in bytes.
+
+    Raises:
+        OSError: if there is no room, or no right to write so much; nothing is left.
+
+    Example:
+        >>> check_room(".", 1000)
+        >>> check_room(".", 2**62)
+        Traceback (most recent call last):
+        OSError: ...
+    """
+    descriptor, name = tempfile.mkstemp(prefix=".room.", dir=folder)
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    except (AttributeError, OSError) as error:  # macOS has no such function
+        if isinstance(error, OSError) and error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+            raise
+        if shutil.disk_usage(folder).free < size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
+    finally:
+        os.close(descriptor)
+        os.unlink(name)
+
+
+def short(name: str) -> str:
+    """Returns a file's name, or what stands for it where it is too long for something to be added to it."""
+    data = os.fsencode(name)
+    return name if len(data) <= _LONGEST else hashlib.sha256(data).hexdigest()[:32]
+
+
 def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{_host()}.{os.getpid()}.{next(_counter)}.tmp{path.suffix}")
+    """Returns a name that nobody else has: not on another machine, in another container, or in another thread."""
+    return path.with_name(f".{short(path.name)}.{_host()}.{os.getpid()}.{secrets.token_hex(4)}.tmp{_suffix(path)}")
 
 
+def _suffix(path: Path) -> str:
+    return path.suffix if len(path.suffix) <= 16 else ""
+
+
+@functools.cache
 def _host() -> str:
-    return re.sub(r"[^\w-]+", "-", platform.node())[:40] or "localhost"
+    """Returns a name for where process numbers count: this machine, or a container on it."""
+    name = re.sub(r"[^\w-]+", "-", platform.node())[:40] or "localhost"
+    try:
+        return f"{name}-{os.stat('/proc/self/ns/pid').st_ino}"
+    except OSError:
+        return name
+
+
+def _is_old(path: Path) -> bool:
+    """Returns whether nobody has written for so long that nobody will."""
+    try:
+        return time.time() - os.lstat(path).st_mtime > _OLD_SECONDS
+    except OSError:
+        return False
 
 
 def _is_alive(process: int) -> bool:

@@ -1,19 +1,22 @@
 """Exports: a network as a file of another runtime, loaded again and compared before it appears."""
 
+import contextlib
 import dataclasses
 import itertools
 import os
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_nasnet.accelerate.quiet import quiet
+from keras_nasnet.common.errors import one_line
+from keras_nasnet.common.files import check_room, temporary_folder
 from keras_nasnet.common.images import Preprocessing
+from keras_nasnet.common.run_folder import output
 from keras_nasnet.inference.comparison import Comparison, compare
-from keras_nasnet.inference.formats.format import Signature
+from keras_nasnet.inference.formats.format import Format, Signature
 from keras_nasnet.inference.formats.registry import FORMATS
 from keras_nasnet.inference.real_images import ImageFolder, photographs
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from keras_nasnet.models.classifier import NASNet
 
 WEIGHTS = "weights"  # for `int8`, in place of a folder
+_BYTES = 4  # of a weight
 _ANY = (224, 224)  # of the images on which a network of any size is compared
 _COMPARED = 64  # images of a calibration on which an int8 export is compared
 
@@ -65,6 +69,7 @@ def export(
             own, the format knows no such int8, Keras runs on another backend than TensorFlow, or the export
             differs from the network.
         ImportError: if the runtime is not installed; names the extra.
+        OSError: if it cannot be written, as on a full disk; nothing is left then.
 
     Example:
         >>> network = {"num_blocks": 1, "penultimate_filters": 96, "stem": "cifar", "classes": 3}
@@ -101,21 +106,20 @@ def export(
     )
     exact = classifier.rebuilt(model, signature.height, signature.width)
     network = classifier.folded(exact) if fold else exact
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as temporary:
-        written = Path(temporary, path.name)
-        if form.converts:
-            network = classifier.with_probabilities(network, signature.shape)
-        own = classifier.with_probabilities(exact, (None, *signature.shape[1:]))
-        with quiet():
+    if form.converts:
+        network = classifier.with_probabilities(network, signature.shape)
+    own = classifier.with_probabilities(exact, (None, *signature.shape[1:]))
+    with output(path), temporary_folder(path) as temporary:
+        _check_is_free(form, path)  # still
+        written = temporary / path.name
+        with _where_there_is_room(temporary, _BYTES * model.count_params(), path), quiet():
             form.write(network, written, signature)
             runner = form.read(written)
             comparison = compare(own, runner, _batches(example, signature), exact=kind is None)
             form.verify(runner, example)
         if compared is not None:
             compared(comparison)
-        for source, target in zip(form.files(written), form.files(path), strict=True):
-            os.replace(source, target)
+        _move(form.files(written), form.files(path))
     return path
 
 
@@ -134,9 +138,7 @@ def check(to: str, path: str | os.PathLike[str], int8: str | os.PathLike[str] | 
     form, path = FORMATS.get(to), Path(path)
     if path.suffix != form.suffix and form.suffix:
         raise ValueError(f"{path}: the name of an {to} export ends in {form.suffix}")
-    for file in form.files(path):
-        if os.path.lexists(file):
-            raise ValueError(f"{file} is there already: delete it or choose another name")
+    _check_is_free(form, path)
     if not form.converts and (options.get("dynamic_size") or not options.get("dynamic_batch", True)):
         raise ValueError("a Keras file takes the network's own sizes and any number of images: leave both as they are")
     if int8 is not None:
@@ -147,6 +149,51 @@ def check(to: str, path: str | os.PathLike[str], int8: str | os.PathLike[str] | 
         if kind == "full" and not Path(int8).is_dir():
             raise ValueError(f"{int8}: no such folder of images to calibrate on")
     form.require(writing=True, int8=int8 is not None)
+
+
+def _check_is_free(form: Format, path: Path) -> None:
+    """Raise ValueError if something is there already, or nothing can be."""
+    for file in form.files(path):
+        try:
+            os.lstat(file)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise ValueError(f"{file}: {error.strerror}") from None
+        raise ValueError(f"{file} is there already: delete it or choose another name")
+
+
+@contextlib.contextmanager
+def _where_there_is_room(folder: Path, size: int, path: Path) -> Iterator[None]:
+    """Raise OSError for whatever goes wrong in the block because files cannot be written; a runtime has its own words.
+
+    Args:
+        folder: in which is written.
+        size: in bytes, about what is written.
+        path: by which the error calls it.
+    """
+    try:
+        check_room(folder, size)
+        try:
+            yield
+        except Exception:
+            check_room(folder, size)
+            raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or one_line(error), str(path)) from error
+
+
+def _move(sources: Sequence[Path], targets: Sequence[Path]) -> None:
+    """Move all files, or none."""
+    moved = []
+    try:
+        for source, target in zip(sources, targets, strict=True):
+            os.replace(source, target)
+            moved.append(target)
+    except BaseException:
+        for target in moved:
+            target.unlink()
+        raise
 
 
 def _size(model: Any) -> tuple[int, int] | None:

@@ -3,8 +3,9 @@
 Importing this module imports no Keras: whether a folder holds a run is said before that takes its time.
 """
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from keras_nasnet.common.documents import parse_json
 from keras_nasnet.common.errors import one_line
 from keras_nasnet.common.files import StrPath, write_bytes
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     import keras
 
 FILE = "checkpoint.safetensors"
+BEST_FILE = "best.safetensors"  # the weights of the best epoch, where a recipe has patience
+_REMEDY = "put back a copy of it, or begin anew in another folder"
 
 
 class Checkpoint:
@@ -47,37 +51,60 @@ class Checkpoint:
             key: np.array(keras.ops.convert_to_numpy(variable), order="C")
             for key, variable in _keyed(variables).items()
         }
-        write_bytes(self.path, save(tensors, {"progress": json.dumps(progress)}), sync=True)
+        text = json.dumps(progress)
+        write_bytes(self.path, save(tensors, {"progress": text, "sha256": _digest(tensors, text)}), sync=True)
 
     def progress(self) -> dict[str, Any] | None:
         """Return where the run stood; None if there is no checkpoint yet.
 
         Raises:
-            ValueError: if the file is no checkpoint.
+            ValueError: if the file is no checkpoint, or damaged.
         """
-        if not self.path.exists():
-            return None
-        try:
-            with safe_open(self.path, framework="numpy") as file:
-                return json.loads(file.metadata()["progress"])
-        except (SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{self.path}: not a checkpoint ({one_line(error)})") from None
+        return self._read()[1] if self.path.exists() else None
 
     def load(self, variables: Sequence["keras.Variable"]) -> None:
         """Assign the values that `save` wrote to variables.
 
         Raises:
-            ValueError: if the file is of other variables; none is changed then.
+            ValueError: if the file is damaged, or of other variables; none is changed then.
         """
         keyed = _keyed(variables)
-        with safe_open(self.path, framework="numpy") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        tensors, _ = self._read()
         for key in [*keyed, *tensors]:
             if key not in keyed or key not in tensors or tensors[key].shape != tuple(keyed[key].shape):
-                name = keyed[key].path if key in keyed else key.split(" ", 1)[1]
+                name = keyed[key].path if key in keyed else key.partition(" ")[2]
                 raise ValueError(f"{self.path} is of another network or recipe: they differ in {name}")
         for key, variable in keyed.items():
             variable.assign(tensors[key])
+
+    def _read(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Return tensors and progress, which are what was written."""
+        if not self.path.is_file():  # a pipe would hang
+            raise ValueError(f"{self.path}: no such file")
+        try:
+            with safe_open(self.path, framework="numpy") as file:
+                metadata = file.metadata()
+                text = metadata["progress"]
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            progress = parse_json(text, "progress")
+            if not isinstance(progress, dict) or set(metadata) - {"progress", "sha256"}:
+                raise ValueError("it holds something else")
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{self.path}: not a checkpoint ({one_line(error)}): {_REMEDY}") from None
+        # Version 0.1 wrote none.
+        if metadata.get("sha256", digest := _digest(tensors, text)) != digest:
+            raise ValueError(f"{self.path} is damaged, its checksum is not that of its content: {_REMEDY}")
+        return tensors, progress
+
+
+def _digest(tensors: Mapping[str, np.ndarray], progress: str) -> str:
+    """Return the SHA-256 of all that a checkpoint holds, names, types and shapes among it."""
+    digest = hashlib.sha256(json.dumps([progress, len(tensors)]).encode())
+    for key in sorted(tensors):
+        tensor = np.ascontiguousarray(tensors[key])
+        digest.update(json.dumps([key, tensor.dtype.str, tensor.shape]).encode())
+        digest.update(tensor.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
 
 
 def _keyed(variables: Sequence["keras.Variable"]) -> dict[str, "keras.Variable"]:

@@ -11,6 +11,7 @@ import numpy as np
 from keras_nasnet.common.files import StrPath, replacing
 from keras_nasnet.common.images import SUFFIXES, find_images
 from keras_nasnet.common.reading import read_ahead
+from keras_nasnet.common.run_folder import output
 from keras_nasnet.zoo import loading
 
 if TYPE_CHECKING:
@@ -120,6 +121,10 @@ def extract_features(
     """
     if out is not None:
         check_format(out)
+        with output(out):
+            extracted = extract_features(model, images, image_size=image_size, say=say)
+            extracted.save(out)
+            return extracted
     found = list_images(images)
     network = _body(loading.load(model) if isinstance(model, str | os.PathLike) else model, image_size)
     features, paths, labels, problems = [], [], [], []
@@ -138,10 +143,7 @@ def extract_features(
             features.append(_run(network, np.concatenate(inputs)))
     if not features:
         raise ValueError(f"none of {len(found)} images can be read; the first: {problems[0]}")
-    extracted = Features(np.concatenate(features), tuple(paths), tuple(labels), tuple(problems))
-    if out is not None:
-        extracted.save(out)
-    return extracted
+    return Features(np.concatenate(features), tuple(paths), tuple(labels), tuple(problems))
 
 
 def list_images(images: StrPath | Iterable[StrPath]) -> list[tuple[Path, str]]:

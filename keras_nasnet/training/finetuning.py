@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_nasnet.common import terminal
+from keras_nasnet.common import run_folder, terminal
 from keras_nasnet.data.datasets import open_dataset
 from keras_nasnet.data.split import Dataset
 from keras_nasnet.training.augmentation import AUGMENTATIONS
 from keras_nasnet.training.recipe import Recipe, get_recipe
-from keras_nasnet.training.trainer import train
+from keras_nasnet.training.trainer import check_unused, train
 from keras_nasnet.zoo import loading as zoo
 
 if TYPE_CHECKING:
@@ -82,9 +82,13 @@ def finetune(
         >>> load("run/model.keras").class_names
         ('blue', 'red')
     """
-    chosen, dataset = prepare(folder, model, epochs, recipe, settings, seed)
     if out is None:
-        out = Path("runs") / f"finetune-{Path(dataset.name).resolve().name}"
+        name = folder.name if isinstance(folder, Dataset) else folder
+        out = Path("runs") / f"finetune-{Path(name).resolve().name}"
+    # Before images are read, which takes a while.
+    run_folder.check(out, run_folder.TRAINING)
+    check_unused(Path(out), resume)
+    chosen, dataset = prepare(folder, model, epochs, recipe, settings, seed)
     return train(chosen, out, data=dataset, resume=resume, say=say)
 
 

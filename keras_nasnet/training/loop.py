@@ -1,6 +1,7 @@
 """The training loop: from a recipe, a dataset and devices to checkpoints, a history and a trained network."""
 
 import contextlib
+import errno
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -17,14 +18,14 @@ from keras_nasnet.data.split import Dataset, Split
 from keras_nasnet.models.classifier import NASNet
 from keras_nasnet.models.weights import for_inference, save_model
 from keras_nasnet.training import metrics, report
-from keras_nasnet.training.checkpoint import FILE, Checkpoint
+from keras_nasnet.training.checkpoint import BEST_FILE, FILE, Checkpoint
 from keras_nasnet.training.devices import Devices
 from keras_nasnet.training.evaluation import Scores, averaged_weights, evaluate
-from keras_nasnet.training.history import History, Progress
+from keras_nasnet.training.history import COLUMNS, History, Progress
 from keras_nasnet.training.network import make_network, train_all, train_only_head
 from keras_nasnet.training.objective import Objective, make_augmentation
 from keras_nasnet.training.optimizer import make_optimizer
-from keras_nasnet.training.recipe import Recipe
+from keras_nasnet.training.recipe import RECIPE_FILE, Recipe
 from keras_nasnet.training.steps.contract import Step, make_step
 
 FETCH_STEPS = 32  # losses are looked at this often at least: waiting for each would stall a GPU
@@ -111,7 +112,7 @@ class Run:
             WorkerLost: if another worker is gone.
             OSError: if a file cannot be written.
         """
-        with StopSignal() as self._stop, self._lost_workers(), self.devices.scope():
+        with StopSignal() as self._stop, self._full_disks(), self._lost_workers(), self.devices.scope():
             keras.utils.set_random_seed(self.recipe.seed)
             self.network = make_network(self.recipe, self.dataset.class_names)
             self.objective = Objective(
@@ -130,8 +131,12 @@ class Run:
                 self.checkpoint.load(self.trainer.state)
                 self.trainer.changed()
                 self.say(f"goes on after step {self.step} of {self.recipe.epochs * self.steps}")
-            elif self.devices.is_chief:
-                self._save()  # so that a kill at any time after this finds a checkpoint
+            else:
+                if self.devices.agree(self._stop.came is not None)[0]:
+                    raise self._stop.interrupted("before the first step: nothing is written")
+                if self.devices.is_chief:
+                    self.recipe.save(self.folder / RECIPE_FILE)
+                    self._save()  # so that a kill at any time after this finds a checkpoint
             with self._history() as history, self._progress() as progress:
                 self._train(history, progress)
             return self._finish()
@@ -262,8 +267,23 @@ class Run:
                 raise
             raise WorkerLost(
                 f"another worker does not answer after step {self.step} ({type(error).__name__}): start all workers "
-                f"again with --resume; the last checkpoint is {self.checkpoint.path}"
+                f"again with --resume{self._kept()}"
             ) from error
+
+    @contextlib.contextmanager
+    def _full_disks(self) -> Iterator[None]:
+        """Add to errors of files what is kept."""
+        try:
+            yield
+        except OSError as error:
+            if self._saved_step >= 0 and error.errno is not None:
+                reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
+                error.strerror = f"{reason}: --resume goes on when that is mended{self._kept()}"
+            raise
+
+    def _kept(self) -> str:
+        """Return where the last checkpoint is; nothing where there is none."""
+        return f"; the last checkpoint is {self.checkpoint.path}" if self.checkpoint.path.exists() else ""
 
     # --- state
 
@@ -287,6 +307,14 @@ class Run:
         self._saved_at = time.monotonic()
 
     def _restore(self, state: dict[str, Any]) -> None:
+        check_progress(state, self.recipe.epochs, str(self.checkpoint.path))
+        if self.recipe.patience and state["best"] is not None:
+            best = Checkpoint(self.folder / BEST_FILE)
+            if best.progress() is None:  # now, and not at the end of the run
+                raise ValueError(
+                    f"{best.path} is missing, the weights of epoch {state['best']['epoch']}: put back a copy of it, or "
+                    "begin anew in another folder"
+                )
         if state["steps_per_epoch"] != self.steps:
             raise ValueError(
                 f"{self.checkpoint.path} has {state['steps_per_epoch']} steps in an epoch, here are {self.steps}: "
@@ -302,7 +330,7 @@ class Run:
             return
         self.trainer.sync()
         with averaged_weights(self.trainer, self.optimizer):
-            Checkpoint(self.folder / "best.safetensors").save(self.network.weights, self.best or {})
+            Checkpoint(self.folder / BEST_FILE).save(self.network.weights, self.best or {})
 
     def _interrupt(self, progress: "Progress | _Nothing") -> None:
         self._fetch(progress)
@@ -328,7 +356,7 @@ class Run:
 
     def _finish(self) -> TrainingResult:
         self.trainer.sync()
-        best = Checkpoint(self.folder / "best.safetensors")
+        best = Checkpoint(self.folder / BEST_FILE)
         if self.recipe.patience and self.best is not None:
             best.load(self.network.weights)
             self.trainer.changed()
@@ -365,6 +393,35 @@ class Run:
             )
         if self.recipe.ema and self.recipe.ema**total > 0.05:
             self.say(f"warning: an EMA of {self.recipe.ema} over only {total} steps stays near the initial weights")
+
+
+def check_progress(state: dict[str, Any], epochs: int, name: str) -> None:
+    """Raise ValueError if what a checkpoint says of its run cannot be."""
+
+    def is_count(value: Any, least: int = 0) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+    def is_number(value: Any) -> bool:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+    best, sums, rows = state.get("best"), state.get("sums"), state.get("rows")
+    sound = {
+        "steps_per_epoch": is_count(state.get("steps_per_epoch"), 1),
+        "step": is_count(state.get("step")),
+        "seconds": is_number(state.get("seconds")) and state["seconds"] >= 0,
+        "sums": isinstance(sums, list) and len(sums) == 3 and all(map(is_number, sums)),
+        "best": best is None
+        or (isinstance(best, dict) and is_count(best.get("epoch"), 1) and is_number(best.get("accuracy"))),
+        "rows": isinstance(rows, list) and all(isinstance(row, dict) and set(row) == set(COLUMNS) for row in rows),
+    }
+    if all(sound.values()):
+        sound["step"] = state["step"] <= epochs * state["steps_per_epoch"]
+    for key, is_sound in sound.items():
+        if not is_sound:
+            raise ValueError(
+                f"{name}: not the checkpoint of such a run, its {key!r} is {str(state.get(key, 'missing'))[:100]}: "
+                "put back a copy of it, or begin anew in another folder"
+            )
 
 
 def balanced_weights(counts: np.ndarray) -> list[float]:

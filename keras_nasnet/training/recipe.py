@@ -1,19 +1,23 @@
 """Recipes: all that decides a training run, as data; the paper's by name."""
 
 import dataclasses
+import math
 import os
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
+from keras_nasnet.common import limits
+from keras_nasnet.common.documents import parse_toml, read_toml
 from keras_nasnet.common.errors import one_line
 from keras_nasnet.common.files import StrPath, write_text
+from keras_nasnet.common.names import check_name
 from keras_nasnet.genotype import get as get_genotype
 from keras_nasnet.training.augmentation import AUGMENTATIONS
 
+RECIPE_FILE = "recipe.toml"  # in the folder of a run
 OPTIMIZERS = ("sgd", "rmsprop")
 SCHEDULES = ("cosine", "exponential", "one_cycle", "constant")
 STRATEGIES = ("default", "mirrored", "multiworker", "central")  # no recipe names one: see `devices.Devices`
@@ -122,7 +126,7 @@ class Recipe:
         AUGMENTATIONS.check(self.augmentation)
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
-            if value is not None and not low <= value <= high:
+            if value is not None and not (low <= value <= high and math.isfinite(value)):
                 limit = f"from {low} up" if high == _INFINITY else f"from {low} to {high}"
                 raise ValueError(f"{name} is {value!r}: it must be {limit}")
         if self.head_epochs > self.epochs:
@@ -141,7 +145,7 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "Recipe":
-        unknown = sorted(data.keys() - {spec.name for spec in dataclasses.fields(cls)})
+        unknown = sorted(map(str, data.keys() - {spec.name for spec in dataclasses.fields(cls)}))
         if unknown:
             raise ValueError(f"a recipe has no setting {unknown[0]!r}: choose from {', '.join(settings())}")
         if "name" not in data:
@@ -204,45 +208,81 @@ def get_recipe(name_or_path: StrPath | Recipe) -> Recipe:
     path = Path(text)
     if path.suffix != ".toml":
         raise ValueError(f"no recipe is called {text!r}: choose from {', '.join(RECIPES)}, or give a .toml file")
+    data = read_toml(path)
     try:
-        return Recipe.from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise ValueError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, ValueError, TypeError) as error:
+        return Recipe.from_dict(data)
+    except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {one_line(error)}") from None
 
 
 def _parsed(text: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return parse_toml(f"value = {text}", "setting")["value"]
+    except ValueError:  # text without quotes
         return text.strip()
 
 
 def _checked(name: str, kind: Any, value: Any) -> Any:
-    """Return the value in its field's type, or raise a TypeError that names the field."""
+    """Return the value in its field's type, or raise a TypeError or ValueError that names the field."""
     if name == "image_size":
         sides = (value, value) if isinstance(value, int) else value
         if not isinstance(sides, list | tuple) or len(sides) != 2 or not all(_is_int(side) for side in sides):
             raise TypeError(f"image_size is {value!r}: it must be height and width in whole pixels")
-        if min(sides) < 8:
-            raise ValueError(f"image_size is {value!r}: images must be at least 8x8")
+        if min(sides) < 8 or max(sides) > limits.IMAGE_SIDE:
+            raise ValueError(f"image_size is {value!r}: its sides must be from 8 to {limits.IMAGE_SIDE} pixels")
         return tuple(sides)
     if name == "network":
         if not isinstance(value, dict):
-            raise TypeError(f"network is {value!r}: it must be a table of arguments")
+            raise TypeError(f"network is {_shown(value)}: it must be a table of arguments")
+        _check_plain(value)
         return _without_files(value)
     if value is None and _is_optional(kind):
         return None
+    if _is_int(value) and abs(value) >= 2**63:
+        raise ValueError(f"{name} is a number of more than 64 bits")
     if kind in (float, float | None) and _is_number(value):
         return float(value)
     if kind in (int, int | None) and _is_int(value):
         return value
-    if kind in (str, bool) and isinstance(value, kind):
+    if kind is bool and isinstance(value, bool):
         return value
+    if kind is str and isinstance(value, str):
+        return check_name(value, "a recipe") if name == "name" else _checked_text(name, value)
     wanted = {float: "a number", int: "a whole number", str: "text", bool: "true or false"}
     plain = next(known for known in wanted if kind in (known, known | None))
-    raise TypeError(f"{name} is {value!r}: it must be {wanted[plain]}")
+    raise TypeError(f"{name} is {_shown(value)}: it must be {wanted[plain]}")
+
+
+def _check_plain(value: Any, depth: int = 0) -> None:
+    """Raise an error for anything in the network's arguments that no argument is: it is JSON in a saved network."""
+    if depth > limits.DOCUMENT_DEPTH:
+        raise ValueError("network: tables lie too deeply within each other")
+    if isinstance(value, dict | list | tuple):
+        for item in value.values() if isinstance(value, dict) else value:
+            _check_plain(item, depth + 1)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"network: {value} is no finite number")
+    elif value is not None and not isinstance(value, str | int | float):
+        raise TypeError(f"network: {_shown(value)} is no text, number, list or table")
+
+
+def _checked_text(name: str, value: str) -> str:
+    """Return text that recipe.toml can hold."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{name} is {value!r}: not text in UTF-8, so no recipe can name it: rename it") from None
+    if "\0" in value:
+        raise ValueError(f"{name} is {value!r}: a zero byte is in no name")
+    if len(value) > limits.NAME_CHARACTERS * 4:  # a path has several names
+        raise ValueError(f"{name} has {len(value):,} characters: at most {limits.NAME_CHARACTERS * 4:,}")
+    return value
+
+
+def _shown(value: Any) -> str:
+    """Return a value as messages show it."""
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def _without_files(network: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A training run in a folder, from the start or from where it stopped."""
 
+import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,17 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_nasnet.accelerate.backends import no_search_for_tensorflow
-from keras_nasnet.common import terminal
+from keras_nasnet.common import run_folder, terminal
 from keras_nasnet.data.datasets import open_dataset
 from keras_nasnet.data.split import Dataset
 from keras_nasnet.training.augmentation import AUGMENTATIONS
 from keras_nasnet.training.checkpoint import FILE
-from keras_nasnet.training.recipe import Recipe, get_recipe
+from keras_nasnet.training.recipe import RECIPE_FILE, Recipe, get_recipe
 
 if TYPE_CHECKING:
+    from keras_nasnet.training.devices import Devices
     from keras_nasnet.training.loop import TrainingResult
 
-RECIPE_FILE = "recipe.toml"
 CHECKPOINT_SECONDS = 180.0
 
 
@@ -81,13 +82,29 @@ def train(
     recipe = get_recipe(recipe)
     if data is not None:
         recipe = replace(recipe, dataset=data.name if isinstance(data, Dataset) else os.fspath(data))
-    augmentation = AUGMENTATIONS.get(recipe.augmentation)
+    AUGMENTATIONS.get(recipe.augmentation)
     folder = Path(folder)
+    run_folder.check(folder, run_folder.TRAINING, free=strategy != "multiworker")  # where worker 0 writes it
     check_folder(folder, recipe, resume)
 
     from keras_nasnet.training.devices import Devices
 
     devices = Devices(strategy, say)  # before anything computes: some strategies insist
+    with run_folder.run_folder(folder, run_folder.TRAINING) if devices.is_chief else contextlib.nullcontext():
+        if devices.is_chief:
+            check_folder(folder, recipe, resume)  # another may have begun, and ended, meanwhile
+        return _train(recipe, folder, data, data_dir, devices, checkpoint_seconds, say)
+
+
+def _train(
+    recipe: Recipe,
+    folder: Path,
+    data: str | os.PathLike[str] | Dataset | None,
+    data_dir: str | None,
+    devices: "Devices",
+    checkpoint_seconds: float,
+    say: Callable[[str], None],
+) -> "TrainingResult":
     if isinstance(data, Dataset):
         dataset = data
     else:
@@ -95,7 +112,7 @@ def train(
             recipe.dataset,
             image_size=recipe.image_size,
             held_out=recipe.held_out,
-            crop=augmentation.crop,
+            crop=AUGMENTATIONS.get(recipe.augmentation).crop,
             seed=recipe.seed,
             data_dir=data_dir,
         )
@@ -105,21 +122,21 @@ def train(
     from keras_nasnet.training.loop import Run
 
     run = Run(recipe, dataset, folder, devices, checkpoint_seconds, say)
-    if devices.is_chief:
-        folder.mkdir(parents=True, exist_ok=True)
-        recipe.save(folder / RECIPE_FILE)
     with no_search_for_tensorflow():
         return run.run()
 
 
+def check_unused(folder: Path, resume: bool) -> None:
+    """Raise ValueError if a folder holds a run that shall not go on."""
+    if not resume and (folder / FILE).exists():
+        raise ValueError(f"{folder} holds a run already: add --resume to go on with it, or choose another folder")
+
+
 def check_folder(folder: Path, recipe: Recipe, resume: bool) -> None:
     """Raise ValueError if a run cannot begin, or go on, in a folder."""
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder}: a file, not a folder for a run")
+    check_unused(folder, resume)
     if not (folder / FILE).exists():
         return
-    if not resume:
-        raise ValueError(f"{folder} holds a run already: add --resume to go on with it, or choose another folder")
     before = get_recipe(folder / RECIPE_FILE)
     if before != recipe:
         old, new = before.to_dict(), recipe.to_dict()

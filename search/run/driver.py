@@ -1,34 +1,12 @@
-"""The folder of a search: one process runs in it at a time, and its store is of one plan. Imports no Keras."""
+"""The folder of a search, whose store is of one plan. Imports no Keras."""
 
 import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from keras_nasnet.search.run.plan import Plan
 from keras_nasnet.search.store.store import FILE, Store
-
-LOCK = "driver.lock"  # in the folder of a run: held by the process that runs it
-
-
-@contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, which the system frees when this process ends, however it ends.
-
-    Raises:
-        ValueError: if another process holds it.
-    """
-    lock = FileLock(folder / LOCK)
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        raise ValueError(f"another process runs the search in {folder}: wait for it, or stop it") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 @contextlib.contextmanager

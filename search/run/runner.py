@@ -19,13 +19,14 @@ from typing import Any
 
 from keras_nasnet.common.errors import one_line
 from keras_nasnet.common.files import replacing
+from keras_nasnet.common.run_folder import SEARCH, run_folder
 from keras_nasnet.common.signals import StopSignal
 from keras_nasnet.genotype import Genotype
 from keras_nasnet.search.controller.contract import Controller
 from keras_nasnet.search.controller.registry import make_controller
 from keras_nasnet.search.evaluators.registry import max_workers
 from keras_nasnet.search.executors.contract import DISK_FULL, NO_EVALUATOR, Executor, Job, Report, Task
-from keras_nasnet.search.run.driver import alone, opened
+from keras_nasnet.search.run.driver import opened
 from keras_nasnet.search.run.plan import Plan
 from keras_nasnet.search.run.schedule import Schedule
 from keras_nasnet.search.space.registry import get_space
@@ -102,8 +103,12 @@ class Runner:
             OSError: if the store cannot be written; errno is ENOSPC when the disk of the driver or
                 of a worker is full. The store is then as it was.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with alone(self.folder), opened(self.folder, self.plan) as self.store, StopSignal() as self._signal:
+        with run_folder(self.folder, SEARCH):
+            return self.run_held()
+
+    def run_held(self) -> Outcome:
+        """Run the search as `run` does, for who holds its folder already."""
+        with opened(self.folder, self.plan) as self.store, StopSignal() as self._signal:
             self.schedule = Schedule(self.plan, self.store.trials())
             if not self.schedule.finished:
                 self._begin()

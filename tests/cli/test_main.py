@@ -69,7 +69,9 @@ def test_output_that_goes_nowhere(redirection, code, errors):
         os.close(write)
     else:
         script = f'exec "$@" {redirection}'
-        done = subprocess.run(["bash", "-c", script, "bash", *COMMAND, "zoo", "list"], stderr=subprocess.PIPE, text=True)
+        done = subprocess.run(
+            ["bash", "-c", script, "bash", *COMMAND, "zoo", "list"], stderr=subprocess.PIPE, text=True
+        )
     assert (done.returncode, done.stderr) == (code, errors)
 
 

@@ -114,19 +114,17 @@ def test_a_folder_with_a_search_is_not_searched_in_again_by_mistake(found):
 
 
 def test_a_second_driver_is_refused_and_changes_nothing(found):
-    from keras_nasnet.search.run.driver import alone
+    from keras_nasnet.common.run_folder import SEARCH, run_folder
 
     folder, _ = found
     before = {
         path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file() and "sqlite" not in path.name
     }
     assert any(path.parent.parent.name == "tensorboard" for path in before)
-    with alone(folder):
-        assert "another process runs the search" in refused("run", "--resume", folder)
+    with run_folder(folder, SEARCH):
+        assert f"{folder} is being written by process {os.getpid()}" in refused("run", "--resume", folder)
     after = {path: path.stat().st_mtime_ns for path in before if path.exists()}
-    assert {path: time for path, time in after.items() if path.name != "driver.lock"} == {
-        path: time for path, time in before.items() if path.name != "driver.lock"
-    }
+    assert after == before
 
 
 def test_bad_input_is_refused_in_one_line(found, tmp_path):

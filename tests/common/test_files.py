@@ -1,5 +1,6 @@
 """Files and folders that appear when they are whole."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -7,7 +8,7 @@ import sys
 
 import pytest
 
-from keras_nasnet.common.files import leftovers, replacing, replacing_folder, write_bytes, write_text
+from keras_nasnet.common.files import check_room, leftovers, replacing, replacing_folder, write_bytes, write_text
 
 # Writes half a file and half a folder, says so, and waits to be killed.
 HALF = """
@@ -88,3 +89,34 @@ def test_a_folder_replaces_the_one_before(tmp_path):
         (new / "three").touch()
         raise ValueError
     assert os.listdir(folder) == ["two"] and os.listdir(tmp_path) == ["folder"]
+
+
+def test_a_name_that_fits_the_disk_can_be_written(tmp_path):
+    for name in ("n" * 255, "n" * 235 + ".safetensors", "ß" * 127, f"a.{'x' * 200}"):
+        write_text(tmp_path / name, "text")
+        assert os.listdir(tmp_path) == [name]
+        (tmp_path / name).unlink()
+
+
+def test_processes_that_count_alike_elsewhere_have_other_names(tmp_path, monkeypatch):
+    """In two containers on one folder both may be process 1: neither name nor tidying up may meet."""
+    path = tmp_path / "file"
+    monkeypatch.setattr(os, "getpid", lambda: 2**22 + 1)  # that no process of this machine has
+    with replacing(path) as first, replacing(path) as second:
+        assert first != second
+        first.write_text("first")
+        second.write_text("second")
+    assert path.read_text() == "first"
+    other = tmp_path / ".file.another-machine.4194305.0123abcd.tmp"
+    other.touch()
+    assert leftovers(path) == []
+    os.utime(other, (0, 0))
+    assert leftovers(path) == [other]
+
+
+def test_room_is_looked_for_before_it_is_needed(tmp_path):
+    check_room(tmp_path, 1)
+    with pytest.raises(OSError) as caught:
+        check_room(tmp_path, 2**62)
+    assert caught.value.errno in (errno.ENOSPC, errno.EFBIG)
+    assert os.listdir(tmp_path) == []

@@ -9,6 +9,7 @@ from typing import Any
 
 from keras_nasnet.common import terminal
 from keras_nasnet.common.files import write_text
+from keras_nasnet.common.run_folder import DETECTOR, check, run_folder
 from keras_nasnet.detection import report
 from keras_nasnet.detection.anchors import box_sides
 from keras_nasnet.detection.data.annotations import DetectionDataset, read_splits
@@ -99,38 +100,40 @@ def train(
     _check(size, epochs, batch, learning_rate)
     if os.fspath(model) not in MODELS and not is_detector(model):
         loading.check(model)
+    check(path, DETECTOR)
     checkpoint = checkpoints.latest(path) if path.is_dir() else None
     if (path / PARAMS).exists() and not resume:
         raise ValueError(f"{path} holds a run: --resume goes on with it, or choose another folder")
-    train_set, validation_set = read_splits(data, strict=strict, validation=validation)
-    _list_problems([str(problem) for problem in train_set.problems + validation_set.problems], path, say)
-    say(_summary(train_set, validation_set))
-    train_records = write_records(train_set, path / RECORDS / "train")
-    validation_records = write_records(validation_set, path / RECORDS / "validation")
-    init_checkpoint, config = _backbone(model, from_nothing, path)
-    params = small_data_experiment(
-        config,
-        train_records,
-        validation_records,
-        box_sides(train_set, size),
-        size=size,
-        batch=min(batch, train_records.num_images),
-        epochs=epochs,
-        learning_rate=learning_rate,
-        init_checkpoint=init_checkpoint,
-        seed=seed,
-    )
-    override(params, settings)
-    if (path / PARAMS).exists():
-        check_same(params, path)
-    write_class_names(train_set.class_names, path)
-    write_params(params, path)
-    if checkpoint is not None:
-        say(f"goes on after step {checkpoints.step_of(checkpoint)} of {params.trainer.train_steps}")
-    metrics = run(params, path, train_records.num_images, say)
-    summary = report.summarise(metrics, train_set.class_names)
-    report.write(summary, path)
-    return TrainedDetector(path, summary)
+    with run_folder(path, DETECTOR):
+        train_set, validation_set = read_splits(data, strict=strict, validation=validation)
+        _list_problems([str(problem) for problem in train_set.problems + validation_set.problems], path, say)
+        say(_summary(train_set, validation_set))
+        train_records = write_records(train_set, path / RECORDS / "train")
+        validation_records = write_records(validation_set, path / RECORDS / "validation")
+        init_checkpoint, config = _backbone(model, from_nothing, path)
+        params = small_data_experiment(
+            config,
+            train_records,
+            validation_records,
+            box_sides(train_set, size),
+            size=size,
+            batch=min(batch, train_records.num_images),
+            epochs=epochs,
+            learning_rate=learning_rate,
+            init_checkpoint=init_checkpoint,
+            seed=seed,
+        )
+        override(params, settings)
+        if (path / PARAMS).exists():
+            check_same(params, path)
+        write_class_names(train_set.class_names, path)
+        write_params(params, path)
+        if checkpoint is not None:
+            say(f"goes on after step {checkpoints.step_of(checkpoint)} of {params.trainer.train_steps}")
+        metrics = run(params, path, train_records.num_images, say)
+        summary = report.summarise(metrics, train_set.class_names)
+        report.write(summary, path)
+        return TrainedDetector(path, summary)
 
 
 def _check(size: int, epochs: int, batch: int, learning_rate: float) -> None:

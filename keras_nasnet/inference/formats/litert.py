@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 
 from keras_nasnet.accelerate.quiet import quiet
+from keras_nasnet.common import limits
+from keras_nasnet.common.documents import parse_json
+from keras_nasnet.common.escape import printable
 from keras_nasnet.common.files import StrPath
 from keras_nasnet.inference.formats.format import Format, Signature, in_batches
 
@@ -44,7 +47,7 @@ class LiteRTFormat(Format):
         with zipfile.ZipFile(path, "a") as file:
             file.writestr(zipfile.ZipInfo(METADATA), json.dumps(signature.metadata))
             if signature.metadata["class_names"]:
-                labels = "".join(f"{name}\n" for name in signature.metadata["class_names"])
+                labels = "".join(f"{printable(name)}\n" for name in signature.metadata["class_names"])
                 file.writestr(zipfile.ZipInfo(LABELS), labels)
 
     def read(self, path: StrPath) -> "LiteRTRunner":
@@ -59,7 +62,10 @@ class LiteRTRunner:
 
         try:
             with zipfile.ZipFile(path) as file:
-                self.metadata: dict[str, Any] = json.loads(file.read(METADATA))
+                size = file.getinfo(METADATA).file_size
+                if size > limits.METADATA_BYTES:
+                    raise ValueError(f"{path}: {METADATA} of {size:,} bytes, more than {limits.METADATA_BYTES:,}")
+                self.metadata: dict[str, Any] = parse_json(file.read(METADATA), f"{path}: {METADATA}")
         except (zipfile.BadZipFile, KeyError):
             raise ValueError(f"{path}: not an export of keras-nasnet, it has no {METADATA}") from None
         self.interpreter = Interpreter(os.fspath(path), num_threads=os.cpu_count())

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_nasnet.common.documents import parse_json
 from keras_nasnet.common.files import StrPath, replacing
 from keras_nasnet.inference.formats.format import INPUT, OUTPUT, Format, Signature, in_batches
 
@@ -60,7 +61,7 @@ class OnnxRunner:
         properties = self.session.get_modelmeta().custom_metadata_map
         if KEY not in properties:
             raise ValueError(f"{path}: not an export of keras-nasnet, it has no metadata {KEY!r}")
-        self.metadata: dict[str, Any] = json.loads(properties[KEY])
+        self.metadata: dict[str, Any] = parse_json(properties[KEY], f"{path}: metadata")
         batch = self.session.get_inputs()[0].shape[0]
         self.batch = batch if isinstance(batch, int) else None
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_nasnet.common.documents import parse_json
 from keras_nasnet.common.files import StrPath
 from keras_nasnet.inference.formats.format import INPUT, OUTPUT, Format, Signature, in_batches
 
@@ -54,7 +55,7 @@ class OpenVINORunner:
         graph = core.read_model(path)
         if not graph.has_rt_info(KEY):
             raise ValueError(f"{path}: not an export of keras-nasnet, it has no rt_info {KEY!r}")
-        self.metadata: dict[str, Any] = json.loads(graph.get_rt_info(KEY).astype(str))
+        self.metadata: dict[str, Any] = parse_json(graph.get_rt_info(KEY).astype(str), f"{path}: metadata")
         batch = graph.inputs[0].partial_shape[0]
         self.batch = None if batch.is_dynamic else batch.get_length()
         # Set always: by default OpenVINO takes bfloat16 where the processor has AMX.

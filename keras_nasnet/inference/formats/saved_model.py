@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from keras_nasnet.common.documents import read_json
 from keras_nasnet.common.files import StrPath
 from keras_nasnet.common.images import Preprocessing
 from keras_nasnet.inference.formats.format import INPUT, OUTPUT, Format, Signature, in_batches
@@ -74,10 +75,9 @@ class SavedModelRunner:
     def __init__(self, path: StrPath):
         import tensorflow as tf
 
-        try:
-            self.metadata: dict[str, Any] = json.loads(Path(path, METADATA).read_text(encoding="utf-8"))
-        except OSError:
-            raise ValueError(f"{path}: not an export of keras-nasnet, it has no {METADATA}") from None
+        if not Path(path, METADATA).is_file():
+            raise ValueError(f"{path}: not an export of keras-nasnet, it has no {METADATA}")
+        self.metadata: dict[str, Any] = read_json(Path(path, METADATA))
         self._saved = tf.saved_model.load(os.fspath(path))  # whose variables live as long as it does
         self.signatures = self._saved.signatures
         self.batch = self.signatures[INPUT].structured_input_signature[1][INPUT].shape[0]
