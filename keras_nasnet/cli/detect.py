@@ -2,12 +2,14 @@
 
 import json
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
 
 from keras_nasnet.cli.detect_predict import predict_command
 from keras_nasnet.cli.errors import reporting_errors
+from keras_nasnet.common.run_folder import output
 from keras_nasnet.common.terminal import echo, echo_json, echo_text
 
 
@@ -101,7 +103,8 @@ def eval_command(model: str, data: Path | None, out: Path | None, batch: int, st
         from keras_nasnet import detection
         from keras_nasnet.detection import report
 
-        found = detection.evaluate(model, data, folder=out, batch=batch, strict=strict)
+        with nullcontext() if out is None else output(out):
+            found = detection.evaluate(model, data, folder=out, batch=batch, strict=strict)
         if as_json:
             echo_json(json.loads(report.to_json(found.summary)), indent=2)
         else:
@@ -116,7 +119,8 @@ def export_command(model: str, out: Path) -> None:
     with reporting_errors():
         from keras_nasnet import detection
 
-        echo(f"SavedModel {detection.export(model, out)}")
+        with output(out):
+            echo(f"SavedModel {detection.export(model, out)}")
 
 
 detect_group.add_command(predict_command)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from keras_nasnet.cli.errors import InputError
+from keras_nasnet.common.run_folder import output
 from keras_nasnet.common.terminal import Stderr, clear_line, echo, echo_json, say
 
 if TYPE_CHECKING:
@@ -45,8 +46,9 @@ def predict_command(
         from keras_nasnet.detection import FasterRCNN
 
         model = FasterRCNN.load(name)
-        results = predict_files(model, paths, threshold, draw_folder, top)
-        broken = show(model.class_names, results, threshold, as_json, count)
+        with contextlib.nullcontext() if draw_folder is None else output(draw_folder):
+            results = predict_files(model, paths, threshold, draw_folder, top)
+            broken = show(model.class_names, results, threshold, as_json, count)
     except (ValueError, TypeError) as error:
         raise InputError(error) from None
     except OSError as error:

@@ -11,6 +11,7 @@ from keras_nasnet.cli.errors import InputError
 from keras_nasnet.cli.zoo_convert import convert_command
 from keras_nasnet.cli.zoo_publish import publish_command
 from keras_nasnet.common.errors import one_line
+from keras_nasnet.common.run_folder import output
 from keras_nasnet.common.terminal import echo, echo_json, echo_text, say
 from keras_nasnet.zoo import files
 from keras_nasnet.zoo.catalog import entries
@@ -90,7 +91,8 @@ def backbone_command(source: str, out: Path) -> None:
     with _reporting_errors():
         from keras_nasnet import detection
 
-        prefix, _ = detection.write_checkpoint(source, out)
+        with output(out):
+            prefix, _ = detection.write_checkpoint(source, out)
         echo(f"checkpoint {prefix}")
         echo(f"config     {out / 'backbone.yaml'}")
 

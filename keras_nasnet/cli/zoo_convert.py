@@ -8,6 +8,7 @@ import click
 
 from keras_nasnet.accelerate.random_values import without_random_values
 from keras_nasnet.cli.errors import InputError
+from keras_nasnet.common.run_folder import output
 from keras_nasnet.common.terminal import echo, say
 from keras_nasnet.zoo import loading
 from keras_nasnet.zoo.formats.registry import format_by_name, format_of, format_to_write, save_weights
@@ -50,7 +51,8 @@ def convert_command(model: str, out: Path, to: str | None, network: str | None, 
             raise ValueError("--no-top goes with --network, for files of weights alone")
         _check_source(model, network)
         loaded = loading.load(model) if network is None else _load_weights(model, network, include_top=not no_top)
-        save_weights(loaded, out, to)
+        with output(out):
+            save_weights(loaded, out, to)
     except ValueError as error:
         raise InputError(error) from None
     except OSError as error:

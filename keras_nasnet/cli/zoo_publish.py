@@ -1,5 +1,6 @@
 """`keras-nasnet zoo publish`: a model to the Hugging Face Hub."""
 
+import contextlib
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import click
 
 from keras_nasnet.cli.errors import InputError
+from keras_nasnet.common.run_folder import output
 from keras_nasnet.common.terminal import echo, echo_text
 from keras_nasnet.zoo import publishing
 from keras_nasnet.zoo.sources import hub
@@ -51,9 +53,10 @@ def publish_command(
         hub.check_target(to, revision)
         options: dict[str, Any] = {"revision": revision, "licence": licence, "results": results, "backbone": backbone}
         if not dry_run:
-            echo(publishing.publish(model, to, folder=folder, private=private, **options))
+            with contextlib.nullcontext() if folder is None else output(folder):
+                echo(publishing.publish(model, to, folder=folder, private=private, **options))
             return
-        with tempfile.TemporaryDirectory() as temporary:
+        with tempfile.TemporaryDirectory() as temporary, output(folder or Path(temporary) / "model"):
             place = folder or Path(temporary) / "model"
             publishing.prepare(model, to, place, **options)
             for file in sorted(file for file in place.rglob("*") if file.is_file()):

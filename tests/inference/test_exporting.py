@@ -1,7 +1,10 @@
 """Exports are the network, say what it is, and are there whole or not at all."""
 
+import errno
 import functools
 import json
+import os
+import resource
 import subprocess
 import sys
 import zipfile
@@ -12,6 +15,7 @@ import pytest
 
 from keras_nasnet import NASNet, zoo
 from keras_nasnet.common.images import Preprocessing
+from keras_nasnet.common.run_folder import output
 from keras_nasnet.inference import comparison
 from keras_nasnet.inference.exporting import export
 from keras_nasnet.inference.folding import fold
@@ -315,3 +319,80 @@ def test_a_saved_model_serves_encoded_images_without_keras_and_this_package(mode
         order = np.argsort(-row)[:5]
         assert names == [NAMES[number] for number in order]
         assert np.abs(found - row[order]).max() < 1e-2  # one level of a pixel here and there
+
+
+# === Disks and names ===
+
+
+@pytest.fixture
+def small_files():
+    """Files of this process may have a kilobyte: a full disk that needs no disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("to", ALL)
+def test_where_there_is_no_room_nothing_is_left(to, model, tmp_path, small_files):
+    needs(to)
+    with pytest.raises(OSError) as caught:
+        export(model, to, path_of(tmp_path / "new folder", to))
+    assert caught.value.errno == errno.EFBIG and "exported" in caught.value.filename
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_runtime_that_says_something_else_of_a_full_disk(model, two_files, tmp_path, monkeypatch):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def write(network, path, signature):
+        path.write_bytes(b"half")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+        raise RuntimeError("basic_ios::clear: iostream error")
+
+    monkeypatch.setattr(two_files, "write", write, raising=False)
+    try:
+        with pytest.raises(OSError) as caught:
+            export(model, "two_files", tmp_path / "exported.keras")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.errno == errno.EFBIG and not list(tmp_path.iterdir())
+    monkeypatch.setattr(two_files, "write", lambda *_: [][0], raising=False)
+    with pytest.raises(IndexError):  # with room it is what it is
+        export(model, "two_files", tmp_path / "exported.keras")
+    assert not list(tmp_path.iterdir())
+
+
+def test_of_two_files_both_appear_or_none(model, two_files, tmp_path, monkeypatch):
+    replace = os.replace
+
+    def fails_for_the_second(source, target):
+        if str(target).endswith(".keras"):
+            raise OSError(errno.EIO, "Input/output error")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", fails_for_the_second)
+    with pytest.raises(OSError, match="Input/output error"):
+        export(model, "two_files", tmp_path / "exported.keras")
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_that_cannot_be(model, two_files, tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "dangling.keras").symlink_to("nowhere")
+    for name, word in (
+        ("x" * 300 + ".keras", "File name too long"),
+        ("file/exported.keras", "Not a directory"),
+        ("dangling.keras", "is there already"),
+    ):
+        with pytest.raises(ValueError, match=word):
+            export(model, "two_files", tmp_path / name)
+    assert tree(tmp_path) == {"file", "dangling.keras"}
+    long = export(model, "two_files", tmp_path / ("x" * 240 + ".keras"))
+    assert long.is_file()
+
+
+def test_a_second_export_waits_for_nothing_and_is_refused(model, two_files, tmp_path):
+    with output(tmp_path / "exported.keras"), pytest.raises(ValueError, match="is being written by process"):
+        export(model, "two_files", tmp_path / "exported.keras")
+    assert not list(tmp_path.iterdir())

@@ -1,11 +1,15 @@
 """Checkpoints: exact, whole or not at all, and refused where they do not fit."""
 
 import errno
+import json
+import os
+import random
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from keras_nasnet.training.checkpoint import FILE, Checkpoint
 
@@ -72,4 +76,40 @@ def test_another_networks_checkpoint_changes_nothing(tmp_path):
 def test_other_files_are_no_checkpoints(tmp_path, data):
     (tmp_path / FILE).write_bytes(data)
     with pytest.raises(ValueError, match="not a checkpoint"):
+        Checkpoint(tmp_path / FILE).progress()
+
+
+def test_a_thousand_damaged_checkpoints_are_refused(tmp_path):
+    checkpoint, rng = Checkpoint(tmp_path / FILE), random.Random(0)
+    checkpoint.save(variables(), {"step": 3, "sums": [1.0, 2.0]})
+    data = checkpoint.path.read_bytes()
+    for number in range(1000):
+        damaged = bytearray(data)
+        place = rng.randrange(len(data))
+        if number % 10 == 0:
+            del damaged[place:]
+        elif number % 10 == 1:
+            damaged[place:place] = rng.randbytes(3)
+        else:
+            damaged[place] ^= 1 << rng.randrange(8)
+        checkpoint.path.write_bytes(damaged)
+        with pytest.raises(ValueError, match="put back a copy of it, or begin anew in another folder"):
+            checkpoint.progress()
+        with pytest.raises(ValueError):
+            checkpoint.load(variables())
+
+
+def test_checkpoints_of_the_first_version_have_no_checksum(tmp_path):
+    tensors = {f"{place:05} v": np.full(3, place, "float32") for place in range(2)}
+    save_file(tensors, tmp_path / FILE, {"progress": json.dumps({"step": 7})})
+    state = [keras.Variable(np.zeros(3, "float32"), name="v") for _ in range(2)]
+    checkpoint = Checkpoint(tmp_path / FILE)
+    assert checkpoint.progress() == {"step": 7}
+    checkpoint.load(state)
+    assert [float(keras.ops.sum(variable)) for variable in state] == [0, 3]
+
+
+def test_a_pipe_is_no_checkpoint(tmp_path):
+    os.mkfifo(tmp_path / FILE)
+    with pytest.raises(ValueError, match="no such file"):
         Checkpoint(tmp_path / FILE).progress()

@@ -11,9 +11,11 @@ import pytest
 import keras_nasnet
 from keras_nasnet.common.errors import Interrupted
 from keras_nasnet.data.arrays import ArraySplit
+from keras_nasnet.training import loop
+from keras_nasnet.training.checkpoint import BEST_FILE
 from keras_nasnet.training.devices import Devices
 from keras_nasnet.training.history import read_history
-from keras_nasnet.training.loop import Run, balanced_weights
+from keras_nasnet.training.loop import Run, balanced_weights, check_progress
 from keras_nasnet.training.network import make_network
 from keras_nasnet.training.trainer import train
 from tests.support.toy import arrays, dataset, recipe
@@ -199,6 +201,84 @@ def test_wherever_it_is_stopped_it_goes_on(whole, tmp_path):
         for folder in (whole, tmp_path)
     ]
     assert columns[0] == columns[1] and len(columns[0]) == 2
+
+
+def test_ctrl_c_before_the_first_step_leaves_nothing(tmp_path, monkeypatch):
+    def interrupted(*arguments):
+        signal.raise_signal(signal.SIGINT)
+        return make_network(*arguments)
+
+    monkeypatch.setattr(loop, "make_network", interrupted)
+    with pytest.raises(Interrupted, match="stopped by SIGINT before the first step: nothing is written") as raised:
+        train(STOPPED, tmp_path / "runs" / "new", data=dataset(), say=print)
+    assert raised.value.exit_code == 130 and not list(tmp_path.iterdir())
+
+
+def test_a_second_training_is_refused_and_the_first_goes_on(tmp_path):
+    refused = []
+
+    def begin_another():
+        with pytest.raises(ValueError, match="is being written by process") as raised:
+            train(STOPPED, tmp_path / "run", data=dataset(), resume=True, say=print)
+        refused.append(raised.value)
+
+    disturbed = dataclasses.replace(dataset(), train=Disturbed((1, 1), begin_another))
+    assert train(STOPPED, tmp_path / "run", data=disturbed, say=print).epochs == 2
+    assert len(refused) == 1 and not list((tmp_path / "run").glob(".*"))
+
+
+def test_damaged_weights_of_the_best_epoch_are_said_before_training(tmp_path):
+    settings = recipe(epochs=3, patience=3)
+    disturbed = dataclasses.replace(dataset(), train=Disturbed((1, 2), interrupt))
+    with pytest.raises(Interrupted):
+        train(settings, tmp_path, data=disturbed, say=print)
+    best = tmp_path / BEST_FILE
+    data = best.read_bytes()
+    best.write_bytes(data[:-100] + bytes(byte ^ 1 for byte in data[-100:]))
+    with pytest.raises(ValueError, match=r"best\.safetensors is damaged, .*: put back a copy of it, or begin anew"):
+        train(settings, tmp_path, data=dataset(), resume=True, say=print)
+    best.unlink()
+    with pytest.raises(ValueError, match=r"best\.safetensors is missing, the weights of epoch 1: put back a copy"):
+        train(settings, tmp_path, data=dataset(), resume=True, say=print)
+    best.write_bytes(data)
+    assert train(settings, tmp_path, data=dataset(), resume=True, say=print).epochs == 3
+
+
+GOOD = {"step": 3, "steps_per_epoch": 6, "sums": [1.0, 2, 3.0], "seconds": 1.5, "best": None, "rows": []}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"step": None},
+        {"step": 1.5},
+        {"step": -1},
+        {"step": 13},
+        {"step": True},
+        {"steps_per_epoch": 0},
+        {"sums": [1, 2]},
+        {"sums": [float("nan")] * 3},
+        {"seconds": "1"},
+        {"best": {"accuracy": 0.5}},
+        {"best": [1]},
+        {"rows": [{}]},
+        {"rows": {"epoch": 1}},
+    ],
+)
+def test_progress_that_cannot_be_is_refused(change):
+    check_progress(GOOD, 2, "run")
+    with pytest.raises(ValueError, match=f"not the checkpoint of such a run, its '{next(iter(change))}' is"):
+        check_progress(GOOD | change, 2, "run")
+
+
+def test_progress_that_is_missing_is_refused():
+    for key in GOOD:
+        rest = {other: value for other, value in GOOD.items() if other != key}
+        if key == "best":
+            check_progress(rest | {"best": None}, 2, "run")
+            continue
+        with pytest.raises(ValueError, match=f"its '{key}' is missing"):
+            check_progress(rest, 2, "run")
 
 
 def test_a_dataset_that_changed_is_noticed(whole):
