@@ -3,6 +3,7 @@
 import importlib
 import logging
 import os
+import re
 import signal
 import sys
 import warnings
@@ -50,6 +51,13 @@ class Commands(click.Group):
             return super().get_command(ctx, cmd_name)
         module, _, attribute = COMMANDS[cmd_name].partition(":")
         return getattr(importlib.import_module(f"keras_nasnet.cli.{module}"), attribute)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse empty arguments, which stand for the folder in which one is."""
+        for argument in args:
+            if not argument.strip() or re.fullmatch(r"--[\w-]+=\s*", argument):
+                raise click.UsageError(f"an argument is empty ({argument!r}): is a variable of the shell not set?", ctx)
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Call a command; what stops it is kept from click, which has words of its own for that."""

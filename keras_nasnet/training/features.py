@@ -64,7 +64,11 @@ class Features:
         from pyarrow import parquet
 
         rows = pyarrow.FixedSizeListArray.from_arrays(self.features.ravel(), self.features.shape[1])
-        columns = {"path": list(self.paths), "label": list(self.labels), "features": rows}
+        # Names that are no UTF-8 are no text there.
+        paths, labels = (
+            [name.encode(errors="backslashreplace").decode() for name in names] for names in (self.paths, self.labels)
+        )
+        columns = {"path": paths, "label": labels, "features": rows}
         parquet.write_table(pyarrow.table(columns), path)
 
 

@@ -1,12 +1,14 @@
 """The course of a run: `history.csv`, TensorBoard scalars, and progress on stderr. Imports no Keras."""
 
 import csv
+import io
 import itertools
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from keras_nasnet.common.documents import read_text
 from keras_nasnet.common.files import StrPath, replacing
 from keras_nasnet.common.terminal import Stderr
 
@@ -173,13 +175,11 @@ def read_history(path: StrPath) -> list[Row]:
     Raises:
         ValueError: if the file is missing or damaged; names the line.
     """
+    text = read_text(path)
     try:
-        with open(path, newline="", encoding="utf-8") as file:
-            lines = list(csv.reader(file))
-    except FileNotFoundError:
-        raise ValueError(f"{path}: no such file") from None
-    except (UnicodeDecodeError, csv.Error):
-        raise ValueError(f"{path} is not a history: not a CSV file of UTF-8 text") from None
+        lines = list(csv.reader(io.StringIO(text, newline="")))
+    except csv.Error:
+        raise ValueError(f"{path} is not a history: not a CSV file") from None
     columns = lines[0] if lines else []
     if not set(_INTEGERS) <= set(columns):
         raise ValueError(f"{path} is not a history: its first line must name the columns, epoch and step among them")

@@ -89,6 +89,16 @@ def test_names_that_no_file_can_have_are_one_line(command, name):
     assert result.output.startswith("Error: ") and "\x1b" not in result.output
 
 
+@pytest.mark.parametrize(
+    "line", [["classify", ""], ["train", "cifar10", "--out", ""], ["train", "cifar10", "--out="], ["features", " "]]
+)
+def test_an_empty_argument_is_not_the_current_folder(line, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, line)
+    assert result.exit_code == 2 and "is a variable of the shell not set?" in result.output
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_click_says_is_escaped_too():
     result = CliRunner().invoke(main, ["export", "m", "--to", "\x1b[2J"])
     assert result.exit_code == 2 and "\x1b" not in result.output

@@ -127,7 +127,7 @@ def test_columns_must_hold_epoch_and_step(tmp_path, columns):
         (b"epoch,step,loss\n1,10,0.5\n2,20\n", "line 3: not 3 numbers"),
         (b"epoch,step,loss\n1,10,half\n", "line 2: not 3 numbers"),
         (b"epoch,step,loss\n1,,0.5\n", "line 2: not 3 numbers"),
-        (b"\xff\xfe\x00", "not a CSV file of UTF-8 text"),
+        (b"\xff\xfe\x00", "not text in UTF-8"),
     ],
 )
 def test_a_damaged_file_is_named(tmp_path, content, word):
