@@ -40,7 +40,7 @@ class StopSignal:
     came: int | None = None
 
     def __enter__(self) -> "StopSignal":
-        self._before = _handle(self._note)
+        self._before = _handle(self._note, also_ignored=True)
         return self
 
     def _note(self, number: int, frame: FrameType | None) -> None:
@@ -64,6 +64,8 @@ class StopSignal:
 class Stopping:
     """Context in which Ctrl-C and SIGTERM raise `Stopped`, wherever the process is.
 
+    What the parent process wants ignored is ignored, as `nohup` and shells do for commands in the background.
+
     Attributes:
         came: the signal's number, also where a library has made another error of `Stopped`; None before it comes.
     """
@@ -71,7 +73,7 @@ class Stopping:
     came: int | None = None
 
     def __enter__(self) -> "Stopping":
-        self._before = _handle(self._stop)
+        self._before = _handle(self._stop, also_ignored=False)
         return self
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
@@ -82,12 +84,12 @@ class Stopping:
         _restore(self._before)
 
 
-def _handle(handler: Any) -> dict[int, Any]:
-    """Set a handler, and return those before. What the parent process has set to be ignored stays so."""
+def _handle(handler: Any, also_ignored: bool) -> dict[int, Any]:
+    """Set a handler, also for signals that the parent process wants ignored or not; return those before."""
     before: dict[int, Any] = {}
     with contextlib.suppress(ValueError):  # not the main thread
         for number in SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:
+            if also_ignored or signal.getsignal(number) is not signal.SIG_IGN:
                 before[number] = signal.signal(number, handler)
     return before
 

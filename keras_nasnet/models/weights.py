@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_nasnet.common.files import StrPath, replacing
+from keras_nasnet.common.files import StrPath, check_room, replacing
 from keras_nasnet.models.classifier import NASNet
 
 
@@ -76,4 +76,10 @@ def save_model(model: keras.Model, path: StrPath) -> None:
         'nasnet'
     """
     with replacing(path) as temporary:
-        model.save(temporary)
+        # Where there is no room, zip and HDF5 say something else, or crash.
+        check_room(temporary.parent, model.count_params())
+        try:
+            model.save(temporary)
+        except Exception:
+            check_room(temporary.parent, 4 * model.count_params())
+            raise
