@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from keras_nasnet.cli.errors import reporting_errors
+from keras_nasnet.common.names import check_name
 from keras_nasnet.common.terminal import echo, echo_json, echo_text
 from keras_nasnet.search.controller.registry import CONTROLLERS
 from keras_nasnet.search.executors.registry import EXECUTORS
@@ -97,7 +98,7 @@ def run_command(
             raise ValueError(f"--address is of a Ray cluster, and --engine is {engine}")
         from keras_nasnet.search.launch import BEST_FILE, search
 
-        folder = resume or out or Path("runs") / f"search-{plan.name if plan else ''}"
+        folder = resume or out or Path("runs") / f"search-{check_name(plan.name, 'a plan') if plan else ''}"
         place: dict[str, Any] = {} if address is None else {"address": address}
         outcome = search(
             plan,
