@@ -89,7 +89,9 @@ def test_a_start_that_fails_leaves_no_folder(command, arguments, inputs, tmp_pat
     line = [*command.split(), *(argument.replace("INPUTS", str(inputs)) for argument in arguments), out]
     result = CliRunner().invoke(main, line)
     assert result.exit_code == 2, result.output
-    assert result.stdout == "" and len(result.stderr.splitlines()) == 1 and result.stderr.startswith("Error: ")
+    *warnings, error = result.stderr.splitlines()
+    assert result.stdout == "" and error.startswith("Error: ")
+    assert all(warning.startswith("warning: ") for warning in warnings)
     assert not list((tmp_path / "work").iterdir()) and sorted(inputs.rglob("*")) == before
 
 
