@@ -218,6 +218,28 @@ def test_bfloat16_is_nearly_the_network_and_compiled_for_itself(model, photograp
     np.testing.assert_array_equal(model.predict_images(photographs, engine), exact)
 
 
+DROPPED_BY_ANOTHER_THREAD = """
+import gc, signal, sys, threading
+from keras_nasnet.zoo.prediction import load_predictor
+noted = []
+signal.signal(signal.SIGINT, lambda *_: noted.append("noted"))
+predictors = [load_predictor(sys.argv[1], "openvino")]
+thread = threading.Thread(target=lambda: (predictors.clear(), gc.collect()))
+thread.start()
+thread.join()
+signal.raise_signal(signal.SIGINT)
+print(*noted)
+"""
+
+
+@pytest.mark.parametrize("engine", needs("openvino"))
+def test_ctrl_c_is_noted_after_a_network_was_dropped_by_another_thread(engine, opened, file):
+    opened(engine)
+    program = [sys.executable, "-c", DROPPED_BY_ANOTHER_THREAD, file]
+    done = subprocess.run(program, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "noted\n"), done.stderr
+
+
 def test_a_precision_that_an_engine_does_not_know_is_refused(model, photographs):
     with pytest.raises(ValueError, match="LiteRT does not compute in bfloat16: OpenVINO does"):
         model.predict_images(photographs, "litert", precision="bfloat16")

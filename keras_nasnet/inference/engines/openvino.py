@@ -11,7 +11,7 @@ import numpy as np
 from keras_nasnet.inference.engines.compiled import CompiledEngine
 from keras_nasnet.inference.engines.engine import PRECISIONS
 from keras_nasnet.inference.formats.format import Signature
-from keras_nasnet.inference.formats.openvino import FORMAT
+from keras_nasnet.inference.formats.openvino import FORMAT, core
 
 if TYPE_CHECKING:
     import keras
@@ -63,10 +63,7 @@ def images_at_once(height: int | None, width: int | None) -> int:
 
 def compile_file(path: Path, folder: Path, precision: str) -> None:
     """Compile an OpenVINO file of any number of images, and writes what comes out into a folder."""
-    import openvino
-
-    core = openvino.Core()
-    graph = core.read_model(path)
+    graph = core().read_model(path)
     _, height, width, channels = (
         None if side.is_dynamic else side.get_length() for side in graph.input(0).partial_shape
     )
@@ -75,7 +72,7 @@ def compile_file(path: Path, folder: Path, precision: str) -> None:
         if blob == MANY and several == 1:
             continue  # the other one does
         graph.reshape([images, height or -1, width or -1, channels])
-        content = core.compile_model(graph, "CPU", _options(blob, precision)).export_model()
+        content = core().compile_model(graph, "CPU", _options(blob, precision)).export_model()
         (folder / blob).write_bytes(content if isinstance(content, bytes) else content.getvalue())
 
 
@@ -137,7 +134,7 @@ class BlobRunner:
         import openvino
 
         content = openvino.Tensor(self._blobs.get(blob, self._blobs[ONE]), shared_memory=True)
-        return openvino.Core().import_model(content, "CPU", _options(blob, self._precision))
+        return core().import_model(content, "CPU", _options(blob, self._precision))
 
 
 def _keep(request: Any, results_and_place: tuple[list[np.ndarray], int]) -> None:

@@ -1,5 +1,6 @@
 """OpenVINO IR, an .xml and its .bin: by Keras' own export, which is `openvino.convert_model`."""
 
+import functools
 import json
 import logging
 from pathlib import Path
@@ -12,6 +13,19 @@ from keras_nasnet.common.files import StrPath
 from keras_nasnet.inference.formats.format import INPUT, OUTPUT, Format, Signature, in_batches
 
 KEY = "keras_nasnet"  # of the metadata in the model's rt_info, which are JSON
+
+
+@functools.cache
+def core() -> Any:
+    """Return OpenVINO's Core, the same one in the whole process.
+
+    Its plug-in for CPUs gives the thread that makes it a stack for signals, and takes the stack's memory back with the
+    Core. Were that to happen in another thread (the garbage collector runs in any), the next signal, such as that of
+    Ctrl-C, would end the process by a segmentation fault (seen with OpenVINO 2026.4.1).
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 class OpenVINOFormat(Format):
@@ -28,7 +42,7 @@ class OpenVINOFormat(Format):
 
         whole = path.with_name("float.xml")
         keras_export(model, whole, "openvino", signature)
-        graph = openvino.Core().read_model(whole)
+        graph = core().read_model(whole)
         if signature.int8:
             graph = _quantise(graph, signature)
         graph.inputs[0].set_names({INPUT})
@@ -49,17 +63,14 @@ class OpenVINORunner:
     """A file in OpenVINO, on the CPU, in float32 also where the processor has bfloat16; see `Runner`."""
 
     def __init__(self, path: StrPath):
-        import openvino
-
-        core = openvino.Core()
-        graph = core.read_model(path)
+        graph = core().read_model(path)
         if not graph.has_rt_info(KEY):
             raise ValueError(f"{path}: not an export of keras-nasnet, it has no rt_info {KEY!r}")
         self.metadata: dict[str, Any] = parse_json(graph.get_rt_info(KEY).astype(str), f"{path}: metadata")
         batch = graph.inputs[0].partial_shape[0]
         self.batch = None if batch.is_dynamic else batch.get_length()
         # Set always: by default OpenVINO takes bfloat16 where the processor has AMX.
-        self.compiled = core.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        self.compiled = core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
     def run(self, images: np.ndarray) -> np.ndarray:
         return np.concatenate([self.compiled({INPUT: part})[OUTPUT] for part in in_batches(self.batch, images)])
