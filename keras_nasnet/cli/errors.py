@@ -11,7 +11,7 @@ import click
 
 from keras_nasnet.common.errors import RunError, one_line
 from keras_nasnet.common.escape import printable
-from keras_nasnet.common.signals import Stopped, Stopping
+from keras_nasnet.common.signals import Stopped, Stopping, ignore_more
 from keras_nasnet.common.terminal import OutputLost, say
 
 # Of a path that cannot be, whatever is on the disk: bad input. Other errors of files are 1.
@@ -66,6 +66,7 @@ def run(command: Callable[[], Any]) -> int:
             return code if isinstance(code, int) else 0
         except Exception as error:
             if stopping.came is not None:  # of which a library has made an error of its own
+                ignore_more()
                 say(f"Error: {Stopped(stopping.came)}")
                 return 128 + stopping.came
             if not isinstance(error, click.ClickException):

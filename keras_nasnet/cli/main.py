@@ -16,7 +16,7 @@ import click
 
 from keras_nasnet.cli.errors import run
 from keras_nasnet.common.errors import Interrupted
-from keras_nasnet.common.signals import Stopped
+from keras_nasnet.common.signals import Stopped, ignore_more
 from keras_nasnet.common.terminal import open_closed_streams
 from keras_nasnet.common.version import __version__
 
@@ -64,6 +64,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
+            ignore_more()
             number = error.number if isinstance(error, Stopped) else signal.SIGINT
             raise Interrupted(str(Stopped(number)), number) from None
 

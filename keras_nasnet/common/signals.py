@@ -2,12 +2,14 @@
 
 import contextlib
 import signal
+import sys
 from types import FrameType
 from typing import Any
 
 from keras_nasnet.common.errors import Interrupted
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_AGAIN_SECONDS = 1.0
 
 
 class Stopped(KeyboardInterrupt):
@@ -64,6 +66,7 @@ class StopSignal:
 class Stopping:
     """Context in which Ctrl-C and SIGTERM raise `Stopped`, wherever the process is.
 
+    Some code swallows what is raised in it, such as imports and destructors: it is raised again each second.
     What the parent process wants ignored is ignored, as `nohup` and shells do for commands in the background.
 
     Attributes:
@@ -74,14 +77,41 @@ class Stopping:
 
     def __enter__(self) -> "Stopping":
         self._before = _handle(self._stop, also_ignored=False)
+        self._hook, sys.unraisablehook = sys.unraisablehook, self._unraisable
+        self._alarm: tuple[Any, tuple[float, float]] | None = None
         return self
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self.came = number
+        if self._alarm is None and hasattr(signal, "setitimer"):
+            handler = signal.signal(signal.SIGALRM, self._again)
+            self._alarm = handler, signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS, _AGAIN_SECONDS)
         raise Stopped(number)
 
+    def _again(self, _: int, frame: FrameType | None) -> None:
+        assert self.came is not None
+        handler = signal.getsignal(self.came)  # by now that of a run, which would rather note it
+        if callable(handler):
+            handler(self.came, frame)
+
+    def _unraisable(self, arguments: Any) -> None:
+        if not isinstance(arguments.exc_value, Stopped):
+            self._hook(arguments)
+
     def __exit__(self, *_: object) -> None:
+        if self._alarm is not None:
+            handler, timer = self._alarm
+            signal.setitimer(signal.ITIMER_REAL, *timer)
+            signal.signal(signal.SIGALRM, handler)
+        sys.unraisablehook = self._hook
         _restore(self._before)
+
+
+def ignore_more() -> None:
+    """Ignore further signals until `Stopping` ends: a command that was stopped says so, and ends."""
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    _handle(signal.SIG_IGN, also_ignored=True)
 
 
 def _handle(handler: Any, also_ignored: bool) -> dict[int, Any]:

@@ -374,7 +374,8 @@ class Run:
             if shown is not None:
                 names = self.dataset.class_names
                 report.plot_confusion(shown.confusion, names, self.folder / "confusion.png")
-                self.say(report.class_report(shown.confusion, names))
+                for line in report.class_report(shown.confusion, names).splitlines():
+                    self.say(line)
             metrics.save(self.folder, self.recipe, self.dataset.name, {"validation": validation, "test": test})
         return TrainingResult(self.folder, network, validation, test, self.step // self.steps)
 

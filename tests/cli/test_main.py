@@ -21,6 +21,20 @@ from keras_nasnet.cli.main import main
 def wait(how):
     if how == "import":
         import waiting_module
+    if how == "ignore":
+        try:
+            import waiting_module
+        except BaseException:
+            print("swallowed", file=sys.stdout, flush=True)
+        import time
+        time.sleep(60)
+    if how == "destructor":
+        class Waiting:
+            def __del__(self):
+                import waiting_module
+        Waiting()
+        import time
+        time.sleep(60)
     try:
         import waiting_module
     except BaseException as error:
@@ -31,7 +45,7 @@ main(prog_name="keras-nasnet")
 """
 
 
-@pytest.mark.parametrize("how", ["import", "swallow"])
+@pytest.mark.parametrize("how", ["import", "swallow", "ignore", "destructor"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_in_the_midst_of_an_import_is_one_line(number, how, tmp_path):
     (tmp_path / "waiting_module.py").write_text("import time; print('here', flush=True); time.sleep(60)")
@@ -47,7 +61,7 @@ def test_a_signal_in_the_midst_of_an_import_is_one_line(number, how, tmp_path):
     process.send_signal(number)
     out, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + number
-    assert errors == f"Error: stopped by {number.name}\n" and out == ""
+    assert errors == f"Error: stopped by {number.name}\n" and out == ("swallowed\n" if how == "ignore" else "")
 
 
 @pytest.mark.parametrize(
