@@ -133,3 +133,25 @@ def from_array(array: Any) -> Image.Image:
         )
     pixels = to_bytes(pixels)
     return to_rgb(Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels))
+
+
+def batch_from_array(array: Any) -> np.ndarray:
+    """Returns an array of several images, each as `from_array` takes it, as uint8 RGB (n, height, width, 3).
+
+    Raises:
+        ValueError: if it has another shape or other values.
+    """
+    pixels = np.asarray(array)
+    if pixels.ndim == 3:
+        pixels = pixels[..., None]
+    if pixels.ndim != 4 or pixels.shape[-1] not in _CHANNELS or 0 in pixels.shape[1:]:
+        raise ValueError(
+            f"images have shape {np.shape(array)}: it must be (n, height, width, 3), or of grey ones (n, height, width)"
+        )
+    pixels = to_bytes(pixels)
+    if pixels.shape[-1] == 3:
+        return pixels
+    rgb = np.empty((*pixels.shape[:3], 3), np.uint8)
+    for place, one in enumerate(pixels):
+        rgb[place] = np.asarray(from_array(one))
+    return rgb

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from keras_nasnet.common.pixels import batch_from_array
 from keras_nasnet.data.split import Batch, Split, epoch_order, eval_positions, train_positions
 
 
@@ -11,12 +12,13 @@ class ArraySplit:
     """A split of a dataset held in memory.
 
     Args:
-        images: uint8 (n, height, width, 3).
+        images: pixels 0..255 of any type of numbers, (n, height, width, 3), grey (n, height, width) or (n, height,
+            width, 1), or RGBA (n, height, width, 4); held as uint8 (n, height, width, 3).
         labels: whole numbers (n,) from 0 up, below `classes`.
         classes: number of classes.
 
     Raises:
-        ValueError: if shapes, dtypes or labels are not as above.
+        ValueError: if shapes, pixels or labels are not as above.
 
     Example:
         >>> split = ArraySplit(np.zeros((6, 32, 32, 3), "uint8"), labels=np.arange(6) % 3, classes=3)
@@ -27,8 +29,7 @@ class ArraySplit:
     """
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, classes: int):
-        if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8:
-            raise ValueError(f"images are {images.dtype} {images.shape}: they must be uint8 (n, height, width, 3)")
+        images = batch_from_array(images)
         if labels.shape != images.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
             raise ValueError(f"labels are {labels.dtype} {labels.shape}: they must be whole numbers ({len(images)},)")
         if len(labels) and not 0 <= labels.min() <= labels.max() < classes:

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from keras_nasnet.common.images import Preprocessing, as_several
-from keras_nasnet.common.pixels import from_array, to_bytes
+from keras_nasnet.common.pixels import batch_from_array, from_array, to_bytes
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (32, 40, 4), dtype=np.uint8)
 
@@ -76,6 +76,14 @@ def test_a_dark_frame_among_others_is_taken_as_they_are():
 def test_other_shapes_are_refused(shape):
     with pytest.raises(ValueError, match="an image has shape"):
         from_array(np.zeros(shape, np.uint8))
+
+
+@pytest.mark.parametrize("channels", [(), (1,), (2,), (3,), (4,)])
+def test_a_batch_is_its_images(channels):
+    batch = np.random.default_rng(0).integers(0, 256, (3, 8, 9, *channels), dtype=np.uint8)
+    expected = np.stack([np.asarray(from_array(one)) for one in batch])
+    np.testing.assert_array_equal(batch_from_array(batch.astype(np.float32)), expected)
+    assert batch_from_array(batch[:0]).shape == (0, 8, 9, 3)
 
 
 def test_one_and_several():

@@ -102,11 +102,18 @@ def test_files_that_cannot_be_used(npz, tmp_path):
     assert "needs the arrays train_images and train_labels" in refusal(tmp_path / "zip.npz")
 
 
+def test_greys_and_other_numbers(tmp_path):
+    grey = TRAIN[0][..., 0]
+    np.savez(tmp_path / "grey.npz", train_images=grey.astype(np.float32), train_labels=TRAIN[1])
+    dataset = open_dataset(tmp_path / "grey.npz", image_size=None)
+    np.testing.assert_array_equal(dataset.train.images, np.repeat(grey[..., None], 3, axis=-1))
+
+
 @pytest.mark.parametrize(
     ("images", "labels", "word"),
     [
-        (TRAIN[0].astype(np.float32), TRAIN[1], "images are float32"),
-        (TRAIN[0][..., :1], TRAIN[1], "they must be uint8"),
+        (TRAIN[0] / 255, TRAIN[1], "pixels are float64 from"),
+        (TRAIN[0].reshape(len(TRAIN[0]), -1), TRAIN[1], "images have shape"),
         (TRAIN[0], TRAIN[1][:-1], "labels are"),
         (TRAIN[0], TRAIN[1][:, None], "labels are"),
         (TRAIN[0], TRAIN[1] / 2, "labels are float64"),

@@ -42,7 +42,7 @@ def test_lines(folder, capsys):
         f"{folder / '10.png'}  white 0.70  10 20 110 60",
         f"{folder / '10.png'}  red 0.40  120 30 200 100",
     ]
-    assert err == f"{folder / '1.png'}: not an image (JPEG, PNG, WebP, BMP or GIF)\n"
+    assert err == f"{folder / '1.png'}: not an image (JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or HEIC)\n"
 
 
 def test_json_is_in_the_format_of_coco(folder, capsys):

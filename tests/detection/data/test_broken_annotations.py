@@ -122,7 +122,7 @@ BROKEN = {
     "no image": (
         {"images": [{"id": 40, "file_name": "text.jpg"}], "annotations": [annotation(image_id=40)]},
         "broken_image",
-        "image 40 ('text.jpg'): not an image (JPEG, PNG, WebP, BMP or GIF): dropped with its boxes",
+        "image 40 ('text.jpg'): not an image (JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or HEIC): dropped with its boxes",
         [],
     ),
     "size": (
