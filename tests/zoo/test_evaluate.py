@@ -389,7 +389,7 @@ def test_folders_that_are_refused(net, tmp_path):
     (data / "emu" / "2.png").write_bytes((data / "emu" / "2.png").read_bytes()[:100])
     assert refusal(net, data).startswith(f"{data / 'emu' / '2.png'}: cannot be read")
     (data / "emu" / "2.png").write_text("no image")
-    assert refusal(net, data) == f"{data / 'emu' / '2.png'}: not an image (JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or HEIC)"
+    assert refusal(net, data).startswith(f"{data / 'emu' / '2.png'}: not an image (JPEG, PNG, ")
 
 
 def test_models_and_options_that_are_refused(net, folder, monkeypatch, tmp_path):
