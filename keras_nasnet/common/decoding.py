@@ -27,6 +27,8 @@ from keras_nasnet.common.pixels import to_rgb
 
 DECODING = MemoryBound(lambda: limits.DECODING_BYTES)  # of all threads
 
+ORIENTATION = "orientation of the file"  # of `Image.info`: EXIF's, 1 to 8, applied to the pixels or not
+
 Reduction = Callable[[int, int], int]
 
 _TURNS = {
@@ -108,6 +110,7 @@ def decoded(file: BinaryIO, upright: bool = True, reduction: Reduction | None = 
         turn = said.turn or exif.orientation(image.info)
         rgb = to_rgb(image, factor, said.bits)
         image.close()  # its memory is free again
+        rgb.info[ORIENTATION] = turn
         if upright and turn in _TURNS:
             rgb = rgb.transpose(_TURNS[turn])
         yield rgb

@@ -4,6 +4,7 @@ import json
 import os
 import stat
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,15 @@ def read_text(path: str | os.PathLike[str], most: int | None = None, name: str |
     Raises:
         ValueError: if it is missing, no regular file (a pipe would hang), too large, unreadable or not UTF-8.
     """
+    name = name or str(path)
+    try:
+        return read_bytes(path, most, name).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{name}: not text in UTF-8 ({one_line(error, 200)})") from None
+
+
+def read_bytes(path: str | os.PathLike[str], most: int | None = None, name: str | None = None) -> bytes:
+    """Returns the bytes of a file; see `read_text`."""
     name, most = name or str(path), limits.DOCUMENT_BYTES if most is None else most
     try:
         status = os.stat(path)
@@ -31,21 +41,20 @@ def read_text(path: str | os.PathLike[str], most: int | None = None, name: str |
             raise ValueError(f"{name}: a pipe or a device, not a file")
         if status.st_size > most:
             raise ValueError(f"{name}: {status.st_size:,} bytes are more than the {most:,} that such a file may have")
-        return Path(path).read_text(encoding="utf-8-sig")
+        return Path(path).read_bytes()
     except FileNotFoundError:
         raise ValueError(f"{name}: no such file") from None
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{name}: not text in UTF-8 ({one_line(error, 200)})") from None
     except OSError as error:
         raise ValueError(f"{name}: cannot be read ({error.strerror or one_line(error)})") from None
 
 
-def parse_json(text: str | bytes, name: str) -> Any:
+def parse_json(text: str | bytes, name: str, each: Callable[[dict[str, Any]], Any] | None = None) -> Any:
     """Returns the content of a JSON document.
 
     Args:
         text: the document; its size is for the caller to limit.
         name: of the document, for messages.
+        each: is given each object as soon as it is read, and returns what takes its place, such as a smaller one.
 
     Raises:
         ValueError: if it is not JSON, or has values within each other too deeply or integers over 64 bits.
@@ -59,7 +68,7 @@ def parse_json(text: str | bytes, name: str) -> Any:
         ValueError: config.json: lists or objects lie too deeply within each other
     """
     try:
-        return json.loads(text, parse_int=_integer)
+        return json.loads(text, parse_int=_integer, object_hook=each)
     except RecursionError:
         raise ValueError(f"{name}: lists or objects lie too deeply within each other") from None
     except ValueError as error:
@@ -95,9 +104,11 @@ def parse_yaml(text: str, name: str) -> Any:
         raise ValueError(f"{name}: not YAML ({one_line(error, 200)})") from None
 
 
-def read_json(path: str | os.PathLike[str], most: int | None = None) -> Any:
+def read_json(
+    path: str | os.PathLike[str], most: int | None = None, each: Callable[[dict[str, Any]], Any] | None = None
+) -> Any:
     """Returns the content of a JSON file; raises as `read_text` and `parse_json` do."""
-    return parse_json(read_text(path, most), str(path))
+    return parse_json(read_text(path, most), str(path), each)
 
 
 def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -107,7 +118,7 @@ def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def read_yaml(path: str | os.PathLike[str]) -> Any:
     """Returns the content of a YAML file; raises as `read_text` and `parse_yaml` do."""
-    return parse_yaml(read_text(path), str(path))
+    return parse_yaml(read_text(path, limits.YAML_BYTES), str(path))
 
 
 def _integer(digits: str) -> int:

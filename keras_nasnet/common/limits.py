@@ -19,6 +19,7 @@ IMAGE_SIDE = 4096  # pixels of a network's input, to which images are scaled
 
 # Text: JSON, TOML, YAML, CSV, XML.
 DOCUMENT_BYTES = 2**24  # of a configuration, genotype, plan, recipe, table or file of metadata: 16 MiB
+YAML_BYTES = 2**20  # of a YAML document, whose reader takes ten seconds for so many
 ANNOTATION_BYTES = 2**31  # of a file of COCO annotations: 2 GiB (train2017 has 450 MB)
 DOCUMENT_VALUES = 1_000_000  # values in a YAML document, its aliases written out
 DOCUMENT_DEPTH = 100  # of lists and tables within each other

@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from keras_nasnet.detection.data.annotations import read_dataset as read_dataset
     from keras_nasnet.detection.data.annotations import read_splits as read_splits
     from keras_nasnet.detection.data.annotations import split_dataset as split_dataset
+    from keras_nasnet.detection.data.converting import write_yolo as write_yolo
     from keras_nasnet.detection.data.dataset import AnnotatedImage as AnnotatedImage
     from keras_nasnet.detection.data.dataset import Box as Box
     from keras_nasnet.detection.data.dataset import DetectionDataset as DetectionDataset
     from keras_nasnet.detection.data.dataset import Problem as Problem
+    from keras_nasnet.detection.data.orientation import upright as upright
     from keras_nasnet.detection.data.records import Records as Records
     from keras_nasnet.detection.data.records import read_records as read_records
     from keras_nasnet.detection.data.records import write_records as write_records
@@ -57,7 +59,9 @@ __getattr__, __dir__, __all__ = lazy_face(
         "split_dataset": "data.annotations",
         "train": "garden.training",
         "two_stages": "two_stage",
+        "upright": "data.orientation",
         "write_checkpoint": "garden.pretrained",
         "write_records": "data.records",
+        "write_yolo": "data.converting",
     },
 )

@@ -5,8 +5,10 @@ import os
 from pathlib import Path
 
 from keras_nasnet.common import checksum
+from keras_nasnet.common.documents import read_json
 from keras_nasnet.common.errors import one_line
 from keras_nasnet.common.files import write_text
+from keras_nasnet.detection.data.dataset import checked_names
 from keras_nasnet.zoo.sources import hub
 
 PARAMS, CLASS_NAMES = "params.yaml", "class_names.json"
@@ -54,12 +56,10 @@ def read_class_names(folder: Path) -> tuple[str, ...]:
     """
     path = folder / CLASS_NAMES
     try:
-        names = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-            raise ValueError("it must be a list of names")
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: no class names ({one_line(error)})") from None
-    return tuple(names)
+        return checked_names(read_json(path))
+    except ValueError as error:
+        text = one_line(error).removeprefix(f"{path}: ")
+        raise ValueError(f"{path}: no class names ({text})") from None
 
 
 def write_class_names(class_names: tuple[str, ...], folder: Path) -> None:

@@ -5,6 +5,7 @@ import math
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from keras_nasnet.common.escape import printable
 from keras_nasnet.common.images import to_rgb
 from keras_nasnet.detection.detections import Detections
 from keras_nasnet.detection.palette import class_colour, text_colour
@@ -40,7 +41,7 @@ def draw(image: Image.Image, detections: Detections) -> Image.Image:
     boxes = [_inside(box, picture.size) for box in detections.boxes]
     colours = [class_colour(int(number)) for number in detections.classes]
     labels: list[tuple[Box, str, Font]] = []
-    for box, label in zip(boxes, detections.labels(), strict=True):
+    for box, label in zip(boxes, map(printable, detections.labels()), strict=True):
         text, font = _fit(label, picture.size)
         labels.append((_place(box, _label_size(text, font), picture.size, [place for place, *_ in labels]), text, font))
     pen = ImageDraw.Draw(picture)

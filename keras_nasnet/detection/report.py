@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_nasnet.common.escape import markdown
 from keras_nasnet.common.files import write_text
 
 JSON_FILE, MARKDOWN_FILE = "results.json", "results.md"
@@ -82,7 +83,7 @@ def to_markdown(summary: Mapping[str, Any]) -> str:
     """Return the table of a summary: a row for all classes, and one for each; a dash where there are no boxes."""
     rows = [{"name": "all"} | {figure: summary[figure] for figure in _FIGURES}, *summary["per_class"]]
     lines = [["class", *_FIGURES], ["---", *("---:" for _ in _FIGURES)]]
-    lines += [[_escape(row["name"]), *(_shown(row[figure]) for figure in _FIGURES)] for row in rows]
+    lines += [[markdown(" ".join(row["name"].split())), *(_shown(row[figure]) for figure in _FIGURES)] for row in rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
@@ -107,7 +108,3 @@ def _value(metric: Any) -> float | None:
 
 def _shown(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
-
-
-def _escape(name: str) -> str:
-    return " ".join(name.split()).replace("|", "\\|")

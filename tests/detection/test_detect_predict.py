@@ -11,7 +11,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 from keras_nasnet.cli.detect_predict import predict_command, show
-from keras_nasnet.detection.prediction import predict_files
+from keras_nasnet.common.image_formats import FORMATS_TEXT
+from keras_nasnet.detection.detections import Detections
+from keras_nasnet.detection.prediction import FileDetections, predict_files
 from tests.support import ROOT
 from tests.support.bright_squares import BrightSquares
 
@@ -42,7 +44,16 @@ def test_lines(folder, capsys):
         f"{folder / '10.png'}  white 0.70  10 20 110 60",
         f"{folder / '10.png'}  red 0.40  120 30 200 100",
     ]
-    assert err == f"{folder / '1.png'}: not an image (JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or HEIC)\n"
+    assert err == f"{folder / '1.png'}: not an image ({FORMATS_TEXT})\n"
+
+
+def test_names_of_classes_and_files_move_no_cursor(capsys):
+    found = Detections([[1, 2, 3, 4]], [0.9], [0], ("\x1b[2Jcat\n\x9b",))
+    files = [FileDetections(Path("\x1b[1m.jpg"), found), FileDetections(Path("b.jpg"), ValueError("\x1b[1m: broken"))]
+    assert show(found.class_names, files, 0.5) == 1
+    captured = capsys.readouterr()
+    assert captured.out == "\\x1b[1m.jpg  \\x1b[2Jcat\\n\\x9b 0.90  1 2 3 4\n"
+    assert captured.err == "\\x1b[1m: broken\n"
 
 
 def test_json_is_in_the_format_of_coco(folder, capsys):

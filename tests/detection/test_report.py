@@ -146,6 +146,12 @@ def test_markdown_table():
     assert lines[5] == "| cat | – | – | – | – | – | – |"
 
 
+def test_names_of_classes_are_text_in_a_table():
+    summary = dict.fromkeys(("AP", "AP50", "AP75", "APs", "APm", "APl"), 0.5)
+    summary |= {"per_class": [{**summary, "name": "\x9b2J | [cat](http://x) é"}]}
+    assert "\\x9b2J \\| \\[cat\\](http://x) é" in report.to_markdown(summary)
+
+
 def test_files(tmp_path):
     summary = report.summarise(with_classes(), NAMES)
     for _ in range(2):

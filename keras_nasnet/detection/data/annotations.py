@@ -1,18 +1,22 @@
-"""Reads the annotations of detection datasets: COCO's JSON and Pascal VOC's XML. Imports no TensorFlow."""
+"""Reads annotated images, as COCO, Pascal VOC or YOLO has them. Imports no TensorFlow."""
 
+import contextlib
 import hashlib
 import os
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from keras_nasnet.detection.data import coco, pascal_voc
-from keras_nasnet.detection.data.checks import ImageFinder, checked_images, shown
-from keras_nasnet.detection.data.dataset import AnnotatedImage, Box, DetectionDataset, Problem
+from keras_nasnet.common.errors import one_line
+from keras_nasnet.detection.data import coco, lists, pascal_voc, sources, yolo
+from keras_nasnet.detection.data.checks import ImageEntry, checked_images, shown
+from keras_nasnet.detection.data.dataset import NOTES, AnnotatedImage, Box, DetectionDataset, Problem
+from keras_nasnet.detection.data.finder import Folder
+from keras_nasnet.detection.data.sources import Source
 
 __all__ = ["AnnotatedImage", "Box", "DetectionDataset", "Problem", "read_dataset", "read_splits", "split_dataset"]
 
-_VALIDATION = ("val", "valid", "validation")
+EXIF = ("apply", "ignore")
 
 
 def read_dataset(
@@ -20,23 +24,28 @@ def read_dataset(
     images: str | os.PathLike[str] | None = None,
     strict: bool = False,
     class_names: Sequence[str] | None = None,
+    exif: str | None = None,
 ) -> DetectionDataset:
     """Read the annotations of a dataset, check them, and decode each image once.
 
-    Boxes refer to the pixels as they lie in the file: an EXIF orientation is not applied, as
-    COCO's own tools and the Model Garden do not apply it either. Pascal VOC's difficult objects are
-    boxes like others.
+    Boxes of the result refer to the pixels as they lie in the file, whatever its EXIF orientation;
+    `AnnotatedImage.orientation` says how these are turned upright, as training does. Pascal VOC's
+    difficult objects are boxes like others. An image of which all boxes are dropped is dropped.
 
     Args:
-        path: a COCO JSON file; a folder with one, in it or in its folder `annotations`; or a folder
-            with Pascal VOC XML files anywhere below it.
-        images: folder of the image files. By default those of COCO are looked up in the folder
-            that the JSON is named after (instances_NAME.json: NAME), beside the JSON, in `images`,
-            and anywhere below if the name is there once; those of Pascal VOC beside the XML, in
-            `JPEGImages` and in `images`.
-        strict: whether any problem is an error.
+        path: a COCO JSON file; YOLO's data.yaml; a folder with one of them, COCO's also in its folder
+            `annotations`; or a folder with Pascal VOC XML files anywhere below it.
+        images: folder of the image files, in which links are followed. By default images are looked
+            for in the folder of the dataset, and no file outside is read: where the annotations say
+            first, then in the folder that a COCO file is named after (instances_NAME.json: NAME),
+            beside it, in `images` or `JPEGImages`, then anywhere below. Names are read as systems and
+            tools write them; the longest end of a path decides between files of one name.
+        strict: whether any problem is an error, but for `NOTES`.
         class_names: by which boxes are counted, for example those of a model; default: the
-            dataset's own, in order of category id, or of the alphabet for Pascal VOC.
+            dataset's own, in order of category id, of the alphabet for Pascal VOC, or as in data.yaml.
+        exif: "apply" if the boxes are those of images turned upright by EXIF orientation, "ignore" if
+            they are those of the pixels as stored. Default: the size that the annotations claim
+            decides for each image; where it cannot, the image is taken for upright, and named.
 
     Returns:
         The images in order of the JSON or of the XML paths, without what its problems say was dropped.
@@ -59,39 +68,85 @@ def read_dataset(
         >>> dataset.class_names, len(dataset.images), dataset.problems
         (('cat',), 1, ())
     """
-    path = Path(path)
-    folder = Path(images) if images is not None else None
-    if folder is not None and not folder.is_dir():
-        raise ValueError(f"{folder}: no such folder of images")
-    problems: list[Problem] = []
-    category_ids: tuple[int | str, ...]
-    if path.is_dir():
-        file = coco.find(path)
-        xml_files = pascal_voc.find(path) if file is None else []
-        if file is None and not xml_files:
-            raise ValueError(
-                f"{path}: no dataset: neither COCO JSON, in it or in annotations/, nor Pascal VOC XML below"
-            )
-    elif path.is_file():
-        file = path
-    else:
-        raise ValueError(f"{path}: no such file or folder: give a COCO JSON file, or a folder with COCO or Pascal VOC")
-    if file is not None:
-        names, category_ids, entries = coco.parse(coco.load(file), file, problems)
-        finder = coco.image_finder(file, folder)
-    else:
-        names, entries = pascal_voc.parse(xml_files, path, folder, problems)
-        category_ids, finder = names, ImageFinder([path], None)
-    dataset = DetectionDataset(names, category_ids, checked_images(entries, finder, problems))
-    if class_names is not None:
-        dataset = _renumbered(dataset, tuple(class_names), problems)
-    dataset = replace(dataset, problems=tuple(problems))
-    if strict and problems:
-        raise ValueError(f"{path} has {_listed(problems)}")
-    if not any(image.boxes for image in dataset.images):
-        left = "no image" if not dataset.images else "no box"
-        raise ValueError(f"{path}: {left} is left" + (f" after {_listed(problems)}" if problems else ""))
-    return dataset
+    path, reader = Path(path), _Reader(images, strict, exif)
+    with _reading(path):
+        path = sources.inner(path)
+        return reader.read(sources.find(path), path, class_names)[0]
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """What the system refuses is the input's fault."""
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(f"{error.filename or path}: cannot be read ({error.strerror or one_line(error)})") from None
+
+
+@dataclass
+class _Reader:
+    """Reads datasets in the same way.
+
+    Args:
+        images: folder of the image files; None: that of the dataset.
+        strict: whether any problem is an error.
+        exif: see `read_dataset`.
+    """
+
+    images: str | os.PathLike[str] | None
+    strict: bool
+    exif: str | None
+    _folders: dict[Path, Folder] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.images is not None and not Path(self.images).is_dir():
+            raise ValueError(f"{self.images}: no such folder of images")
+        if self.exif is not None and self.exif not in EXIF:
+            raise ValueError(f"exif is {self.exif!r}: it must be one of {', '.join(EXIF)}")
+
+    def read(
+        self, source: Source, path: Path, class_names: Sequence[str] | None = None
+    ) -> tuple[DetectionDataset, list[ImageEntry]]:
+        """Return a dataset, and the entries of all its images; `path` is by which messages call it."""
+        problems: list[Problem] = []
+        folder = self._folder(source.root)
+        category_ids: tuple[int | str, ...] | None = None
+        if source.coco_file is not None:
+            names, category_ids, entries = coco.parse(coco.load(source.coco_file), source.coco_file, problems)
+            finder = coco.image_finder(source.coco_file, folder)
+            for entry in entries:
+                entry.context = coco.context(source.coco_file, folder)
+        elif source.description is not None:
+            finder = yolo.image_finder(folder)
+            names, entries = yolo.parse(source.description, source.parts, finder, problems)
+        else:
+            finder = pascal_voc.image_finder(folder)
+            names, entries = pascal_voc.parse(list(source.xml), source.root, problems)
+        where = source.coco_file or (source.description.file if source.description is not None else source.root)
+        images = checked_images(
+            entries, finder, where.name or str(where), problems, self.exif, named_by_path=source.coco_file is None
+        )
+        dataset = DetectionDataset(names, names if category_ids is None else category_ids, images)
+        if class_names is not None:
+            dataset = _renumbered(dataset, tuple(class_names), problems)
+        dataset = replace(dataset, problems=tuple(problems))
+        self.check(dataset, path)
+        if not any(image.boxes for image in dataset.images):
+            left = "no image" if not dataset.images else "no box"
+            raise ValueError(f"{path}: {left} is left" + (f" after {_listed(problems)}" if problems else ""))
+        return dataset, entries
+
+    def check(self, dataset: DetectionDataset, path: Path) -> None:
+        """Raise ValueError for problems, if none are allowed."""
+        defects = [problem for problem in dataset.problems if problem.kind not in NOTES]
+        if self.strict and defects:
+            raise ValueError(f"{path} has {_listed(defects)}")
+
+    def _folder(self, root: Path) -> Folder:
+        place = Path(self.images) if self.images is not None else root
+        if place not in self._folders:  # the parts of a dataset share one, whose files are listed once
+            self._folders[place] = Folder(place, links=self.images is not None)
+        return self._folders[place]
 
 
 def _renumbered(dataset: DetectionDataset, class_names: tuple[str, ...], problems: list[Problem]) -> DetectionDataset:
@@ -125,17 +180,24 @@ def read_splits(
     validation: str | os.PathLike[str] | None = None,
     fraction: float = 0.2,
     seed: int = 0,
+    images: str | os.PathLike[str] | None = None,
+    exif: str | None = None,
 ) -> tuple[DetectionDataset, DetectionDataset]:
     """Read a dataset as what is trained on and what is held out.
 
     Args:
-        path: of a dataset as `read_dataset` takes it; or a folder that has two: instances_train*.json
-            and instances_val*.json, in it or in its folder `annotations`; the folders `train` and
-            `val` (or `valid`, `validation`); or Pascal VOC's ImageSets/Main/train.txt and val.txt.
-        strict: whether any problem is an error.
+        path: of a dataset as `read_dataset` takes it; or a folder that has two, of which one is called
+            train, the other val, valid or validation (or test, if there is no other; trainval and test
+            likewise): COCO files such as instances_train.json, in it or in its folder `annotations`;
+            folders with a dataset each; folders of Pascal VOC XML; lists of images in Pascal VOC's
+            ImageSets or beside the folders, also in pairs with their XML, as Paddle writes them; or
+            what YOLO's data.yaml names.
+        strict: whether any problem is an error, but for `NOTES`.
         validation: a dataset to hold out instead; it may be the same.
         fraction: of the images that are held out where the dataset does not say which.
         seed: of that choice; see `split_dataset`.
+        images: folder of the image files; see `read_dataset`.
+        exif: "apply" or "ignore"; see `read_dataset`.
 
     Returns:
         Training and validation, both with the training set's class names. The problems of a
@@ -161,17 +223,23 @@ def read_splits(
         >>> len(training.images), len(validation.images)
         (4, 1)
     """
-    path = Path(path)
-    train_path, validation_path = _two_datasets(path) or (path, None)
-    if validation is not None:
-        validation_path = Path(validation)
-    train = read_dataset(train_path, strict=strict)
-    if validation_path is not None:
-        return train, read_dataset(validation_path, strict=strict, class_names=train.class_names)
-    lists = [path / "ImageSets" / "Main" / f"{name}.txt" for name in ("train", "val")]
-    if all(file.is_file() for file in lists):
-        return _listed_parts(train, lists)
-    return split_dataset(train, fraction, seed)
+    path, reader = Path(path), _Reader(images, strict, exif)
+    with _reading(path):
+        path = sources.inner(path)
+        two = sources.find_two(path)
+        train, entries = reader.read(two[0] if two else sources.find(path), path)
+        if validation is not None:
+            held_out = sources.find(sources.inner(Path(validation)))
+        elif two:
+            held_out = two[1]
+        else:
+            files = lists.find(path)
+            if not files:
+                return split_dataset(train, fraction, seed)
+            parts = lists.split(train, entries, files, path)
+            reader.check(parts[0], path)
+            return parts
+        return train, reader.read(held_out, path if validation is None else Path(validation), train.class_names)[0]
 
 
 def split_dataset(
@@ -214,34 +282,3 @@ def _parts(dataset: DetectionDataset, held_out: set[str]) -> tuple[DetectionData
     train = tuple(image for image in dataset.images if image.name not in held_out)
     validation = tuple(image for image in dataset.images if image.name in held_out)
     return replace(dataset, images=train), replace(dataset, images=validation, problems=())
-
-
-def _listed_parts(dataset: DetectionDataset, files: Sequence[Path]) -> tuple[DetectionDataset, DetectionDataset]:
-    """The parts that Pascal VOC's lists name."""
-    parts: list[DetectionDataset] = []
-    for file in files:
-        names = {line.split()[0] for line in file.read_text("utf-8", errors="replace").splitlines() if line.strip()}
-        images = tuple(image for image in dataset.images if image.path.stem in names)
-        if not images:
-            raise ValueError(f"{file} names none of the dataset's {len(dataset.images)} images")
-        parts.append(replace(dataset, images=images, problems=() if parts else dataset.problems))
-    return parts[0], parts[1]
-
-
-def _two_datasets(folder: Path) -> tuple[Path, Path] | None:
-    """The two files or folders of a dataset that comes in two parts."""
-    files = [
-        [file for place in (folder / "annotations", folder) for file in sorted(place.glob(f"instances_{name}*.json"))]
-        for name in ("train", "val")
-    ]
-    if all(files):
-        for some in files:
-            if len(some) > 1:
-                raise ValueError(f"{folder} has {' and '.join(file.name for file in some)}: give one of them")
-        return files[0][0], files[1][0]
-    folders = [folder / name for name in ("train", *_VALIDATION) if _has_annotations(folder / name)]
-    return (folders[0], folders[1]) if len(folders) == 2 and folders[0].name == "train" else None
-
-
-def _has_annotations(folder: Path) -> bool:
-    return any(any(folder.glob(pattern)) for pattern in ("*.json", "annotations/*.json", "**/*.xml"))

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from keras_nasnet.common import limits
 
 
 @dataclass(frozen=True)
@@ -42,9 +45,11 @@ class AnnotatedImage:
         path: of the file, which is there and decodes.
         name: by which the annotations call it; unique in its dataset.
         id: that the annotations give it; Pascal VOC's images are numbered from 1 in order of their XML files.
-        width: of the pixels as they lie in the file: EXIF orientation is not applied.
+        width: of the pixels as they lie in the file, as are the boxes: EXIF orientation is not applied.
         height: likewise.
         boxes: none for an image that shows nothing of the classes.
+        orientation: EXIF's, 1 to 8, by which the pixels are turned upright; 1 where they are. Training and `detect
+            predict` see images upright; `upright` turns size and boxes.
 
     Example:
         >>> from pathlib import Path
@@ -60,6 +65,7 @@ class AnnotatedImage:
     width: int
     height: int
     boxes: tuple[Box, ...]
+    orientation: int = 1
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,7 @@ class Problem:
 
 
 KINDS = {
+    "ambiguous_image": "several names may mean one image file",
     "bad_annotation": "an annotation is no JSON object, or lacks its image or category",
     "bad_area": "an area is no positive number",
     "bad_bbox": "a bbox is not four values",
@@ -92,7 +99,10 @@ KINDS = {
     "bad_coordinate": "one of a bbox's values is no finite number",
     "bad_crowd": "iscrowd is neither 0 nor 1",
     "bad_image": "an image lacks an id or a file name",
+    "bad_label": "a line of YOLO's labels is no class and box",
+    "bad_list": "a line of a list names no image, or several",
     "bad_xml": "a Pascal VOC file does not parse, or is something else",
+    "bbox_of_mask": "an annotation has a mask and no bbox",
     "box_clipped": "a box is partly outside its image",
     "box_outside": "a box is wholly outside its image",
     "broken_image": "an image file does not decode",
@@ -101,15 +111,25 @@ KINDS = {
     "duplicate_category_name": "two categories have one name",
     "duplicate_file_name": "two entries are of one image file",
     "duplicate_image_id": "two images have one id",
+    "fractions": "boxes are fractions of their images where pixels are due",
+    "in_two_parts": "an image is in two lists",
     "missing_bndbox": "a Pascal VOC object has no bndbox",
     "missing_image": "an image file is not there, or there are several of its name",
     "missing_size": "a Pascal VOC file has no size",
+    "name_differs": "a file name was not read as it is written",
     "negative_size": "a box has negative width or height",
+    "no_box_left": "all boxes of an image were dropped",
+    "no_labels": "images have no file of labels",
+    "root_category": "a category that stands for all others, without boxes",
     "size_differs": "an image file has another size than its annotations say",
+    "turned_image": "an image lies turned in its file, and its annotations do not say how they are meant",
     "unknown_category": "a box is of a category that is not listed",
     "unknown_image": "an annotation is of an image that is not listed",
+    "unlisted_image": "an image is in no list",
     "zero_area": "a box has no area",
 }
+# What is said of a sound dataset: no reason to refuse it.
+NOTES = frozenset({"no_labels", "root_category", "unlisted_image"})
 
 
 @dataclass(frozen=True)
@@ -135,3 +155,18 @@ class DetectionDataset:
     category_ids: tuple[int | str, ...]
     images: tuple[AnnotatedImage, ...]
     problems: tuple[Problem, ...] = ()
+
+
+def checked_names(names: Any) -> tuple[str, ...]:
+    """Return class names that came in a file.
+
+    Raises:
+        ValueError: if they are no list of names, too many or too long; says what they must be.
+    """
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise ValueError("it must be a list of names")
+    if len(names) > limits.NETWORK_CLASSES or max(map(len, names)) > limits.NAME_CHARACTERS:
+        raise ValueError(
+            f"it may have {limits.NETWORK_CLASSES:,} names of {limits.NAME_CHARACTERS:,} characters at the most"
+        )
+    return tuple(names)

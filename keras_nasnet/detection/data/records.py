@@ -6,9 +6,10 @@ import io
 import json
 import os
 import re
+import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,14 @@ from filelock import FileLock
 from PIL import Image
 from tqdm import tqdm
 
+from keras_nasnet.common import limits
 from keras_nasnet.common.checksum import sha256
+from keras_nasnet.common.documents import read_json
 from keras_nasnet.common.errors import one_line
 from keras_nasnet.common.files import replacing_folder
 from keras_nasnet.common.images import read_fitted, read_header
-from keras_nasnet.detection.data.dataset import AnnotatedImage, DetectionDataset
+from keras_nasnet.detection.data.dataset import AnnotatedImage, DetectionDataset, checked_names
+from keras_nasnet.detection.data.orientation import UPRIGHT, orientation_of, upright
 
 VERSION = 1  # of what is written; another is written anew
 MANIFEST, ANNOTATIONS, CLASS_NAMES = "manifest.json", "annotations.json", "class_names.json"
@@ -61,7 +65,8 @@ class Records:
 def write_records(dataset: DetectionDataset, folder: str | os.PathLike[str], shards: int | None = None) -> Records:
     """Write a dataset into a folder; what is there already from the same data is kept.
 
-    JPEGs in RGB or grey are taken over byte by byte; what else Pillow reads is written as JPEG of
+    Images and their boxes are written upright, as `detect predict` sees them. Upright JPEGs in RGB or grey are
+    taken over byte by byte; what else Pillow reads, or lies turned in its file, is written as JPEG of
     quality 95. Boxes are relative to the image's size; see `official/vision/dataloaders/
     tf_example_decoder.py` for the features. The folder is replaced as a whole or not at all.
 
@@ -129,14 +134,16 @@ def read_records(folder: str | os.PathLike[str]) -> Records:
     """
     folder = Path(folder)
     try:
-        content = json.loads((folder / MANIFEST).read_text("utf-8"))["content"]
-        whole = _is_whole(folder, content)
-        names = tuple(json.loads((folder / CLASS_NAMES).read_text("utf-8")))
-        count = len(json.loads((folder / ANNOTATIONS).read_text("utf-8"))["images"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        manifest = read_json(folder / MANIFEST)
+        if not _is_whole(folder, manifest["content"]):
+            raise ValueError(f"{folder}: its records are damaged; delete the folder, and they are written anew")
+        names = checked_names(read_json(folder / CLASS_NAMES))
+        count = len(read_json(folder / ANNOTATIONS, limits.ANNOTATION_BYTES)["images"])
+    except (KeyError, TypeError) as error:
         raise ValueError(f"{folder}: no records ({one_line(error)})") from None
-    if not whole:
-        raise ValueError(f"{folder}: its records are damaged; delete the folder, and they are written anew")
+    except ValueError as error:
+        text = one_line(error)
+        raise ValueError(text if "damaged" in text else f"{folder}: no records ({text})") from None
     shards = len(list(folder.glob("images-*.tfrecord")))
     return Records(folder, _pattern(folder, shards), folder / ANNOTATIONS, names, count)
 
@@ -159,29 +166,36 @@ def _identity(image: AnnotatedImage) -> list[Any]:
     except OSError as error:
         raise ValueError(f"{image.path}: cannot be read ({error.strerror})") from None
     boxes = [list(asdict(box).values()) for box in image.boxes]
-    return [image.name, image.id, image.width, image.height, status.st_size, status.st_mtime_ns, boxes]
+    turned = [image.orientation] if image.orientation != UPRIGHT else []
+    return [image.name, image.id, image.width, image.height, status.st_size, status.st_mtime_ns, boxes, *turned]
 
 
 def _is_whole(folder: Path, content: str) -> bool:
     """Whether the folder holds records of this content, every file as it was written."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
+        manifest = read_json(folder / MANIFEST)
         return manifest["content"] == content and all(
-            (folder / name).stat().st_size == file["bytes"] and sha256(folder / name) == file["sha256"]
+            _NAMES.fullmatch(name) and _is_file_of(folder / name, file["bytes"], file["sha256"])
             for name, file in manifest["files"].items()
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
+
+
+def _is_file_of(path: Path, size: int, digest: str) -> bool:
+    status = path.stat()
+    return stat.S_ISREG(status.st_mode) and status.st_size == size and sha256(path) == digest
 
 
 def _write(dataset: DetectionDataset, shards: int, content: str, folder: Path) -> None:
     """Write all files of the records into an empty folder."""
     ids = _source_ids(dataset)
+    seen = replace(dataset, images=tuple(map(upright, dataset.images)))
     for number in range(shards):
         # Each shard has images from everywhere: annotations are often sorted.
         own = list(zip(ids, dataset.images, strict=True))[number::shards]
         _write_shard(folder / f"images-{number:05}-of-{shards:05}.tfrecord", own, f"shard {number + 1}/{shards}")
-    (folder / ANNOTATIONS).write_text(json.dumps(_coco(dataset, ids)), "utf-8")
+    (folder / ANNOTATIONS).write_text(json.dumps(_coco(seen, ids)), "utf-8")
     names = json.dumps(list(dataset.class_names), indent=1, ensure_ascii=False)
     (folder / CLASS_NAMES).write_text(names + "\n", "utf-8")
     files = {file.name: {"bytes": file.stat().st_size, "sha256": sha256(file)} for file in sorted(folder.iterdir())}
@@ -201,7 +215,7 @@ def _write_shard(path: Path, images: list[tuple[int, AnnotatedImage]], name: str
     with tf.io.TFRecordWriter(str(path)) as writer:
         bar = tqdm(_encoded(images), name, len(images), leave=False, unit=" images", disable=None)
         for (source_id, image), encoded in zip(images, bar, strict=True):
-            writer.write(_example(source_id, image, encoded).SerializeToString(deterministic=True))
+            writer.write(_example(source_id, upright(image), encoded).SerializeToString(deterministic=True))
 
 
 def _encoded(images: list[tuple[int, AnnotatedImage]]) -> Iterator[bytes]:
@@ -219,9 +233,10 @@ def _jpeg(image: AnnotatedImage) -> bytes:
     header = read_header(io.BytesIO(content), str(image.path))
 
     def encode(pixels: Image.Image) -> bytes:
-        if pixels.size != (image.width, image.height):
+        size = upright(image).width, upright(image).height
+        if pixels.size != size or orientation_of(pixels) != image.orientation:
             raise ValueError(f"{image.path} has changed since the dataset was read: read it again")
-        if header.format == "JPEG" and header.mode in ("RGB", "L"):
+        if image.orientation == UPRIGHT and header.format == "JPEG" and header.mode in ("RGB", "L"):
             return content
         buffer = io.BytesIO()
         try:
@@ -230,7 +245,7 @@ def _jpeg(image: AnnotatedImage) -> bytes:
             raise ValueError(f"{image.path}: cannot be written as JPEG ({error})") from None
         return buffer.getvalue()
 
-    return read_fitted(io.BytesIO(content), encode, str(image.path), upright=False)
+    return read_fitted(io.BytesIO(content), encode, str(image.path))
 
 
 def _example(source_id: int, image: AnnotatedImage, encoded: bytes) -> Any:

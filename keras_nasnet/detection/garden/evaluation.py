@@ -5,6 +5,7 @@ import io
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ import tensorflow as tf
 from official.core import task_factory
 from official.vision.evaluation.coco_evaluator import COCOEvaluator
 
+from keras_nasnet.common import terminal
 from keras_nasnet.common.files import write_text
-from keras_nasnet.detection import report
+from keras_nasnet.detection import problems, report
 from keras_nasnet.detection.data.annotations import read_dataset
 from keras_nasnet.detection.data.records import Records, read_records, write_records
 from keras_nasnet.detection.detections import Detections
@@ -49,6 +51,9 @@ def evaluate(
     folder: str | os.PathLike[str] | None = None,
     batch: int = 8,
     strict: bool = False,
+    images: str | os.PathLike[str] | None = None,
+    exif: str | None = None,
+    say: Callable[[str], None] = terminal.say,
 ) -> DetectionEvaluation:
     """Evaluate a detector by the official COCO evaluator.
 
@@ -58,6 +63,9 @@ def evaluate(
         folder: to hold results.json, results.md and detections.json; default: nowhere.
         batch: images at a time.
         strict: whether any defect of the annotations is refused; else they are dropped.
+        images: folder of the image files, where it is not that of the data.
+        exif: "apply" or "ignore": whether boxes are those of images turned upright; default: the annotated sizes say.
+        say: is given a line for each of the first defects; problems.txt in `folder` has all of them.
 
     Raises:
         ValueError: if there is no detector or data, or the data has classes that the detector has not.
@@ -73,7 +81,8 @@ def evaluate(
     with tempfile.TemporaryDirectory() as temporary:
         records = _of_the_run(Path(source)) if data is None else None
         if data is not None:
-            dataset = read_dataset(data, strict=strict, class_names=detector.class_names)
+            dataset = read_dataset(data, images, strict, detector.class_names, exif)
+            problems.tell(dataset.problems, None if folder is None else Path(folder), say)
             records = write_records(dataset, Path(temporary, "records"))
         if records is None:
             raise ValueError(f"{source}: no validation images in this folder; name annotated images with --data")

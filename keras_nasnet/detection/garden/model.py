@@ -63,6 +63,9 @@ class FasterRCNN:
         """
         found = locate(folder)
         params, names = read_params(found), read_class_names(found)
+        if len(names) < params.task.model.num_classes - 1:
+            count = params.task.model.num_classes - 1
+            raise ValueError(f"{found}: {len(names)} class names for the {count} classes of its network")
         return cls(checkpoints.build(params, found), params, names)
 
     def predict(self, images: Iterable[Any], threshold: float = 0.0) -> list[Detections]:

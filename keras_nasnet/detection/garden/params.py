@@ -7,10 +7,13 @@ from typing import Any
 import yaml
 from official.core import exp_factory
 
+from keras_nasnet.common import limits
+from keras_nasnet.common.documents import parse_yaml, read_yaml
 from keras_nasnet.common.errors import one_line
 from keras_nasnet.common.files import write_text
 from keras_nasnet.detection.detector_folder import PARAMS
 from keras_nasnet.detection.garden import experiments
+from keras_nasnet.detection.garden.backbone import network_arguments
 
 
 def write_params(params: Any, folder: Path) -> None:
@@ -25,15 +28,38 @@ def read_params(folder: Path) -> Any:
         ValueError: if there is none, or it is not one of this package.
     """
     path = folder / PARAMS
+    if not path.exists():
+        raise ValueError(f"{folder}: no detector in this folder (no {PARAMS})")
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
         params = exp_factory.get_exp_config(experiments.FASTER_RCNN)
-        params.override(data, is_strict=True)
-    except FileNotFoundError:
-        raise ValueError(f"{folder}: no detector in this folder (no {PARAMS})") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{path}: not a detector's experiment ({one_line(error, 200)})") from None
+        params.override(read_yaml(path), is_strict=True)
+        _check(params.task.model)
+    except (KeyError, TypeError, AttributeError, ValueError, AssertionError) as error:
+        text = one_line(error).removeprefix(f"{path}: ")[:200]
+        raise ValueError(f"{path}: not a detector's experiment ({text})") from None
     return params
+
+
+def _check(model: Any) -> None:
+    """Raise ValueError for a network that is unknown, or far larger than any that is of use."""
+    network_arguments(model.backbone.get())
+    size, most = model.input_size, limits.IMAGE_SIDE
+    if len(size) != 3 or not all(isinstance(side, int) and 0 < side <= most for side in size):
+        raise ValueError(f"its input_size is {size}: it must be height, width and channels, {most} at the most")
+    wanted = {
+        "num_classes": (model.num_classes, limits.NETWORK_CLASSES),
+        "max_level": (model.max_level, 12),
+        "decoder.fpn.num_filters": (model.decoder.get().num_filters, limits.NETWORK_FILTERS),
+        "rpn_head.num_convs": (model.rpn_head.num_convs, limits.CELL_BLOCKS),
+        "rpn_head.num_filters": (model.rpn_head.num_filters, limits.NETWORK_FILTERS),
+        "detection_head.num_convs": (model.detection_head.num_convs, limits.CELL_BLOCKS),
+        "detection_head.num_filters": (model.detection_head.num_filters, limits.NETWORK_FILTERS),
+        "detection_head.num_fcs": (model.detection_head.num_fcs, limits.CELL_BLOCKS),
+        "detection_head.fc_dims": (model.detection_head.fc_dims, limits.NETWORK_FILTERS),
+    }
+    for name, (value, highest) in wanted.items():
+        if not isinstance(value, int) or not 0 <= value <= highest:
+            raise ValueError(f"its {name} is {value!r}: it must be a whole number up to {highest:,}")
 
 
 def copy_params(params: Any) -> Any:
@@ -71,11 +97,12 @@ def override(params: Any, settings: Sequence[str]) -> None:
         if not equals:
             raise ValueError(f"a setting is NAME=VALUE, not {setting!r}")
         try:
-            data: Any = yaml.safe_load(value)
+            data: Any = parse_yaml(value, name)
             for part in reversed(name.split(".")):
                 data = {part: data}
             params.override(data, is_strict=True)
-        except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
+            _check(params.task.model)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(f"{setting}: no such setting or value ({one_line(error, 200)})") from None
 
 

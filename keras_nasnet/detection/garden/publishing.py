@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from keras_nasnet.common import checksum
+from keras_nasnet.common.escape import markdown
 from keras_nasnet.common.files import replacing_folder
 from keras_nasnet.detection import report
 from keras_nasnet.detection.detector_folder import SUMS, locate, read_class_names
@@ -80,7 +81,7 @@ def write_card(folder: Path, to: str, revision: str | None, licence: str) -> str
 # {name}
 
 A Faster R-CNN of the TensorFlow Model Garden on a NASNet ({network.model_id}, {size}) with a feature pyramid,
-for images of {height} x {width} pixels. Classes: {", ".join(names)}.
+for images of {height} x {width} pixels. Classes: {", ".join(map(markdown, names))}.
 
 ## Use
 

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from keras_nasnet.common import terminal
-from keras_nasnet.common.files import write_text
 from keras_nasnet.common.run_folder import DETECTOR, check, run_folder
-from keras_nasnet.detection import report
+from keras_nasnet.detection import problems, report
 from keras_nasnet.detection.anchors import box_sides
 from keras_nasnet.detection.data.annotations import DetectionDataset, read_splits
 from keras_nasnet.detection.data.records import write_records
@@ -25,7 +24,6 @@ from keras_nasnet.zoo import loading
 
 MODELS = {"mobile": "nasnet_a_4_1056_imagenet", "large": "nasnet_a_6_4032_imagenet"}
 _WEIGHTS = {"mobile": "nasnet_a_mobile_keras", "large": "nasnet_a_large_slim"}
-SHOWN, PROBLEMS = 20, "problems.txt"  # of the annotations: so many are shown, all are in this file
 
 
 @dataclass(frozen=True)
@@ -54,6 +52,8 @@ def train(
     learning_rate: float = 0.02,
     settings: Sequence[str] = (),
     strict: bool = False,
+    images: str | os.PathLike[str] | None = None,
+    exif: str | None = None,
     resume: bool = False,
     seed: int = 0,
     say: Callable[[str], None] = terminal.say,
@@ -61,7 +61,7 @@ def train(
     """Train a Faster R-CNN on a NASNet.
 
     Args:
-        data: folder of images with COCO JSON or Pascal VOC XML; see `annotations.read_splits`.
+        data: folder of images with COCO JSON, Pascal VOC XML or YOLO's labels; see `annotations.read_splits`.
         folder: of the run; default: runs/detect-NAME, where NAME is that of the data.
         validation: annotated images to evaluate, likewise; default: what `data` names, or a fifth of it.
         model: "mobile", "large" (with their ImageNet weights), or anything that
@@ -74,6 +74,8 @@ def train(
         learning_rate: the highest of the schedule.
         settings: "NAME=VALUE", for example "task.model.rpn_head.num_convs=2", in the Garden's names.
         strict: whether any defect of the annotations is refused; else they are listed and dropped.
+        images: folder of the image files, where it is not that of the data.
+        exif: "apply" or "ignore": whether boxes are those of images turned upright; default: the annotated sizes say.
         resume: whether a run in the folder goes on from its checkpoint.
         seed: of everything random.
         say: is given a line for each thing worth knowing.
@@ -105,8 +107,8 @@ def train(
     if (path / PARAMS).exists() and not resume:
         raise ValueError(f"{path} holds a run: --resume goes on with it, or choose another folder")
     with run_folder(path, DETECTOR):
-        train_set, validation_set = read_splits(data, strict=strict, validation=validation)
-        _list_problems([str(problem) for problem in train_set.problems + validation_set.problems], path, say)
+        train_set, validation_set = read_splits(data, strict, validation, images=images, exif=exif)
+        problems.tell(train_set.problems + validation_set.problems, path, say)
         say(_summary(train_set, validation_set))
         train_records = write_records(train_set, path / RECORDS / "train")
         validation_records = write_records(validation_set, path / RECORDS / "validation")
@@ -154,14 +156,6 @@ def _backbone(
         return None, NASNetBackboneConfig(model_id=MODELS[name])
     checkpoint, config = write_checkpoint(_WEIGHTS.get(name, name), folder / "backbone")
     return (None if from_nothing else checkpoint), config
-
-
-def _list_problems(problems: Sequence[str], folder: Path, say: Callable[[str], None]) -> None:
-    for line in problems[:SHOWN]:
-        say(line)
-    if len(problems) > SHOWN:
-        write_text(folder / PROBLEMS, "".join(f"{line}\n" for line in problems))
-        say(f"and {len(problems) - SHOWN} more: {folder / PROBLEMS} has all")
 
 
 def _summary(train: DetectionDataset, validation: DetectionDataset) -> str:

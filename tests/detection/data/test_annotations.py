@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from keras_nasnet.detection.data.annotations import read_dataset, read_splits
 from tests.support.small_coco import SOUND, boxes, picture, write_coco
@@ -79,25 +78,6 @@ def test_images_of_any_mode_are_read(tmp_path, mode):
     write_coco(tmp_path)
     picture(mode=mode).save(tmp_path / "images" / "a.jpg", {"L": "JPEG", "CMYK": "JPEG"}.get(mode, "PNG"))
     assert boxes(read_dataset(tmp_path, strict=True)) == SOUND
-
-
-def test_exif_orientation_is_not_applied(tmp_path):
-    write_coco(tmp_path)
-    exif = Image.Exif()
-    exif[274] = 6  # lies on its side
-    picture().save(tmp_path / "images" / "a.jpg", exif=exif)
-    dataset = read_dataset(tmp_path, strict=True)
-    assert (dataset.images[0].width, dataset.images[0].height) == (40, 30)
-
-
-def test_an_image_that_was_annotated_upright_and_lies_on_its_side_is_named(tmp_path):
-    folder = write_coco(tmp_path)
-    exif = Image.Exif()
-    exif[274] = 6
-    picture((30, 40)).save(folder / "images" / "a.jpg", exif=exif)  # upright it is 40 x 30, as annotated
-    problem = read_dataset(folder).problems[0]
-    assert problem.kind == "size_differs"
-    assert str(problem).endswith("the file's size counts (swapped: its EXIF orientation, which is not applied?)")
 
 
 def test_classes_of_a_model_count_the_boxes(tmp_path):

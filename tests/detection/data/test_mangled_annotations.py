@@ -78,5 +78,5 @@ def test_mangled_json_gives_a_sound_dataset_or_one_line(mangled_folder, content)
 @given(content=ANYTHING)
 def test_any_json_is_refused_in_a_line(mangled_folder, content):
     (mangled_folder / "annotations_coco.json").write_text(json.dumps(content))
-    with pytest.raises(ValueError, match="not COCO JSON"):
+    with pytest.raises(ValueError, match=r"not (COCO )?JSON"):
         read_dataset(mangled_folder)

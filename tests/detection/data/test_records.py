@@ -106,7 +106,7 @@ def test_plain_jpegs_are_taken_over_and_everything_else_becomes_a_good_jpeg(tmp_
         assert np.abs(pixels.astype(int) - np.asarray(expected)).mean() < (8 if expected.mode == "1" else 6)
 
 
-def test_pixels_lie_as_in_the_file_whatever_its_orientation_says(tmp_path):
+def test_pixels_are_turned_upright(tmp_path):
     folder = write_coco(tmp_path / "data")
     exif = Image.Exif()
     exif[274] = 6
@@ -114,8 +114,8 @@ def test_pixels_lie_as_in_the_file_whatever_its_orientation_says(tmp_path):
     picture(seed=1).save(folder / "images" / "b.jpg", "PNG", exif=exif)
     found = examples(write_records(read_dataset(folder, strict=True), tmp_path / "records"))
     for key in (10, 20):
-        assert tf.io.decode_image(found[key]["image/encoded"][0]).shape == (30, 40, 3)
-        assert (found[key]["image/height"], found[key]["image/width"]) == ([30], [40])
+        assert tf.io.decode_image(found[key]["image/encoded"][0]).shape == (40, 30, 3)
+        assert (found[key]["image/height"], found[key]["image/width"]) == ([40], [30])
 
 
 def test_boxes_never_leave_the_unit_square(tmp_path):

@@ -101,6 +101,8 @@ def test_voc_in_two_folders_and_voc_with_lists(tmp_path):
     (lists / "val.txt").write_text("a\n\n")
     parts = read_splits(tmp_path / "lists", strict=True)
     assert [[image.path.name for image in part.images] for part in parts] == [["b.jpg", "d.jpg"], ["a.jpg"]]
+    (note,) = parts[0].problems  # and no reason to refuse the data
+    assert str(note) == "Main: 1 image is in no list: left out: 'c.jpg'"
     (lists / "val.txt").write_text("z\n")
     with pytest.raises(ValueError, match=r"val.txt names none of the dataset's 4 images"):
         read_splits(tmp_path / "lists")
