@@ -170,7 +170,7 @@ class ImageFinder:
         if len(found) == 1 and not differences(read[0], found[0]):
             return Found(self.folder.path / found[0])
         if stem is not None:
-            found = self._matching(stem, context, by_stem=True)
+            found = self._matching(stem, context, by_stem=True, in_folder=False)
             if len(found) == 1:
                 return Found(self.folder.path / found[0])
         for by_stem in (False, True):
@@ -183,8 +183,11 @@ class ImageFinder:
                     raise ValueError(f"{len(found)} files have this name: {', '.join(found[:3])}{more}")
         raise ValueError(self._missing(name))
 
-    def _matching(self, name: str, context: tuple[str, ...], by_stem: bool) -> list[str]:
-        """Paths of the files that are meant, relative to the folder: one, or several that cannot be told apart."""
+    def _matching(self, name: str, context: tuple[str, ...], by_stem: bool, in_folder: bool = True) -> list[str]:
+        """Paths of the files that are meant, relative to the folder: one, or several that cannot be told apart.
+
+        With `in_folder`, a file is not meant whose folder is called otherwise, where there is one of that name.
+        """
         parts = parts_of(name)
         if not parts:
             return []
@@ -193,7 +196,7 @@ class ImageFinder:
         if len(numbers) > _MOST_ALIKE:
             return [tails.paths[number] for number in numbers]
         found = [tails.paths[number] for number in numbers]
-        found = [path for path in found if not self._is_elsewhere(path, parts, context)]
+        found = [path for path in found if not self._is_elsewhere(path, parts[-2:-1] if in_folder else (), context)]
         if by_stem:
             found = [path for path in found if sniff(self.folder.path / path) is not None]
         rules: tuple[Callable[[str], int], ...] = (
@@ -208,13 +211,13 @@ class ImageFinder:
                 found = [path for path in found if preferred(path) == best]
         return found
 
-    def _is_elsewhere(self, path: str, parts: tuple[str, ...], context: tuple[str, ...]) -> bool:
+    def _is_elsewhere(self, path: str, parent: tuple[str, ...], context: tuple[str, ...]) -> bool:
         """Whether a file lies in another folder than its annotation names, though there is such a folder."""
         folders = [fold(part) for part in parts_of(path)[:-1]]
-        named = {fold(part) for part in (*parts[-2:-1], *([self.own] if self.own else []))}
+        named = {fold(part) for part in (*parent, *([self.own] if self.own else []))}
         if any(name in self.folder.names and name not in folders for name in named):
             return True
-        wanted = {part for part in map(part_of, (*parts[:-1], *context)) if part is not None}
+        wanted = {part for part in map(part_of, context) if part is not None}
         there = {part for part in map(part_of, folders) if part is not None}
         return bool(there and wanted & self.folder.parts) and not wanted & there
 

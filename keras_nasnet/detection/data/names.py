@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, unquote
 _DRIVE = re.compile(r"[A-Za-z]:(?=[\\/]|[^\\/]*$)")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://[^/\\]*")
 _PARTS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val"}
-_PARTS |= {"minival": "val", "dev": "val", "test": "test", "testing": "test", "trainval": "trainval"}
+_PARTS |= {"minival": "val", "test": "test", "testing": "test", "trainval": "trainval"}
 _FILLERS = {"annotations", "annotation", "coco", "images", "image", "imgs", "img", "instances", "labels", "list", "set"}
 
 

@@ -150,6 +150,13 @@ def test_voc_in_two_parts_with_equal_names(tmp_path, xml, images):
     assert len(read_dataset(tmp_path, strict=True).images) == 4
 
 
+def test_pictures_beside_the_xml_are_not_all_images_of_it(tmp_path):
+    folder = write_voc(tmp_path, VOC.replace("{filename}", "IMG_0001.JPG"), images="photos")
+    picture().save(folder / "Annotations" / "drawn.png")
+    dataset = read_dataset(folder, strict=True)
+    assert [image.name for image in dataset.images] == ["photos/a.jpg", "photos/b.jpg"]
+
+
 def test_a_voc_file_name_of_windows_is_read_and_said(tmp_path):
     folder = write_voc(tmp_path, VOC.replace("{filename}", "C:\\photos\\{filename}"))
     dataset = read_dataset(folder)

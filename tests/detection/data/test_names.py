@@ -109,6 +109,12 @@ def test_a_file_in_another_folder_than_the_one_that_is_named_is_not_meant(tmp_pa
     assert [image.name for image in dataset.images] == ["train/b.jpg"]
 
 
+def test_folders_of_the_machine_that_wrote_a_name_are_no_parts_of_the_dataset(tmp_path):
+    files = ["train/images/a.jpg", "test/images/b.jpg"]
+    dataset = read_dataset(dataset_of(tmp_path, ["C:\\test\\images\\a.jpg"], files))
+    assert [image.path.name for image in dataset.images] == ["a.jpg"]
+
+
 def test_hidden_copies_never_win(tmp_path):
     files = [
         "photos/a.jpg",
