@@ -168,10 +168,11 @@ def read_header(file: BinaryIO) -> Header:
         return Header(kind, image.mode, image.width, image.height)
 
 
-def check_size(width: int, height: int) -> None:
-    """Raises Refused for an image of too many pixels."""
-    if width * height > limits.IMAGE_PIXELS:
-        raise Refused(f"a decompression bomb? {width}x{height} are over {limits.IMAGE_PIXELS:,} pixels")
+def check_size(width: int, height: int, most: int | None = None) -> None:
+    """Raises Refused for an image of more than `most` pixels, or `limits.IMAGE_PIXELS`."""
+    most = limits.IMAGE_PIXELS if most is None else most
+    if width * height > most:
+        raise Refused(f"a decompression bomb? {width}x{height} are over {most:,} pixels")
     if max(width, height) > limits.IMAGE_LENGTH:
         raise Refused(f"{width}x{height} pixels: one side is over {limits.IMAGE_LENGTH:,}")
 
@@ -296,12 +297,13 @@ def _look_at_container(file: BinaryIO) -> _Said:
 
 
 def _whole(file: BinaryIO, width: int, height: int) -> _Said:
-    check_size(width, height)
-    pixels = width * height or limits.IMAGE_PIXELS  # who says nothing decodes alone
+    most = min(limits.IMAGE_PIXELS, limits.DECODING_BYTES // _WHOLE)
+    check_size(width, height, most)
+    pixels = width * height or most  # who says nothing decodes alone
     return _Said(whole=_WHOLE * pixels + 2 * file.seek(0, io.SEEK_END))
 
 
-_WHOLE = 20  # bytes a pixel; measured: WebP 16, AVIF 10 and, of more than 8 bits, 16
+_WHOLE = 16  # bytes a pixel of formats that are decoded in one piece; measured: WebP 16, AVIF 10
 
 _LOOKS: dict[str, Callable[[BinaryIO], _Said]] = {
     "PNG": _look_at_png,

@@ -390,7 +390,7 @@ def test_a_jpeg_of_endless_scans_is_refused(tmp_path):
     content = (tmp_path / "image.jpg").read_bytes()
     last = content[content.rindex(b"\xff\xda") : -2]
     (tmp_path / "image.jpg").write_bytes(content[:-2] + last * limits.IMAGE_SCANS + content[-2:])
-    with pytest.raises(ValueError, match=r"refused \(a JPEG of \d+ scans, over 200"):
+    with pytest.raises(ValueError, match=r"refused \(a JPEG of \d+ scans, over 100"):
         read_image(tmp_path / "image.jpg")
 
 
@@ -437,6 +437,10 @@ def test_formats_that_decode_as_they_open_are_refused_before(tmp_path, suffix, m
     two_colours((500, 400)).save(tmp_path / f"image.{suffix}")
     monkeypatch.setattr(limits, "IMAGE_PIXELS", 100_000)
     with pytest.raises(ValueError, match="500x400 are over 100,000 pixels"):
+        read_image(tmp_path / f"image.{suffix}")
+    monkeypatch.undo()
+    monkeypatch.setattr(limits, "DECODING_BYTES", 16 * 500 * 400 - 1)  # which one alone takes
+    with pytest.raises(ValueError, match="500x400 are over 199,999 pixels"):
         read_image(tmp_path / f"image.{suffix}")
 
 
