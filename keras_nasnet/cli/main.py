@@ -70,10 +70,11 @@ class Commands(click.Group):
 
     def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
         """Run the command line, and end the process with its exit code."""
+        plain: Any = super().main
         if not standalone_mode:
-            return super().main(*args, standalone_mode=False, **kwargs)
+            return plain(*args, standalone_mode=False, **kwargs)
         open_closed_streams()
-        sys.exit(run(lambda: super(Commands, self).main(*args, standalone_mode=False, **kwargs)))
+        sys.exit(run(lambda: plain(*args, standalone_mode=False, **kwargs)))
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -272,10 +272,12 @@ class Run:
 
     @contextlib.contextmanager
     def _full_disks(self) -> Iterator[None]:
-        """Add to errors of files what is kept."""
+        """Add to errors of files where they happened, and what is kept."""
         try:
             yield
         except OSError as error:
+            if error.filename is None:
+                error.filename = str(self.folder)
             if self._saved_step >= 0 and error.errno is not None:
                 reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
                 error.strerror = f"{reason}: --resume goes on when that is mended{self._kept()}"

@@ -156,7 +156,8 @@ def test_full_disk_is_said_in_one_line(data, tmp_path, monkeypatch):
     done = run(data, tmp_path / "run")
     assert done.exit_code == 1
     assert done.stderr.strip().splitlines()[-1] == (
-        f"Error: the disk is full: --resume goes on when that is mended; the last checkpoint is {written[0]}"
+        f"Error: {tmp_path / 'run'}: the disk is full: --resume goes on when that is mended; "
+        f"the last checkpoint is {written[0]}"
     )
     assert "Traceback" not in done.stderr
     assert written == [tmp_path / "run" / FILE] and Checkpoint(written[0]).progress()["step"] == 0
