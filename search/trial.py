@@ -3,9 +3,11 @@
 Nothing here imports Keras: the store, the report and the command line read trials without it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
+
+from keras_nasnet.common import limits
 
 # What can go wrong with a child. The first two are the child's own; the rest may be the machine's.
 ERROR_KINDS = ("nan", "failed", "out_of_memory", "timeout", "worker_lost")
@@ -13,6 +15,46 @@ STATES = ("waiting", "running", "done", "failed")
 STAGES = ("proxy", "search", "selection", "final")
 
 FLOOR_REWARD = 0.0  # of a child that failed: no accuracy is lower
+
+
+def check_whole(name: str, value: Any, low: int, high: int) -> None:
+    """Raise TypeError unless a value is a whole number, and ValueError unless it is within bounds."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} is {_shown(value)}: it must be a whole number")
+    if value < low:
+        raise ValueError(f"{name} is {_shown(value)}: it must be from {low} up")
+    if value > high:
+        raise ValueError(f"{name} is {_shown(value)}: more than {high:,} is a mistake")
+
+
+def check_text(name: str, value: Any) -> None:
+    """Raise TypeError unless a value is a text, and ValueError if it is longer than a name."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is {_shown(value)}: it must be a text")
+    if len(value) > limits.NAME_CHARACTERS:
+        raise ValueError(f"{name} has {len(value):,} characters, more than {limits.NAME_CHARACTERS:,}")
+
+
+def check_settings(what: str, data: Any, known: Sequence[str], needed: Sequence[str] = ()) -> None:
+    """Raise TypeError unless plain data are settings by name, and ValueError if one is unknown or lacks.
+
+    Args:
+        what: they are of, such as "a fidelity".
+        data: from a file.
+        known: names that there are; empty for any.
+        needed: of these, those that have no default.
+    """
+    if not isinstance(data, Mapping) or not all(isinstance(name, str) for name in data):
+        raise TypeError(f"{what} is {_shown(data)}: it must be a table of settings by name")
+    if known and (unknown := sorted(data.keys() - set(known))):
+        raise ValueError(f"{what} has no setting {_shown(unknown[0])}: choose from {', '.join(known)}")
+    if missing := [name for name in needed if name not in data]:
+        raise ValueError(f"{what} lacks {', '.join(missing)}")
+
+
+def _shown(value: Any) -> str:
+    text = str(value) if type(value) is int else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 @dataclass(frozen=True)
@@ -47,15 +89,17 @@ class Fidelity:
     warm_start: bool = False
 
     def __post_init__(self) -> None:
-        lowest = {"epochs": 0, "images": 1, "filters": 2, "num_blocks": 1, "accumulate": 1}
-        for name, low in lowest.items():
+        bounds = {
+            "epochs": (0, limits.SEARCH_EPOCHS),
+            "images": (1, limits.SEARCH_IMAGES),
+            "filters": (2, limits.NETWORK_FILTERS),
+            "num_blocks": (1, limits.NETWORK_CELLS),
+            "accumulate": (1, limits.SEARCH_SETTING),
+        }
+        for name, (low, high) in bounds.items():
             value = getattr(self, name)
-            if value is None and name == "images":
-                continue
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise TypeError(f"{name} is {value!r}: it must be a whole number")
-            if value < low:
-                raise ValueError(f"{name} is {value}: it must be from {low} up")
+            if value is not None or name != "images":
+                check_whole(name, value, low, high)
         if not isinstance(self.warm_start, bool):
             raise TypeError(f"warm_start is {self.warm_start!r}: it must be true or false")
 
@@ -66,10 +110,7 @@ class Fidelity:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Fidelity":
         """Return the fidelity of which `to_dict` made this data. Raises ValueError or TypeError if it is none."""
-        known = [spec.name for spec in fields(cls)]
-        unknown = sorted(data.keys() - set(known))
-        if unknown:
-            raise ValueError(f"a fidelity has no setting {unknown[0]!r}: choose from {', '.join(known)}")
+        check_settings("a fidelity", data, [spec.name for spec in fields(cls)])
         return cls(**data)
 
     def __str__(self) -> str:

@@ -45,3 +45,23 @@ METADATA_BYTES = 2**24  # of a member of an archive that is no weights
 # Arrays in .npz files.
 ARRAY_BYTES = 2**36  # of one array: 64 GiB
 FOLDER_DEPTH = 64  # folders within each other
+
+# Searches.
+STORE_BYTES = 2**33  # of a search's store: 8 GiB (20,000 children take 20 MB)
+STORE_ROWS = 5_000_000  # of one of its tables
+STORE_VALUE_BYTES = 2**28  # of one value in it, such as the state of a controller: 256 MiB
+STORE_TEXT = 2**20  # characters of one text in it
+STORE_SECONDS = 120.0  # in which it must be found sound
+NUMBER = 1e100  # above any reward, loss or count of a search
+TIME = 1e11  # UNIX time: the year 5138
+SEARCH_BUDGET = 10**8  # children of a controller, or of one proposal
+SEARCH_EPOCHS = 10**6  # of a child
+SEARCH_IMAGES = 10**9  # of a child's training set
+SEARCH_SETTING = 10**5  # of settings that count something else: finalists, parts of a batch
+SEARCH_PARTS = 100  # arms of a search, and rungs of its selection
+SEARCH_SECONDS = 10**9  # of an evaluation: 31 years
+SEARCH_WORKERS = 4096  # processes
+CONTROLLER_POPULATION = 10**6  # of evolution
+CONTROLLER_UNITS = 10_000  # of a policy's LSTM
+CONTROLLER_BATCH = 10**5  # children of one update
+TABLE_BYTES = 2**26  # of a table of accuracies: 64 MiB

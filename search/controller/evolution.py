@@ -1,14 +1,16 @@
 """Regularised evolution: the children of good parents, and the oldest die."""
 
+import math
 from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
 
+from keras_nasnet.common import limits
 from keras_nasnet.search.controller.contract import Controller
 from keras_nasnet.search.controller.json_state import dump, load
 from keras_nasnet.search.space.contract import SearchSpace
-from keras_nasnet.search.trial import Observation, Proposal
+from keras_nasnet.search.trial import Observation, Proposal, check_whole
 
 
 class Evolution(Controller):
@@ -38,6 +40,8 @@ class Evolution(Controller):
         for option, value in (("population", population), ("sample_size", sample_size)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{option} is {value!r}: it must be a whole number from 1 up")
+            if value > limits.CONTROLLER_POPULATION:
+                raise ValueError(f"{option} is {value}: more than {limits.CONTROLLER_POPULATION:,} is a mistake")
         if sample_size > population:
             raise ValueError(f"sample_size is {sample_size}: it must be at most the population, {population}")
         self._space = space
@@ -74,9 +78,12 @@ class Evolution(Controller):
     def set_state(self, state: bytes) -> None:
         values = load(state, self._header, self._rng)
         try:
-            asked = int(values["asked"])
+            asked = values["asked"]
+            check_whole("asked", asked, 0, limits.SEARCH_BUDGET**2)
             population = [(self._space.check(tokens), float(reward)) for tokens, reward in values["population"]]
-        except (KeyError, TypeError, ValueError):
+            if not all(math.isfinite(reward) for _, reward in population):
+                raise ValueError("a reward is not finite")
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise ValueError("the controller's state holds no population") from None
         self._asked = asked
         self._population.clear()

@@ -12,14 +12,17 @@ from keras import ops
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from keras_nasnet.common import limits
+from keras_nasnet.common.errors import one_line
 from keras_nasnet.search.controller.contract import Controller
 from keras_nasnet.search.controller.learner import make_learner
 from keras_nasnet.search.controller.policy import Policy
 from keras_nasnet.search.space.contract import SearchSpace
-from keras_nasnet.search.trial import Observation, Proposal
+from keras_nasnet.search.trial import Observation, Proposal, check_whole
 
 INIT_RANGE = 0.1  # weights begin uniform in [-INIT_RANGE, INIT_RANGE)
 _HEADER = "header"  # in a state: JSON, as uint8
+_NO_STATE = (SafetensorError, KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 
 SomeOptions = TypeVar("SomeOptions", bound="Options")
 
@@ -48,8 +51,8 @@ class Options:
     rank: bool = False
 
     def __post_init__(self) -> None:
-        _check_count("batch", self.batch)
-        _check_count("units", self.units)
+        _check_count("batch", self.batch, limits.CONTROLLER_BATCH)
+        _check_count("units", self.units, limits.CONTROLLER_UNITS)
         _check_number("learning_rate", self.learning_rate, above=0.0)
         _check_number("entropy", self.entropy, least=0.0)
         _check_number("baseline_decay", self.baseline_decay, least=0.0, below=1.0)
@@ -74,7 +77,7 @@ class PPOOptions(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_count("epochs", self.epochs)
+        _check_count("epochs", self.epochs, limits.SEARCH_SETTING)
         _check_number("clip", self.clip, above=0.0)
 
 
@@ -216,15 +219,22 @@ class PolicyGradient(Controller, Generic[SomeOptions]):
         try:
             values = load(state)
             header = json.loads(values.pop(_HEADER).tobytes())
-            position = int(header["seed"]), int(header["asked"])
+            position = header["seed"], header["asked"]
+            for name, number in zip(("seed", "asked"), position, strict=True):
+                check_whole(name, number, 0, 2**63 - 1)
             baseline = None if header["baseline"] is None else float(header["baseline"])
             rewards = [float(reward) for reward in header["rewards"]]
-        except (SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"this is no state of a controller with a policy: {error}") from None
+            if not all(map(math.isfinite, (baseline or 0.0, *rewards))):
+                raise ValueError("a reward is not finite")
+        except _NO_STATE as error:
+            raise ValueError(f"this is no state of a controller with a policy: {one_line(error, 200)}") from None
         for name, expected in self._header().items():
             if header.get(name) != expected:
-                raise ValueError(f"the state is of a controller with {name} {header.get(name)!r}, not {expected!r}")
+                shown = repr(header.get(name))[:200]
+                raise ValueError(f"the state is of a controller with {name} {shown}, not {expected!r}")
         arrays = [values[key] for key in sorted(values)]
+        if not all(array.dtype.kind in "fiu" and np.isfinite(array).all() for array in arrays):
+            raise ValueError("the controller's state has weights that are no finite numbers")
         if [array.shape for array in arrays] != [tuple(variable.shape) for variable in self._learner.variables]:
             raise ValueError("the controller's state has weights of other shapes")
         self._assign(arrays)
@@ -277,9 +287,11 @@ class Reinforce(PolicyGradient[Options]):
         return advantages * log_probs, {}
 
 
-def _check_count(name: str, value: Any) -> None:
+def _check_count(name: str, value: Any, most: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(f"{name} is {value!r}: it must be a whole number from 1 up")
+    if value > most:
+        raise ValueError(f"{name} is {value}: more than {most:,} is a mistake")
 
 
 def _check_number(

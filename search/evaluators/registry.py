@@ -19,6 +19,16 @@ EVALUATORS: Registry[Callable[..., Evaluator]] = Registry(
 # What their classes say, for who must not import Keras to ask; of others the class is asked.
 _MAX_WORKERS = {"scratch": None, "shared": 1, "zero_cost": None, "tabular": None}
 
+_DATA = ("data", "held_out", "batch", "seed", "data_dir")
+_TRAINING = ("learning_rate", "weight_decay", "clip_norm", "augmentation")
+_OPTIONS = {
+    "scratch": (*_DATA, *_TRAINING, "strategy", "dtype", "keep_weights"),
+    "shared": (*_DATA, *_TRAINING, "schedule", "steps", "eval_batches"),
+    "zero_cost": (*_DATA, "score"),
+    "tabular": ("path", "dataset"),
+}
+OWN = tuple(_OPTIONS)  # of this package
+
 
 def make_evaluator(config: Mapping[str, Any]) -> Evaluator:
     """Return an evaluator from plain data.
@@ -39,6 +49,19 @@ def make_evaluator(config: Mapping[str, Any]) -> Evaluator:
     """
     options = dict(config)
     return EVALUATORS.get(options.pop("name", None))(**options)
+
+
+def check_evaluator(config: Mapping[str, Any]) -> None:
+    """Raise ValueError if `make_evaluator` would know no such evaluator or option; makes none, and imports no Keras."""
+    name = config.get("name")
+    EVALUATORS.check(name)
+    if name not in _OPTIONS:
+        return
+    known = _OPTIONS[name]
+    if unknown := sorted(config.keys() - {"name", *known}):
+        raise ValueError(f"the evaluator {name} has no option {unknown[0]!r}: choose from {', '.join(known)}")
+    if known[0] not in config:
+        raise ValueError(f"the evaluator {name} lacks the option {known[0]!r}")
 
 
 def max_workers(config: Mapping[str, Any]) -> int | None:

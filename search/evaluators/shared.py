@@ -21,7 +21,7 @@ from keras_nasnet.search.evaluators.child import make_child
 from keras_nasnet.search.evaluators.contract import Evaluator
 from keras_nasnet.search.evaluators.data import PAPER_HELD_OUT, check_augmentation, check_search_data, open_search_data
 from keras_nasnet.search.supernet.checkpoint import FILE, SupernetState, load_state, save_state
-from keras_nasnet.search.supernet.parts import initial
+from keras_nasnet.search.supernet.parts import initial, size
 from keras_nasnet.search.supernet.steps import Descent, make_steps
 from keras_nasnet.search.supernet.supernet import Node, Supernet, slots
 from keras_nasnet.search.trial import Error, Fidelity, Result
@@ -108,9 +108,9 @@ class Shared(Evaluator):
             augmentation=augmentation,
             seed=seed,
         )
-        for split, size in (("training", self._dataset.train.size), ("held-out", self._dataset.validation.size)):
-            if size < batch:
-                raise ValueError(f"batch is {batch}, but there are {size} {split} images: set a smaller batch")
+        for split, count in (("training", self._dataset.train.size), ("held-out", self._dataset.validation.size)):
+            if count < batch:
+                raise ValueError(f"batch is {batch}, but there are {count} {split} images: set a smaller batch")
         self._schedule = schedule
         self._steps = steps
         self._eval_batches = min(eval_batches, self._dataset.validation.size // batch)
@@ -204,6 +204,8 @@ class Shared(Evaluator):
         for slot, layout in slots(path).items():
             if slot in state.weights:
                 weights[slot], momenta[slot] = state.weights[slot], state.momenta[slot]
+                if weights[slot].shape != momenta[slot].shape or weights[slot].size != size(layout):
+                    raise ValueError(f"the shared weights of {slot} have another size: delete {FILE} to begin anew")
             else:  # of the place alone: not of which children came before
                 digest = hashlib.sha256(f"{self._recipe.seed} {slot}".encode()).digest()
                 weights[slot] = initial(layout, np.random.default_rng(list(digest)))
@@ -225,11 +227,11 @@ class Shared(Evaluator):
     def _batches(self, step: int, seed: int) -> Iterator[Batch]:
         """Yield the batches of a chunk of steps: each image once an epoch, whatever children there are."""
         augmentation = make_augmentation(Recipe("shared", augmentation=self._recipe.augmentation, seed=seed), None)
-        size = self._recipe.batch
+        batch = self._recipe.batch
         left = self._steps
         while left:
-            epoch, start = divmod(step, self._dataset.train.size // size)
-            for images, labels in self._dataset.train.train_batches(size, epoch, self._recipe.seed, start):
+            epoch, start = divmod(step, self._dataset.train.size // batch)
+            for images, labels in self._dataset.train.train_batches(batch, epoch, self._recipe.seed, start):
                 for layer in augmentation:
                     images = layer(images, training=True)
                 yield images, labels

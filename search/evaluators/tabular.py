@@ -2,12 +2,14 @@
 
 import csv
 import gzip
+import io
 import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
+from keras_nasnet.common import limits
 from keras_nasnet.common.errors import one_line
 from keras_nasnet.genotype import Genotype
 from keras_nasnet.search.evaluators.contract import Evaluator
@@ -65,11 +67,10 @@ def _read(path: Path, *columns: str) -> dict[str, tuple[float, ...]]:
     """Return for each architecture the numbers of the columns, from 0 to 1."""
     found: dict[str, tuple[float, ...]] = {}
     try:
-        with _open(path) as file:
-            for line, architecture, percents in _rows(file, columns):
-                if not all(0 <= percent <= 100 for percent in percents):
-                    raise ValueError(f"line {line}: an accuracy is not from 0 to 100")
-                found[architecture] = tuple(percent / 100 for percent in percents)
+        for line, architecture, percents in _rows(_text(path), columns):
+            if not all(0 <= percent <= 100 for percent in percents):
+                raise ValueError(f"line {line}: an accuracy is not from 0 to 100")
+            found[architecture] = tuple(percent / 100 for percent in percents)
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file; give the CSV file of NAS-Bench-201's accuracies") from None
     except OSError as error:  # gzip's own have no strerror
@@ -82,15 +83,21 @@ def _read(path: Path, *columns: str) -> dict[str, tuple[float, ...]]:
     return found
 
 
-def _open(path: Path) -> IO[str]:
+def _text(path: Path) -> str:
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise ValueError("a pipe or a device, not a file")
     with path.open("rb") as file:
         zipped = file.read(len(_GZIP)) == _GZIP
-    return (gzip.open if zipped else open)(path, "rt", encoding="utf-8", newline="")
+    with cast(IO[bytes], gzip.open(path, "rb") if zipped else path.open("rb")) as file:
+        content = file.read(limits.TABLE_BYTES + 1)  # a few bytes may unpack to any number
+    if len(content) > limits.TABLE_BYTES:
+        raise ValueError(f"more than the {limits.TABLE_BYTES:,} bytes that such a table may have")
+    return content.decode("utf-8-sig")
 
 
-def _rows(file: IO[str], columns: tuple[str, ...]) -> Iterator[tuple[int, str, list[float]]]:
+def _rows(text: str, columns: tuple[str, ...]) -> Iterator[tuple[int, str, list[float]]]:
     """Yield line number, architecture and numbers."""
-    reader = csv.DictReader(file, strict=True)
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     names = reader.fieldnames or ()
     for column in ("arch", *columns):
         if column not in names:

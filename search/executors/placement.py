@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from keras_nasnet.common import limits
+
 
 @dataclass(frozen=True)
 class Place:
@@ -37,6 +39,8 @@ def places(workers: int | None = None) -> list[Place]:
         workers = len(gpus) or max(1, len(cores) // 2)
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
         raise ValueError(f"workers is {workers!r}: it must be a whole number from 1 up")
+    if workers > limits.SEARCH_WORKERS:
+        raise ValueError(f"workers is {workers}: more than {limits.SEARCH_WORKERS:,} is a mistake")
     return [
         Place(own, _threads(len(own)) | (_gpu_variables(own_gpus, workers > len(gpus)) if gpus else {}))
         for own, own_gpus in zip(_shares(cores, workers), _shares(gpus, workers), strict=True)

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+from keras_nasnet.common import limits
 from keras_nasnet.search.controller.registry import CONTROLLERS
 from keras_nasnet.search.space.registry import get_space
-from keras_nasnet.search.trial import STAGES, Fidelity
+from keras_nasnet.search.trial import STAGES, Fidelity, check_settings, check_text, check_whole
 
 
 @dataclass(frozen=True)
@@ -89,13 +90,21 @@ class Plan:
     max_retries: int = 2
 
     def __post_init__(self) -> None:
-        lowest = {"proposals": 1, "eta": 2, "finalists": 0, "seed": 0, "max_retries": 0}
+        check_text("name", self.name)
+        lowest = {"proposals": 1, "eta": 2, "finalists": 0, "max_retries": 0}
         for name, low in lowest.items():
-            _check_number(name, getattr(self, name), low)
+            check_whole(name, getattr(self, name), low, limits.SEARCH_SETTING)
+        check_whole("seed", self.seed, 0, 2**63 - 1)
         if isinstance(self.seconds, bool) or not isinstance(self.seconds, int | float):
             raise TypeError(f"seconds is {self.seconds!r}: it must be a number")
         if not self.seconds > 0:
             raise ValueError(f"seconds is {self.seconds}: it must be above 0")
+        if self.seconds > limits.SEARCH_SECONDS:
+            raise ValueError(f"seconds is {self.seconds}: more than {limits.SEARCH_SECONDS:,} is a mistake")
+        for name, parts in {"arms": self.arms, "rungs": self.rungs}.items():
+            if len(parts) > limits.SEARCH_PARTS:
+                raise ValueError(f"there are {len(parts):,} {name}: more than {limits.SEARCH_PARTS} is a mistake")
+        check_settings("space", self.space, ())
         get_space(self.space)
         names = [arm.controller for arm in self.arms]
         if not names:
@@ -104,7 +113,7 @@ class Plan:
             CONTROLLERS.check(arm.controller)
             if names.count(arm.controller) > 1:
                 raise ValueError(f"there are two arms {arm.controller!r}: each controller has one")
-            _check_number(f"budget of {arm.controller}", arm.budget, 1)
+            check_whole(f"budget of {arm.controller}", arm.budget, 1, limits.SEARCH_BUDGET)
         for stage in {*self.evaluators, *self.fidelities} - set(STAGES):
             raise ValueError(f"there is no stage {stage!r}: choose from {', '.join(STAGES)}")
         for stage in self.stages:
@@ -138,14 +147,18 @@ class Plan:
     def from_dict(cls, data: Mapping[str, Any]) -> "Plan":
         """Inverse of `to_dict`. Raises ValueError or TypeError if `data` is no plan."""
         known = [spec.name for spec in fields(cls)]
-        if unknown := sorted(data.keys() - set(known)):
-            raise ValueError(f"a plan has no setting {unknown[0]!r}: choose from {', '.join(known)}")
-        if missing := [name for name in known[:5] if name not in data]:
-            raise ValueError(f"the plan lacks {', '.join(missing)}")
+        check_settings("a plan", data, known, known[:5])
+        for name in ("evaluators", "fidelities"):
+            check_settings(name, data[name], ())
+        for stage, config in data["evaluators"].items():
+            check_settings(f"the evaluator of stage {stage!r}", config, ())
+        for name in ("arms", "rungs"):
+            if not isinstance(data.get(name, ()), list | tuple):
+                raise TypeError(f"{name} must be a list of tables")
         return cls(
             **{
                 **data,
-                "arms": tuple(Arm(**arm) for arm in data["arms"]),
+                "arms": tuple(_arm(arm) for arm in data["arms"]),
                 "fidelities": {stage: Fidelity.from_dict(one) for stage, one in data["fidelities"].items()},
                 "rungs": tuple(Fidelity.from_dict(one) for one in data.get("rungs", ())),
             }
@@ -156,8 +169,7 @@ class Plan:
         return replace(self, arms=tuple(replace(arm, budget=budget) for arm in self.arms))
 
 
-def _check_number(name: str, value: Any, low: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} is {value!r}: it must be a whole number")
-    if value < low:
-        raise ValueError(f"{name} is {value}: it must be from {low} up")
+def _arm(data: Any) -> Arm:
+    check_settings("an arm", data, [spec.name for spec in fields(Arm)], ("controller", "budget"))
+    check_settings(f"options of {data['controller']!r}", data.get("options", {}), ())
+    return Arm(**data)

@@ -1,7 +1,6 @@
 """The searches that come with the package, by name, and plans in TOML files."""
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 import tomli_w
 
+from keras_nasnet.common.documents import read_toml
 from keras_nasnet.common.errors import one_line
 from keras_nasnet.search.controller.registry import CONTROL
 from keras_nasnet.search.evaluators.data import PAPER_HELD_OUT
@@ -117,14 +117,11 @@ def get_plan(name_or_path: str | os.PathLike[str] | Plan) -> Plan:
     path = Path(text)
     if path.suffix != ".toml":
         raise ValueError(f"no preset is called {text!r}: choose from {', '.join(PRESETS)}, or give a .toml file")
+    data = read_toml(path)
     try:
-        return Plan.from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise ValueError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, ValueError, TypeError) as error:
-        raise ValueError(f"{path}: {one_line(error)}") from None
-    except (AttributeError, KeyError) as error:
-        raise ValueError(f"{path}: it is no plan ({error}): `search run --print` shows one") from None
+        return Plan.from_dict(data)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {one_line(error, 500)}") from None
 
 
 def to_toml(plan: Plan) -> str:

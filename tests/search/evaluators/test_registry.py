@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 
 from keras_nasnet.search import EVALUATORS, make_evaluator
-from keras_nasnet.search.evaluators.registry import _MAX_WORKERS, max_workers
+from keras_nasnet.search.evaluators.registry import _MAX_WORKERS, check_evaluator, max_workers
 from keras_nasnet.search.store.store import FILE, Store
 from keras_nasnet.search.view.report import write_report
 from tests.support.plugin_evaluator import CountsOf
@@ -57,6 +57,22 @@ def test_how_many_work_at_once_is_what_the_class_says():
     assert {name: max_workers({"name": name}) for name in EVALUATORS} == _MAX_WORKERS
     assert max_workers({"name": OWN}) == 2
     assert max_workers({"name": "fractions:Fraction"}) is None  # says nothing
+
+
+def test_its_options_are_what_the_class_takes_and_are_checked_without_it():
+    from inspect import signature
+
+    from keras_nasnet.search.evaluators.registry import _OPTIONS
+
+    assert {name: set(signature(EVALUATORS.get(name)).parameters) for name in EVALUATORS} == {
+        name: set(options) for name, options in _OPTIONS.items()
+    }
+    check_evaluator({"name": OWN, "colour": "red"})  # the class alone knows
+    check_evaluator({"name": "shared", "data": "digits", "steps": 3})
+    with pytest.raises(ValueError, match="the evaluator zero_cost has no option 'steps': choose from data, "):
+        check_evaluator({"name": "zero_cost", "data": "digits", "steps": 3})
+    with pytest.raises(ValueError, match="the evaluator tabular lacks the option 'path'"):
+        check_evaluator({"name": "tabular"})
 
 
 @pytest.mark.parametrize("name", ["magic", None, "magic:", ":Magic", ["scratch"]])

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from keras_nasnet.common import limits
 from keras_nasnet.search.evaluators.registry import make_evaluator
 from keras_nasnet.search.space.registry import get_space
 from keras_nasnet.search.trial import Fidelity, Result
@@ -90,6 +91,16 @@ def test_a_wrong_file_is_told_why(rows, tmp_path):
     path.unlink()
     path.mkdir()
     refused(r"table\.csv: Is a directory")
+    path.rmdir()
+    os.mkfifo(path)
+    refused(r"table\.csv: a pipe or a device, not a file")
+
+
+def test_a_small_file_that_unpacks_to_a_large_one_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(limits, "TABLE_BYTES", 10_000)
+    (tmp_path / "table.csv").write_bytes(gzip.compress(HEADER.encode() + bytes(10_000)))
+    with pytest.raises(ValueError, match="more than the 10,000 bytes that such a table may have"):
+        make_evaluator({"name": "tabular", "path": tmp_path / "table.csv"})
 
 
 @pytest.mark.skipif("KERAS_NASNET_TEST_DATA" not in os.environ, reason="needs the table of KERAS_NASNET_TEST_DATA")

@@ -374,6 +374,7 @@ def command(tmp_path, driver, plan, monkeypatch):
     for name in [name for name in os.environ if name.startswith("RAY_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # of other clusters
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
     (tmp_path / "plan.toml").write_text(to_toml(plan))
     arguments = ["--preset", tmp_path / "plan.toml", "--out", tmp_path / "run", "--engine", "ray", "--workers", "1"]
     program = [sys.executable, "-m", "keras_nasnet.cli.main", "search", "run", *arguments]

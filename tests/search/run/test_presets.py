@@ -70,8 +70,11 @@ def test_a_tables_evaluator_takes_no_images():
     ("text", "message"),
     [
         ("=", "plan.toml: "),
-        ("[space]\nname = 'nasnet'", r"plan\.toml: the plan lacks name, arms, evaluators, fidelities"),
-        ("name = 'x'\nspace = {}\narms = []\nevaluators = {}\nfidelities = 3", r"plan\.toml: it is no plan"),
+        ("[space]\nname = 'nasnet'", r"plan\.toml: a plan lacks name, arms, evaluators, fidelities"),
+        (
+            "name = 'x'\nspace = {}\narms = []\nevaluators = {}\nfidelities = 3",
+            r"plan\.toml: fidelities is 3: it must be a table",
+        ),
         ("colour = 1", r"plan\.toml: a plan has no setting 'colour'"),
     ],
 )
