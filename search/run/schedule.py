@@ -12,16 +12,24 @@ FINAL_STATES = ("done", "failed")
 RETRIES = {"nan": 0, "failed": 1, "timeout": 1}
 
 
+class Contradiction(ValueError):
+    """Trials that cannot have come of their plan."""
+
+
 class Schedule:
     """The trials of a search, and what follows from them.
 
     Args:
         plan: of the search.
         trials: that there are.
+
+    Raises:
+        Contradiction: if they cannot have come of the plan.
     """
 
     def __init__(self, plan: Plan, trials: Iterable[Trial] = ()):
         self.plan = plan
+        self._arms = {arm.controller for arm in plan.arms}
         self.trials: dict[int, Trial] = {}
         self.waiting: set[int] = set()
         self._unused: dict[str, set[int]] = defaultdict(set)  # by arm: rewards that its controller was not told
@@ -53,6 +61,7 @@ class Schedule:
             self._note_end(trial)
 
     def _note_new(self, trial: Trial) -> None:
+        self._check(trial)
         if trial.stage == "proxy":
             self._groups[trial.arm].add(len(self._proxies[trial.arm]) // self.plan.proposals)
             self._proxies[trial.arm].append(trial.id)
@@ -61,12 +70,30 @@ class Schedule:
         else:
             rung = 0
             if trial.stage == "selection":
-                assert trial.parent is not None
-                rung = self._rung[trial.parent] + 1
+                rung = self._rung[self._parent(trial, ("search", "selection")).id] + 1
+                if rung > len(self.plan.rungs):
+                    raise Contradiction(f"trial {trial.id} is on rung {rung} of {len(self.plan.rungs)}")
             elif trial.parent is not None:
-                self._groups[trial.arm].remove(self._proxies[trial.arm].index(trial.parent) // self.plan.proposals)
+                proxy = self._parent(trial, ("proxy",)).id
+                group = self._proxies[trial.arm].index(proxy) // self.plan.proposals
+                if group not in self._groups[trial.arm]:
+                    raise Contradiction(f"trial {trial.id} is the second out of its group")
+                self._groups[trial.arm].remove(group)
             self._rung[trial.id] = rung
             self._rungs[trial.arm, rung].append(trial.id)
+
+    def _check(self, trial: Trial) -> None:
+        """Raise Contradiction for a trial that the plan does not have: the store may come from anywhere."""
+        if trial.arm not in self._arms:
+            raise Contradiction(f"trial {trial.id} is of {trial.arm[:100]!r}, which is no arm of the plan")
+        if trial.stage not in self.plan.stages:
+            raise Contradiction(f"trial {trial.id} is of the stage {trial.stage!r}, which the plan lacks")
+
+    def _parent(self, trial: Trial, stages: tuple[str, ...]) -> Trial:
+        parent = None if trial.parent is None else self.trials.get(trial.parent)
+        if parent is None or parent.arm != trial.arm or parent.stage not in stages or parent.id == trial.id:
+            raise Contradiction(f"trial {trial.id} of {trial.stage} has no parent that could be one")
+        return parent
 
     def _note_end(self, trial: Trial) -> None:
         name = (trial.stage, trial.key)
@@ -118,9 +145,11 @@ class Schedule:
         for rung in reversed(range(len(self.plan.rungs))):
             for arm in self.plan.arms:
                 best = self._distinct(self._rungs[arm.controller, rung], FINAL_STATES)
-                promoted = {self.trials[number].key for number in self._rungs[arm.controller, rung + 1]}
+                above = [self.trials[number] for number in self._rungs[arm.controller, rung + 1]]
+                # By id, too: a key that was damaged in the store is promoted once, not without end.
+                keys, parents = {trial.key for trial in above}, {trial.parent for trial in above}
                 for trial in best[: len(best) // self.plan.eta]:
-                    if trial.state == "done" and trial.key not in promoted:
+                    if trial.state == "done" and trial.key not in keys and trial.id not in parents:
                         return trial, rung + 1
         return None
 

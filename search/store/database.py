@@ -1,4 +1,4 @@
-"""The SQLite file below a store: made, opened, and changed in transactions; what goes wrong is an OSError."""
+"""The SQLite file below a store: made, opened, and changed in transactions; what goes wrong is one line."""
 
 import contextlib
 import errno
@@ -10,8 +10,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from keras_nasnet.common import limits
+from keras_nasnet.common.errors import one_line
 from keras_nasnet.common.files import replacing
-from keras_nasnet.search.store.schema import SCHEMA, SCHEMA_VERSION
+from keras_nasnet.search.store import schema
+from keras_nasnet.search.store.journal import (
+    begin_to_write,
+    changes_beside,
+    choose_journal,
+    journals,
+    leave_wal,
+    reading_modes,
+)
+from keras_nasnet.search.store.soundness import check_files, checked_config, restrict
 
 
 class Database:
@@ -50,8 +61,8 @@ class Database:
             try:
                 _make(partial, path, config)
             finally:
-                for end in ("wal", "shm", "journal"):
-                    Path(f"{partial}-{end}").unlink(missing_ok=True)
+                for side in journals(partial):
+                    side.unlink(missing_ok=True)
         return cls.open(path)
 
     @classmethod
@@ -60,35 +71,47 @@ class Database:
 
         Args:
             path: of the file.
-            readonly: True to look on while another process writes.
+            readonly: True to look on while another process writes, or at a store that cannot be written.
 
         Raises:
-            ValueError: if there is no such file, it is no store, or one of another version.
+            ValueError: if there is no such file, it is no store, a damaged one, or one of another version.
+            OSError: if it cannot be read, or, to write, cannot be written.
         """
         path = Path(path)
-        if not path.is_file():
-            raise ValueError(f"{path}: no such file: is this the folder of a search?")
-        uri = f"{path.absolute().as_uri()}?mode={'ro' if readonly else 'rw'}"
-        connection = sqlite3.connect(uri, uri=True, timeout=60, isolation_level=None)
-        connection.row_factory = sqlite3.Row
+        check_files(path)
+        *others, last = reading_modes(path) if readonly else ["mode=rw"]
+        for mode in others:
+            with contextlib.suppress(OSError):
+                return cls._opened(path, mode)
         try:
-            with _as_os_error(path):
-                meta = dict(connection.execute("SELECT key, value FROM meta").fetchall())
-                if "schema" in meta and meta["schema"] != str(SCHEMA_VERSION):
-                    raise ValueError(
-                        f"{path} has schema {meta['schema']}, this package reads {SCHEMA_VERSION}: "
-                        "use the keras-nasnet that wrote it"
-                    )
-                config = json.loads(meta["config"])
-                if not readonly:
-                    connection.execute("PRAGMA synchronous = FULL")
-        except (sqlite3.DatabaseError, KeyError, json.JSONDecodeError):
-            connection.close()
-            raise ValueError(f"{path} is no store of a search") from None
-        except BaseException:
-            connection.close()
+            return cls._opened(path, last)
+        except OSError as error:
+            if readonly and (pending := changes_beside(path)):
+                raise ValueError(
+                    f"{pending} has changes that are not in {path.name} yet, and they cannot be read here "
+                    f"({error.strerror}): copy the folder to a disk that can be written"
+                ) from None
             raise
-        return cls(path, connection, config)
+
+    @classmethod
+    def _opened(cls, path: Path, mode: str) -> Self:
+        uri = f"{path.absolute().as_uri()}?{mode}"
+        with _said_of(path):
+            connection = sqlite3.connect(uri, uri=True, timeout=60, isolation_level=None)
+            connection.row_factory = sqlite3.Row
+            try:
+                restrict(connection)
+                if mode != "mode=rw":
+                    connection.execute("PRAGMA query_only = ON")
+                    return cls(path, connection, checked_config(connection, path))
+                begin_to_write(connection, path)
+                config = checked_config(connection, path)
+                leave_wal(connection, path)
+                connection.execute("PRAGMA synchronous = FULL")
+                return cls(path, connection, config)
+            except BaseException:
+                connection.close()
+                raise
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -100,7 +123,7 @@ class Database:
         if self._depth:
             yield
             return
-        with _as_os_error(self.path):
+        with _said_of(self.path):
             self._connection.execute("BEGIN IMMEDIATE")
             self._depth = 1
             try:
@@ -115,7 +138,7 @@ class Database:
 
     def query(self, sql: str, *arguments: Any) -> list[sqlite3.Row]:
         """Return the rows of a SELECT; `?` stand for the arguments."""
-        with _as_os_error(self.path):
+        with _said_of(self.path):
             return self._connection.execute(sql, arguments).fetchall()
 
     def close(self) -> None:
@@ -131,25 +154,42 @@ class Database:
 
 def _make(partial: Path, path: Path, config: Mapping[str, Any]) -> None:
     """Write a store without trials to `partial`; `path` is what errors call it."""
-    with _as_os_error(path), contextlib.closing(sqlite3.connect(partial, isolation_level=None)) as connection:
-        connection.executescript(f"BEGIN; {SCHEMA}")
-        rows = {"schema": str(SCHEMA_VERSION), "config": json.dumps(config)}
+    with _said_of(path), contextlib.closing(sqlite3.connect(partial, isolation_level=None)) as connection:
+        connection.executescript(f"BEGIN; {schema.SCHEMA}")
+        rows = {"schema": str(schema.SCHEMA_VERSION), "config": json.dumps(config)}
         connection.executemany("INSERT INTO meta VALUES (?, ?)", rows.items())
         connection.execute("COMMIT")
-        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA journal_mode = {choose_journal(path)}")
 
 
 @contextlib.contextmanager
-def _as_os_error(path: Path) -> Iterator[None]:
-    """Turn what SQLite says of a disk into an OSError, with ENOSPC where it is full."""
+def _said_of(path: Path) -> Iterator[None]:
+    """Turn what SQLite says of a disk into an OSError, with ENOSPC where it is full, and of damage into a ValueError.
+
+    A change that the tables forbid stays a `sqlite3.IntegrityError`: that is no fault of the file.
+    """
     try:
         yield
-    except sqlite3.OperationalError as error:
+    except sqlite3.IntegrityError:
+        raise
+    except (sqlite3.Error, MemoryError) as error:
         primary = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         full = primary == sqlite3.SQLITE_FULL or shutil.disk_usage(path.parent).free == 0
-        if full and primary != sqlite3.SQLITE_ERROR:
+        if full and primary not in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             message = "the disk is full; the store is as it was: make room, then resume the search"
             raise OSError(errno.ENOSPC, message, str(path)) from error
-        if primary in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_BUSY):
+        if primary in _OF_THE_DISK:
             raise OSError(errno.EIO, f"the store cannot be read or written ({error})", str(path)) from error
-        raise
+        if primary == sqlite3.SQLITE_INTERRUPT:
+            raise ValueError(f"{path}: not found sound in {limits.STORE_SECONDS:g} s") from None
+        raise ValueError(f"{path} is no store of a search, or a damaged one ({one_line(error, 200)})") from None
+
+
+_OF_THE_DISK = (
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_PROTOCOL,
+)

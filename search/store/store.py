@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from keras_nasnet.common import limits
 from keras_nasnet.search.store.database import Database
-from keras_nasnet.search.store.schema import to_trial
+from keras_nasnet.search.store.schema import to_numbers, to_trial
 from keras_nasnet.search.trial import FLOOR_REWARD, Error, Fidelity, Proposal, Result, Trial
 
 FILE = "store.sqlite"  # in the folder of a run
@@ -117,13 +118,14 @@ class Store(Database):
     def finish(self, trial_id: int, result: Result) -> Trial:
         """End a trial for good: "done", or "failed" with `FLOOR_REWARD` where the result has an error.
 
-        A reward that is no finite number is the error "nan". An error is also written as an event.
+        A reward that is no finite number, or above `limits.NUMBER`, is the error "nan". An error is also written as
+        an event.
 
         Raises:
             sqlite3.IntegrityError: if it had ended before.
         """
         error, reward = result.error, result.reward
-        if error is None and (reward is None or not math.isfinite(reward)):
+        if error is None and (reward is None or not _is_sane(reward)):
             error = Error("nan", f"the reward is {reward}")
         with self.transaction():
             if error is not None:
@@ -137,13 +139,13 @@ class Store(Database):
                 (
                     "failed" if error else "done",
                     FLOOR_REWARD if error or reward is None else float(reward),
-                    result.params,
-                    result.mult_adds,
-                    float(result.seconds),
-                    result.device,
-                    error.kind if error else None,
-                    error.message if error else None,
-                    json.dumps({name: float(x) for name, x in result.extra.items() if math.isfinite(x)}),
+                    _count(result.params),
+                    _count(result.mult_adds),
+                    _seconds(result.seconds),
+                    result.device[: limits.NAME_CHARACTERS],
+                    error.kind[: limits.NAME_CHARACTERS] if error else None,
+                    error.message[: limits.STORE_TEXT] if error else None,
+                    json.dumps({name: float(x) for name, x in result.extra.items() if _is_sane(x)}),
                     time.time(),
                 ),
             )
@@ -163,7 +165,12 @@ class Store(Database):
                 ("running",),
                 "state = 'waiting', attempt = attempt + 1, error_kind = ?, error = ?, seconds = seconds + ?, "
                 "fidelity = coalesce(?, fidelity), worker = NULL, lease_until = NULL",
-                (error.kind, error.message, seconds, None if fidelity is None else json.dumps(fidelity.to_dict())),
+                (
+                    error.kind,
+                    error.message,
+                    _seconds(seconds),
+                    None if fidelity is None else json.dumps(fidelity.to_dict()),
+                ),
             )
             self.event(error.kind, error.message, trial_id)
             self.event("retry", f"attempt {trial.attempt + 1}: {trial.fidelity}", trial_id)
@@ -204,7 +211,8 @@ class Store(Database):
         """Write down that something happened."""
         with self.transaction():
             self._connection.execute(
-                "INSERT INTO events (at, trial, kind, message) VALUES (?, ?, ?, ?)", (time.time(), trial, kind, message)
+                "INSERT INTO events (at, trial, kind, message) VALUES (?, ?, ?, ?)",
+                (time.time(), trial, kind[: limits.NAME_CHARACTERS], message[: limits.STORE_TEXT]),
             )
 
     # === Reading ===
@@ -214,14 +222,15 @@ class Store(Database):
         rows = self.query("SELECT * FROM trials WHERE id = ?", trial_id)
         if not rows:
             raise ValueError(f"{self.path} has no trial {trial_id}")
-        return to_trial(rows[0])
+        return self._to_trial(rows[0])
 
     def trials(self, *, arm: str | None = None, stage: str | None = None, state: str | None = None) -> list[Trial]:
         """Return trials in the order of their ids: all, or those of an arm, a stage, a state."""
         wanted = {name: x for name, x in {"arm": arm, "stage": stage, "state": state}.items() if x is not None}
         where = " AND ".join(f"{name} = ?" for name in wanted) or "1"
         return [
-            to_trial(row) for row in self.query(f"SELECT * FROM trials WHERE {where} ORDER BY id", *wanted.values())
+            self._to_trial(row)
+            for row in self.query(f"SELECT * FROM trials WHERE {where} ORDER BY id", *wanted.values())
         ]
 
     def next_id(self) -> int:
@@ -236,7 +245,10 @@ class Store(Database):
     def metrics(self, arm: str) -> list[dict[str, Any]]:
         """Return a dict an update of the arm: "arm", "at" (UNIX time), "trials" (consumed so far), and its numbers."""
         return [
-            {"arm": arm, "at": row["at"], "trials": row["trials"], **json.loads(row["numbers"])}
+            {
+                **to_numbers(row["numbers"], f"{self.path} is damaged: update {row['id']}"),
+                **{"arm": arm, "at": row["at"], "trials": row["trials"]},
+            }
             for row in self.query("SELECT * FROM updates WHERE arm = ? ORDER BY id", arm)
         ]
 
@@ -248,6 +260,12 @@ class Store(Database):
         ]
 
     # === Parts ===
+
+    def _to_trial(self, row: sqlite3.Row) -> Trial:
+        try:
+            return to_trial(row)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{self.path} is damaged: trial {row['id']}: {error}") from None
 
     def _change(self, trial_id: int, states: tuple[str, ...], assignments: str, values: tuple[Any, ...]) -> Trial:
         """Change a trial that is in one of `states`; sqlite3.IntegrityError if it is in another."""
@@ -264,3 +282,18 @@ class Store(Database):
         self._connection.execute(
             "INSERT INTO controllers VALUES (?, ?) ON CONFLICT (arm) DO UPDATE SET state = excluded.state", (arm, state)
         )
+
+
+# What an evaluator of the user's own says may be anything; what is written can be read again.
+
+
+def _is_sane(number: float) -> bool:
+    return math.isfinite(number) and abs(number) <= limits.NUMBER
+
+
+def _count(number: int | None) -> int | None:
+    return number if number is not None and 0 <= number < 2**63 else None
+
+
+def _seconds(seconds: float) -> float:
+    return float(seconds) if 0 <= seconds <= limits.SEARCH_SECONDS else 0.0

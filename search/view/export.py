@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from keras_nasnet.common.escape import csv_cell
 from keras_nasnet.common.files import replacing, write_text
 from keras_nasnet.genotype import Genotype
-from keras_nasnet.search.run.plan import Plan
-from keras_nasnet.search.run.schedule import Schedule
+from keras_nasnet.search.run.stored import stored_plan, stored_schedule
 from keras_nasnet.search.space.registry import get_space
 from keras_nasnet.search.store.store import Store
 from keras_nasnet.search.trial import Fidelity, Trial
@@ -99,8 +99,8 @@ def export_best(store: Store, path: str | os.PathLike[str], trial: int | None = 
         >>> keras_nasnet.genotype.get("best.json").name
         'quick, trial 1'
     """
-    plan = Plan.from_dict(store.config)
-    chosen = Schedule(plan, store.trials()).best_of_all() if trial is None else store.trial(trial)
+    plan = stored_plan(store)
+    chosen = stored_schedule(store, plan).best_of_all() if trial is None else store.trial(trial)
     if chosen is None:
         raise ValueError(f"{store.path}: no trial has ended well yet")
     child = get_space(plan.space).genotype(chosen.tokens)
@@ -148,9 +148,11 @@ def _row(trial: Trial, extras: list[str]) -> dict[str, Any]:
 
 def _write_csv(path: Path, rows: list[dict[str, Any]], extras: list[str]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, [*_COLUMNS, *(f"extra_{name}" for name in extras)])
-        writer.writeheader()
-        writer.writerows(rows)
+        writer = csv.writer(file)
+        writer.writerow(csv_cell(name) for name in [*_COLUMNS, *(f"extra_{name}" for name in extras)])
+        writer.writerows(
+            [csv_cell(value) if isinstance(value, str) else value for value in row.values()] for row in rows
+        )
 
 
 def _write_parquet(path: Path, rows: list[dict[str, Any]], extras: list[str]) -> None:

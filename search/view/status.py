@@ -3,6 +3,7 @@
 from typing import Any
 
 from keras_nasnet.search.run.plan import Plan
+from keras_nasnet.search.run.stored import stored_plan
 from keras_nasnet.search.store.store import Store
 from keras_nasnet.search.trial import ERROR_KINDS, STATES
 
@@ -36,16 +37,18 @@ def status(store: Store) -> dict[str, Any]:
         ...     status(store)["stages"]["search"]
         {'finished': 1, 'planned': 48, 'hours': 0.0}
     """
-    plan = Plan.from_dict(store.config)
+    plan = stored_plan(store)
     numbers = store.query("SELECT state, count(*) AS number FROM trials GROUP BY state")
     states = {row["state"]: row["number"] for row in numbers}
     numbers = store.query("SELECT kind, count(*) AS number FROM events GROUP BY kind")
     kinds = {row["kind"]: row["number"] for row in numbers}
     stages = _stages(store, plan)
     per_minute, seconds_left = _pace(store, plan, stages)
+    arms = [arm.controller for arm in plan.arms]
     best = store.query(
         "SELECT reward, id AS trial, arm FROM trials WHERE stage = 'search' AND state = 'done' "
-        "ORDER BY reward DESC, id LIMIT 1"
+        f"AND arm IN ({', '.join('?' * len(arms))}) ORDER BY reward DESC, id LIMIT 1",
+        *arms,
     )
     return {
         "trials": {state: states.get(state, 0) for state in STATES},

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_nasnet.search.run.plan import Arm, Plan
 from keras_nasnet.search.space.registry import get_space
 from keras_nasnet.search.store.store import FILE, Store
 from keras_nasnet.search.trial import Error, Fidelity, Proposal, Result, Trial
@@ -16,8 +17,17 @@ BATCH = 20
 
 def config(name: str = "sample", budget: int = 0, space: str = "nasnet", seed: int = 7) -> dict:
     """Returns what such a search is started with."""
-    arms = [{"controller": arm, "options": {}, "budget": budget} for arm in ("ppo", "random")]
-    return {"name": name, "space": {"name": space}, "arms": arms, "seed": seed}
+    plan = Plan(
+        name,
+        {"name": space},
+        tuple(Arm(arm, max(budget, 1)) for arm in ("ppo", "random")),
+        evaluators={stage: {"name": "scratch", "data": "digits"} for stage in ("search", "selection", "final")},
+        fidelities={"search": LOW, "final": FULL},
+        rungs=(HIGH,),
+        finalists=3,
+        seed=seed,
+    )
+    return plan.to_dict()
 
 
 def write_sample(folder: Path, budget: int, space: str = "nasnet", name: str = "sample", message: str = "gone") -> Path:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_nasnet.search.run.stored import stored_plan, stored_schedule
 from keras_nasnet.search.space.contract import SearchSpace
 from keras_nasnet.search.space.registry import get_space
 from keras_nasnet.search.store.store import FILE, Event, Store
@@ -49,17 +50,14 @@ class Record:
 
 
 def read(folder: str | os.PathLike[str]) -> Record:
-    """Read a store, given its file or the folder of the run. Raises ValueError if there is none."""
+    """Read a store, given its file or the folder of the run. Raises ValueError if there is none, or a damaged one."""
     path = Path(folder)
-    store = Store.open(path / FILE if path.is_dir() else path, readonly=True)
-    try:
-        trials = store.trials()
-        named = [arm["controller"] for arm in store.config["arms"]]
-        arms = list(dict.fromkeys([*named, *(trial.arm for trial in trials)]))
-        space = get_space(store.config["space"])
-        return Record(store.config, space, arms, trials, store.events(), {arm: store.metrics(arm) for arm in arms})
-    finally:
-        store.close()
+    with Store.open(path / FILE if path.is_dir() else path, readonly=True) as store:
+        plan = stored_plan(store)
+        trials = list(stored_schedule(store, plan).trials.values())
+        arms = [arm.controller for arm in plan.arms]
+        updates = {arm: store.metrics(arm) for arm in arms}
+        return Record(plan.to_dict(), get_space(plan.space), arms, trials, store.events(), updates)
 
 
 def best_children(trials: Iterable[Trial]) -> list[Trial]:

@@ -78,7 +78,7 @@ def test_finalists_are_those_of_the_highest_rung_then_the_best_each_once():
     over = schedule(trials.add(0.1, "selection", parent=1), budget=4, rungs=(Fidelity(3),), eta=4, finalists=3)
     assert [trial.id for trial in over.finalists()] == [5, 6, 4]
     assert not over.finished
-    waiting = schedule(Trials(trials).add(None), budget=5, finalists=3)
+    waiting = schedule(Trials(trials).add(None), budget=5, rungs=(Fidelity(3),), eta=4, finalists=3)
     assert waiting.finalists() == []
     for parent in (5, 6, 4):
         trials.add(0.5, "final", parent=parent)
