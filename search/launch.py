@@ -9,12 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from keras_nasnet.common import run_folder, terminal
+from keras_nasnet.common.escape import printable
+from keras_nasnet.data.digits import NAME as DIGITS
 from keras_nasnet.search.controller.contract import Controller
 from keras_nasnet.search.controller.registry import make_controller, uses_strategy
+from keras_nasnet.search.evaluators.registry import OWN
 from keras_nasnet.search.executors.registry import EXECUTORS
 from keras_nasnet.search.run.plan import Plan
 from keras_nasnet.search.run.runner import Outcome, Runner
+from keras_nasnet.search.run.stored import stored_plan
+from keras_nasnet.search.run.trust import check_trust, remember
 from keras_nasnet.search.space.registry import get_space
+from keras_nasnet.search.store.journal import network_file_system
 from keras_nasnet.search.store.store import FILE, Store
 from keras_nasnet.search.view.export import export_best
 from keras_nasnet.search.view.progress import Progress
@@ -32,6 +38,7 @@ def search(
     workers: int | None = None,
     strategy: str = "default",
     resume: bool = False,
+    trust: bool = False,
     say: Callable[[str], None] | None = None,
     **engine_options: Any,
 ) -> Outcome | None:
@@ -48,6 +55,8 @@ def search(
             `training.recipe.STRATEGIES`. With "multiworker" start the same command on all machines
             that TF_CONFIG lists; worker 0 runs the search, the others compute with it.
         resume: whether to go on with what the folder holds.
+        trust: whether the code that the folder's own plan names may run, and its links out of it be followed. Where
+            a search was begun with that plan here, or trusted before, it need not be said.
         say: gets lines for the user; default: prints them to stderr.
         **engine_options: of the engine, such as `address` of a Ray cluster.
 
@@ -56,7 +65,7 @@ def search(
 
     Raises:
         ValueError: if the folder holds a search and `resume` is False, or none and it is True; if
-            plan, engine or strategy are wrong.
+            plan, engine or strategy are wrong; if the folder's plan is taken, names code, and is not trusted.
         Interrupted: after Ctrl-C or SIGTERM; says how to go on.
         OSError: if the disk is full; the store is then as it was.
 
@@ -87,7 +96,9 @@ def search(
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     if strategy == "default":
-        return _run(_plan_of(folder, plan, resume), folder, engine, workers, say, make_controller, engine_options)
+        return _run(
+            _plan_of(folder, plan, resume, trust), folder, engine, workers, say, make_controller, engine_options
+        )
     from keras_nasnet.search.controller.workers import Crew
     from keras_nasnet.training.devices import Devices
 
@@ -98,7 +109,7 @@ def search(
             crew.follow(lambda data: _policies(Plan.from_dict(data), devices.tf_strategy))
             return None
         with crew.dismissed_at_the_end():
-            plan = _plan_of(folder, plan, resume)
+            plan = _plan_of(folder, plan, resume, trust)
             crew.begin(plan.to_dict())
             policies = crew.led(_policies(plan, devices.tf_strategy))
 
@@ -108,7 +119,7 @@ def search(
             return _run(plan, folder, engine, workers, say, controllers, engine_options)
 
 
-def _plan_of(folder: Path, plan: Plan | None, resume: bool) -> Plan:
+def _plan_of(folder: Path, plan: Plan | None, resume: bool, trust: bool) -> Plan:
     run_folder.check(folder, run_folder.SEARCH)
     there = (folder / FILE).exists()
     if there and not resume:
@@ -120,7 +131,9 @@ def _plan_of(folder: Path, plan: Plan | None, resume: bool) -> Plan:
     if not resume:
         raise ValueError("there is no plan: give one, or resume a search")
     with Store.open(folder / FILE, readonly=True) as store:
-        return Plan.from_dict(store.config)
+        plan = stored_plan(store)
+    check_trust(folder, plan, trust)
+    return plan
 
 
 def _policies(plan: Plan, strategy: Any) -> dict[str, Controller]:
@@ -142,12 +155,18 @@ def _run(
     engine_options: dict[str, Any],
 ) -> Outcome:
     executor = functools.partial(EXECUTORS.get(engine), workers=workers, **engine_options)
+    if engine == "local":  # elsewhere the data need not be on this machine
+        _check_data(plan)
+    if kind := network_file_system(folder):
+        say(f"{printable(folder)} is on {kind}, a network file system: who looks at the store may wait for it")
     progress = Progress()
     with run_folder.run_folder(folder, run_folder.SEARCH), _scalars(folder) as scalars:
         began = False
 
         def watch(store: Store) -> None:
             nonlocal began
+            if not began:
+                remember(folder, plan)  # who began it need not be asked when it goes on
             began = True
             progress(store)
             scalars(store)
@@ -161,6 +180,23 @@ def _run(
             raise
         _write_results(folder, progress, scalars)
     return replace(outcome, folder=folder)
+
+
+def _check_data(plan: Plan) -> None:
+    """Raise ValueError for images that workers would refuse, before they are started and a folder is made."""
+    for stage in plan.stages:
+        config = plan.evaluators[stage]
+        data = config.get("data")
+        if config.get("name") not in OWN or not isinstance(data, str) or data == DIGITS or data.startswith("tfds:"):
+            continue
+        path = Path(data).expanduser()
+        if path.is_dir() and config.get("image_size") is None:
+            raise ValueError(
+                f"{printable(data)}: a search does not know yet to which size it should bring the images of a folder: "
+                "write them as an .npz file, all of one size (keras_nasnet.data.write_npz)"
+            )
+        if path.suffix == ".npz" and not path.is_file():
+            raise ValueError(f"{printable(data)}: no such file")
 
 
 @contextlib.contextmanager

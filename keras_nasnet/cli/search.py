@@ -1,5 +1,6 @@
 """`keras-nasnet search`: runs the architecture search, and shows what comes of it."""
 
+import errno
 import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from keras_nasnet.cli.errors import reporting_errors
+from keras_nasnet.common import limits
 from keras_nasnet.common.names import check_name
 from keras_nasnet.common.terminal import echo, echo_json, echo_text
 from keras_nasnet.search.controller.registry import CONTROLLERS
@@ -37,6 +39,7 @@ def search_group() -> None:
 @click.option("--seed", type=click.IntRange(0), help="Of everything random.  [default: 0]")
 @click.option("--out", type=click.Path(path_type=Path), help="The run's folder.  [default: runs/search-PRESET]")
 @click.option("--resume", metavar="FOLDER", type=click.Path(path_type=Path), help="Go on with the search in a folder.")
+@click.option("--trust", is_flag=True, help="With --resume: the folder's plan may run the code that it names.")
 @click.option("--strategy", type=click.Choice(STRATEGIES[:3]), default="default", help="Under which policies learn.")
 @click.option(
     "--engine",
@@ -45,7 +48,12 @@ def search_group() -> None:
     show_default=True,
     help=f"Where children train: {', '.join(EXECUTORS)}, or your own MODULE:CLASS.",
 )
-@click.option("--workers", type=click.IntRange(1), metavar="N", help="Default: one a GPU, or for each two cores.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, limits.SEARCH_WORKERS),
+    metavar="N",
+    help="Default: one a GPU, or for each two cores.",
+)
 @click.option("--address", help="Of a Ray cluster: HOST:PORT, or auto.")
 @click.option("--print", "only_print", is_flag=True, help="Print the plan as TOML and do nothing.")
 def run_command(
@@ -57,6 +65,7 @@ def run_command(
     seed: int | None,
     out: Path | None,
     resume: Path | None,
+    trust: bool,
     strategy: str,
     engine: str,
     workers: int | None,
@@ -77,6 +86,8 @@ def run_command(
             "seed": seed,
         }
         plan = None
+        if trust and resume is None:
+            raise ValueError("--trust is for --resume: a plan that you give is trusted, so read it before")
         if resume is None:
             from keras_nasnet.search.run.presets import adapt_plan, get_plan
 
@@ -107,6 +118,7 @@ def run_command(
             workers=workers,
             strategy=strategy,
             resume=resume is not None,
+            trust=trust,
             **place,
         )
         if outcome is None:
@@ -150,8 +162,15 @@ def report_command(folder: Path, out: Path | None) -> None:
     with reporting_errors():
         from keras_nasnet.search.view.report import write_report
 
-        with _store(folder):
-            echo(f"wrote {write_report(folder, out)}")
+        try:
+            written = write_report(_file(folder), out)
+        except OSError as error:
+            if out is None and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+                raise ValueError(
+                    f"{folder} cannot be written ({error.strerror}): choose another place by --out"
+                ) from None
+            raise
+        echo(f"wrote {written}")
 
 
 @search_group.command("export")
@@ -178,8 +197,14 @@ def export_command(folder: Path, file: Path, trial: int | None) -> None:
 
 
 def _store(folder: Path) -> "Store":
-    from keras_nasnet.search.store.store import FILE, Store
+    from keras_nasnet.search.store.store import Store
+
+    return Store.open(_file(folder), readonly=True)
+
+
+def _file(folder: Path) -> Path:
+    from keras_nasnet.search.store.store import FILE
 
     if not (folder / FILE).exists():
         raise ValueError(f"{folder} holds no search: it has no {FILE}")
-    return Store.open(folder / FILE, readonly=True)
+    return folder / FILE

@@ -24,11 +24,11 @@ from keras_nasnet.common.signals import StopSignal
 from keras_nasnet.genotype import Genotype
 from keras_nasnet.search.controller.contract import Controller
 from keras_nasnet.search.controller.registry import make_controller
-from keras_nasnet.search.evaluators.registry import max_workers
+from keras_nasnet.search.evaluators.registry import check_evaluator, max_workers
 from keras_nasnet.search.executors.contract import DISK_FULL, NO_EVALUATOR, Executor, Job, Report, Task
-from keras_nasnet.search.run.driver import opened
+from keras_nasnet.search.run.driver import failed_start_leaves_nothing, opened
 from keras_nasnet.search.run.plan import Plan
-from keras_nasnet.search.run.schedule import Schedule
+from keras_nasnet.search.run.stored import stored_schedule
 from keras_nasnet.search.space.registry import get_space
 from keras_nasnet.search.store.store import Store
 from keras_nasnet.search.trial import Error, Fidelity, Observation, Proposal, Result, Trial
@@ -90,6 +90,8 @@ class Runner:
         self._watch = watch or _nothing
         self._say = say or _nothing
         self._make_controller = controllers
+        for stage in plan.stages:
+            check_evaluator(plan.evaluators[stage])
         self._limits = {stage: max_workers(plan.evaluators[stage]) for stage in plan.stages}
         self._running: dict[tuple[int, int], float] = {}  # (trial, attempt): when its lease runs out, monotonic time
 
@@ -108,8 +110,12 @@ class Runner:
 
     def run_held(self) -> Outcome:
         """Run the search as `run` does, for who holds its folder already."""
+        with failed_start_leaves_nothing(self.folder):
+            return self._run()
+
+    def _run(self) -> Outcome:
         with opened(self.folder, self.plan) as self.store, StopSignal() as self._signal:
-            self.schedule = Schedule(self.plan, self.store.trials())
+            self.schedule = stored_schedule(self.store, self.plan)
             if not self.schedule.finished:
                 self._begin()
                 self._executor = self._make_executor(self._job())

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from keras_nasnet.cli.main import main
 from keras_nasnet.genotype import get as get_genotype
@@ -21,6 +22,14 @@ from tests.support.eager import eagerly
 from tests.support.small_search import CASCADE, history, make_plan, search
 from tests.support.together import finish, start, tf_configs
 from tests.support.waiting import SECONDS, wait_for
+
+
+@pytest.fixture(autouse=True, scope="module")
+def home_of_its_own(tmp_path_factory):
+    """Where it is kept which folders are trusted."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
 
 
 def run(*arguments):
@@ -147,11 +156,74 @@ def test_bad_input_is_refused_in_one_line(found, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("data", ["photos", "./photos/", "none.npz"])
+def test_images_that_no_worker_would_take_are_refused_before_a_folder_is_made(tmp_path, monkeypatch, data):
+    monkeypatch.chdir(tmp_path)
+    for name in ("cats", "dogs"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        Image.new("RGB", (20, 30)).save(tmp_path / "photos" / name / "1.jpg")
+    said = refused("run", "--data", data, "--budget", 2, "--out", tmp_path / "new")
+    assert said.startswith(f"Error: {data}: ")
+    assert "write them as an .npz file, all of one size" in said or "no such file" in said
+    assert [one.name for one in tmp_path.iterdir()] == ["photos"]
+
+
 def test_an_evaluator_that_cannot_be_made_is_said_in_one_line(tmp_path):
     plan = write_plan(tmp_path / "plan.toml", fault="magic", colour="red")
-    result = run("run", "--preset", plan, "--out", tmp_path / "run", "--workers", 1)
+    result = run("run", "--preset", plan, "--out", tmp_path / "runs" / "new", "--workers", 1)
     assert result.exit_code == 2
     assert "the evaluator of stage 'search' cannot be made" in result.output.splitlines()[-1]
+    assert [one.name for one in tmp_path.iterdir()] == ["plan.toml"], "a failed start leaves nothing"
+
+
+def test_code_that_a_folder_from_elsewhere_names_runs_only_if_it_is_trusted_which_is_asked_once(tmp_path, monkeypatch):
+    """Its plan names a module that notes that it was imported."""
+    (tmp_path / "code").mkdir()
+    noted = tmp_path / "imported"
+    (tmp_path / "code" / "theirs.py").write_text(
+        f"from pathlib import Path\nfrom tests.support.broken_evaluators import Quiet\nPath({str(noted)!r}).touch()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path / "code")
+    monkeypatch.delitem(sys.modules, "theirs", raising=False)
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    plan = make_plan("Quiet", budget=2)
+    config = json.dumps(plan.to_dict()).replace("tests.support.broken_evaluators", "theirs")
+    Store.create(folder / FILE, json.loads(config)).close()
+    for command in (["status", folder], ["report", folder], ["export", folder, tmp_path / "trials.csv"]):
+        assert run(*command).exit_code == 0
+    again = ["run", "--resume", folder, "--engine", "tests.support.small_search:Inline"]
+    assert "evaluator theirs:Quiet. If you know who made it, --trust says so, once" in refused(*again)
+    assert not noted.exists()
+    assert run(*again, "--trust").exit_code == 0
+    assert noted.exists()
+    assert run(*again).exit_code == 0, "it is not asked again"
+    folder.rename(tmp_path / "moved")
+    assert "--trust" in refused("run", "--resume", tmp_path / "moved")
+    assert "--trust is for --resume" in refused("run", "--trust")
+
+
+def test_links_in_a_folder_from_elsewhere_are_followed_only_if_it_is_trusted(tmp_path):
+    folder = tmp_path / "theirs"
+    (folder / "logs").mkdir(parents=True)
+    plan = make_plan(budget=1).to_dict()
+    own = {"name": "tabular", "path": "table.csv"}
+    Store.create(folder / FILE, {**plan, "evaluators": dict.fromkeys(plan["evaluators"], own)}).close()
+    (tmp_path / "mine").write_text("as it was")
+    (folder / "logs" / "worker-1.log").symlink_to("../../mine")
+    said = refused("run", "--resume", folder)
+    assert "link logs/worker-1.log to ../../mine" in said and "--trust" in said
+    assert (tmp_path / "mine").read_text() == "as it was"
+    (folder / "logs" / "worker-1.log").unlink()
+    (folder / "logs" / "worker-1.log").symlink_to("worker-2.log")  # stays within
+    assert "table.csv" in refused_at_the_end("run", "--resume", folder, "--workers", 1)
+
+
+def refused_at_the_end(*arguments):
+    """What a command that refuses says last."""
+    result = run(*arguments)
+    assert result.exit_code == 2, result.output
+    return result.output.splitlines()[-1]
 
 
 def test_ctrl_c_says_how_to_go_on_and_the_rest_is_as_if_it_had_not_been(tmp_path):

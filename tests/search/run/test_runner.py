@@ -246,11 +246,24 @@ def test_options_of_a_controller_are_checked_before_workers_start(tmp_path):
         search(tmp_path, make_plan(evaluators={"search": {"name": "magic"}}), no_executor)
 
 
-def test_an_evaluator_that_cannot_be_made_ends_the_search_and_no_trial(tmp_path):
+def test_an_evaluator_that_cannot_be_made_leaves_nothing_of_a_new_search(tmp_path):
+    (tmp_path / "mine").touch()
     plan = make_plan("CannotBeMade", budget=3)
-    with pytest.raises(ValueError, match="the evaluator of stage 'search' cannot be made: ValueError: no such data"):
-        search(tmp_path, plan)
-    assert [trial.state for trial in stored(tmp_path)] == ["waiting"]
+    for folder in (tmp_path, tmp_path / "a" / "b"):
+        with pytest.raises(
+            ValueError, match="the evaluator of stage 'search' cannot be made: ValueError: no such data"
+        ):
+            search(folder, plan)
+        assert [one.name for one in tmp_path.iterdir()] == ["mine"]
+
+
+def test_one_of_a_later_stage_ends_the_search_and_no_trial(tmp_path):
+    evaluators = {**make_plan().evaluators, "final": make_plan("CannotBeMade").evaluators["final"]}
+    plan = make_plan(budget=1, controllers=("random",), finalists=1, evaluators=evaluators)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="the evaluator of stage 'final' cannot be made"):
+            search(tmp_path, plan)
+        assert [trial.state for trial in stored(tmp_path)] == ["done", "waiting"]
 
 
 def test_a_search_in_which_everything_fails_ends_early(tmp_path):
@@ -353,6 +366,8 @@ def test_a_plan_goes_through_json_unchanged(plan):
         ({"fidelities": {}}, ValueError, "fidelities lacks the stage 'search'"),
         ({"evaluators": {}, "rungs": (Fidelity(3),)}, ValueError, "evaluators lacks the stage 'search'"),
         ({"fidelities": {"search": Fidelity(), "last": Fidelity()}}, ValueError, "there is no stage 'last'"),
+        ({"rungs": (Fidelity(3),) * 101}, ValueError, "there are 101 rungs: more than 100 is a mistake"),
+        ({"arms": tuple(Arm(f"a:b{n}", 1) for n in range(101))}, ValueError, "there are 101 arms: more than 100"),
         ({"proposals": 0}, ValueError, "proposals is 0: it must be from 1 up"),
         ({"eta": 2.5}, TypeError, "eta is 2.5: it must be a whole number"),
         ({"seconds": 0}, ValueError, "seconds is 0: it must be above 0"),
@@ -368,7 +383,7 @@ def test_plain_data_that_is_no_plan():
     data = make_plan().to_dict()
     with pytest.raises(ValueError, match="a plan has no setting 'budget'"):
         Plan.from_dict({**data, "budget": 3})
-    with pytest.raises(ValueError, match="the plan lacks space, arms"):
+    with pytest.raises(ValueError, match="a plan lacks space, arms"):
         Plan.from_dict({name: value for name, value in data.items() if name not in ("space", "arms")})
 
 
