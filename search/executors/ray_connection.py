@@ -49,9 +49,10 @@ def connect(address: str) -> Callable[[], None]:
 
 
 def _init(address: str, **options: Any) -> None:
+    options |= {"log_to_driver": False, "logging_level": "ERROR"}
     with _signals_kept():
         try:
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR", **options)
+            ray.init(address=address, **options)
         except (ConnectionError, RuntimeError) as error:
             raise ValueError(f"no Ray cluster at {address}: {in_one_line(error)}") from error
 
@@ -98,7 +99,7 @@ def _closed_to_others() -> Iterator[None]:
     variable for the processes that it starts, and the constant for this one, which may have imported it long ago.
     """
     from ray._private import ray_constants
-    from ray._raylet import AuthenticationTokenLoader, Config
+    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
     variables = {
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
