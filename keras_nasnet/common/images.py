@@ -221,11 +221,16 @@ class Preprocessing:
         return np.stack([self.scale(self.fit(image)) for image in batch])
 
     def fit(self, image: Any) -> np.ndarray:
-        """Returns one image, as `__call__` takes it, as uint8 pixels (height, width, 3), cropped and resized."""
+        """Returns one image, as `__call__` takes it, as uint8 pixels (height, width, 3), cropped and resized.
+
+        An array of the right size is not cropped: it has been.
+        """
         if isinstance(image, str | os.PathLike):
             return self.read(image)
         if not isinstance(image, Image.Image):
             image = from_array(image)
+            if image.size == (self.width, self.height):
+                return np.asarray(image)
         elif image.mode != "RGB" or image.has_transparency_data:
             image = to_rgb(image)
         return self._cropped(image)

@@ -74,7 +74,7 @@ def decode(encoded: Any) -> Any:
         return tf.cond(pixels > limits.SERVED_PIXELS, lambda: at(2), lambda: at(1))
 
     def png() -> Any:  # what is transparent becomes white
-        with tf.control_dependencies([_pixels(_numbers(encoded, 16, 2, tf.uint32, False), limits.SERVED_PIXELS)]):
+        with tf.control_dependencies([_pixels(_numbers(encoded, 16, 2, tf.int32, False), limits.SERVED_PIXELS)]):
             pixels = tf.cast(tf.io.decode_png(encoded, channels=4), tf.uint16)
         colour, alpha = pixels[..., :3], pixels[..., 3:]
         return tf.cast((colour * alpha + 255 * (255 - alpha) + 127) // 255, tf.uint8)
@@ -83,7 +83,7 @@ def decode(encoded: Any) -> Any:
         return tf.io.decode_image(_first_frame(encoded), channels=3, expand_animations=False)
 
     def bmp() -> Any:
-        with tf.control_dependencies([_pixels(_numbers(encoded, 18, 2, tf.int32), limits.SERVED_PIXELS)]):
+        with tf.control_dependencies([_pixels(tf.abs(_numbers(encoded, 18, 2, tf.int32)), limits.SERVED_PIXELS)]):
             return tf.io.decode_image(encoded, channels=3, expand_animations=False)
 
     def begins_with(head: bytes) -> Any:
@@ -108,10 +108,9 @@ def _numbers(encoded: Any, start: Any, count: int, dtype: Any, little_endian: bo
 
 def _pixels(sides: Any, most: int) -> Any:
     """Return the number of pixels of an image of these sides, int64; fails if there are more than `most`."""
-    sides = tf.abs(tf.cast(sides, tf.int64))  # the height of a BMP may be negative
-    tf.debugging.assert_less_equal(sides, tf.constant(2**31, tf.int64))
-    pixels = tf.reduce_prod(sides)
-    with tf.control_dependencies([tf.debugging.assert_less_equal(pixels, tf.constant(most, tf.int64))]):
+    pixels = tf.reduce_prod(tf.cast(sides, tf.int64))
+    is_right = tf.reduce_all(sides >= 0) & (pixels <= most)
+    with tf.control_dependencies([tf.debugging.Assert(is_right, ["too many pixels", sides])]):
         return tf.identity(pixels)
 
 
@@ -134,7 +133,7 @@ def _first_frame(encoded: Any) -> Any:
         def block() -> tuple[Any, Any, Any]:
             is_frame = tf.equal(byte, 0x2C)
             tf.debugging.Assert(is_frame | tf.equal(byte, 0x21), ["no frame"])
-            return tf.cond(is_frame, frame, lambda: place + 2), True, is_frame
+            return tf.cond(is_frame, frame, lambda: place + 2), tf.constant(True), is_frame
 
         def part() -> tuple[Any, Any, Any]:
             return place + 1 + byte, byte > 0, in_frame
@@ -142,11 +141,11 @@ def _first_frame(encoded: Any) -> Any:
         return tf.cond(in_data, part, block)
 
     def goes_on(place: Any, in_data: Any, in_frame: Any) -> Any:
-        return in_data | ~in_frame
+        return tf.logical_or(in_data, tf.logical_not(in_frame))
 
-    start = 13 + table(data[10])
-    place, in_data, _ = tf.while_loop(goes_on, step, (start, False, False), maximum_iterations=_GIF_PARTS)
-    tf.debugging.Assert(~in_data, ["too large a frame"])
+    begin = 13 + table(data[10]), tf.constant(False), tf.constant(False)
+    place, in_data, _ = tf.while_loop(goes_on, step, begin, maximum_iterations=_GIF_PARTS)
+    tf.debugging.Assert(tf.logical_not(in_data), ["too large a frame"])
     with tf.control_dependencies([canvas]):
         return tf.strings.substr(encoded, 0, place) + b";"
 

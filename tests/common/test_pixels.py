@@ -61,6 +61,13 @@ def test_other_scales_are_refused_by_name(pixels, message):
         Preprocessing(32, 32)(pixels[None])
 
 
+@pytest.mark.parametrize("channels", [3, 4])
+def test_an_array_of_the_right_size_is_not_cropped(channels):
+    pixels = PIXELS[:, :32, :channels].copy()
+    pixels[..., 3:] = 255
+    np.testing.assert_array_equal(Preprocessing(32, 32, crop_fraction=0.5).fit(pixels), pixels[..., :3])
+
+
 def test_black_is_black_in_every_type():
     for dtype in ("uint8", "int64", "float32"):
         assert Preprocessing(32, 32).fit(np.zeros((32, 32, 3), dtype)).max() == 0
