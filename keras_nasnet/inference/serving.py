@@ -10,6 +10,7 @@ from keras_nasnet.common import limits
 from keras_nasnet.common.images import Preprocessing
 
 TOP = 5  # classes of an answer
+_LEAST_BYTES = 26  # of a file that says its size
 _GIF_PARTS = 20_000  # of the blocks of a GIF that are looked at, 255 bytes each
 
 
@@ -92,8 +93,9 @@ def decode(encoded: Any) -> Any:
     formats = [(tf.io.is_jpeg(encoded), jpeg), (begins_with(b"\x89PNG"), png), (begins_with(b"GIF8"), gif)]
     known = tf.debugging.Assert(
         tf.reduce_any([*(is_one for is_one, _ in formats), begins_with(b"BM")])
+        & (tf.strings.length(encoded) >= _LEAST_BYTES)
         & (tf.strings.length(encoded) <= limits.IMAGE_BYTES),
-        ["no JPEG, PNG, GIF or BMP, or one of too many bytes"],
+        ["no JPEG, PNG, GIF or BMP, or one of too few or too many bytes"],
     )
     with tf.control_dependencies([known] if known is not None else []):
         pixels = tf.case(formats, default=bmp)
