@@ -172,7 +172,7 @@ def _said_of(path: Path) -> Iterator[None]:
         yield
     except sqlite3.IntegrityError:
         raise
-    except (sqlite3.Error, MemoryError) as error:
+    except (sqlite3.Error, MemoryError, UnicodeDecodeError) as error:  # the last: of its messages
         primary = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         full = primary == sqlite3.SQLITE_FULL or shutil.disk_usage(path.parent).free == 0
         if full and primary not in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):

@@ -71,6 +71,8 @@ SCHEMAS = {
     "WHERE name = 'events'",
     "a text that is no statement": "PRAGMA writable_schema = ON; "
     "UPDATE sqlite_master SET sql = 'CREATE TABLE trials (' || hex(zeroblob(100000)) WHERE name = 'trials'",
+    "a name that is no text": "PRAGMA writable_schema = ON; UPDATE sqlite_master SET name = CAST(x'ff94' AS TEXT), "
+    "sql = 'CREATE TABLE ' || CAST(x'ff94' AS TEXT) || ' (' WHERE name = 'events'",
     "many rows": "WITH RECURSIVE r(id) AS (SELECT 100 UNION ALL SELECT id + 1 FROM r LIMIT 20000) "
     "INSERT INTO events SELECT id, 1.0, NULL, 'start', 'x' FROM r",
 }
