@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from keras_nasnet.cli.errors import InputError
 from keras_nasnet.common.terminal import echo
 from keras_nasnet.inference import exporting
 from keras_nasnet.inference.formats.registry import FORMATS
@@ -40,26 +39,24 @@ def export_command(
     the classes.
     """
     form = FORMATS.get(to)
-    path = out or Path(f"{Path(model).stem if form.suffix else f'{Path(model).stem}_saved_model'}{form.suffix}")
+    name = Path(model).stem or Path(model).resolve().stem  # of the folder in which one is
+    path = out or Path(f"{name}{form.suffix or '_saved_model'}")
 
     def report(found: "Comparison") -> None:
         same = f", same class in {found.agreement:.0%}" if int8 else ""
         echo(f"compared on {found.images} images: differs by {found.difference:.1e}{same}")
 
-    try:
-        # All that can be wrong without Keras is said before it is imported, which takes seconds.
-        exporting.check(to, path, int8, dynamic_batch=dynamic_batch, dynamic_size=dynamic_size)
-        loading.check(model)
-        exporting.export(
-            loading.load(model),
-            to,
-            path,
-            fold=fold,
-            dynamic_batch=dynamic_batch,
-            dynamic_size=dynamic_size,
-            int8=int8,
-            compared=report,
-        )
-    except (ValueError, ImportError) as error:
-        raise InputError(error) from None
+    # All that can be wrong without Keras is said before it is imported, which takes seconds.
+    exporting.check(to, path, int8, dynamic_batch=dynamic_batch, dynamic_size=dynamic_size)
+    loading.check(model)
+    exporting.export(
+        loading.load(model),
+        to,
+        path,
+        fold=fold,
+        dynamic_batch=dynamic_batch,
+        dynamic_size=dynamic_size,
+        int8=int8,
+        compared=report,
+    )
     echo(f"wrote {path}")
