@@ -14,6 +14,7 @@ from PIL import (
     GifImagePlugin,
     Image,
     ImageFile,
+    ImageOps,
     JpegImagePlugin,
     PngImagePlugin,
     TiffImagePlugin,
@@ -41,9 +42,9 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 
-_WIDTH, _HEIGHT, _BITS, _SAMPLES, _STRIPS, _LARGEST = 256, 257, 258, 277, 273, 281
+_WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _STRIPS, _SAMPLES, _LARGEST = 256, 257, 258, 262, 273, 277, 281
 _TILE_WIDTH, _TILE_HEIGHT, _TILES = 322, 323, 324
-_TIFF_TAGS = (_WIDTH, _HEIGHT, _BITS, _SAMPLES, _STRIPS, _LARGEST, _TILE_WIDTH, _TILE_HEIGHT, _TILES, exif.ORIENTATION)
+_TIFF_TAGS = (_WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _STRIPS, _SAMPLES, _LARGEST, _TILE_WIDTH, _TILE_HEIGHT, _TILES, 274)
 
 
 _MOST_SAMPLES = 6  # that Pillow takes: four colours and two more
@@ -109,6 +110,8 @@ def decoded(file: BinaryIO, upright: bool = True, reduction: Reduction | None = 
         image.load()
         turn = said.turn or exif.orientation(image.info)
         rgb = to_rgb(image, factor, said.bits)
+        if said.white_is_0 and (image.mode.startswith("I") or image.mode == "F"):  # Pillow turns 8 bits itself
+            rgb = ImageOps.invert(rgb)
         image.close()  # its memory is free again
         rgb.info[ORIENTATION] = turn
         if upright and turn in _TURNS:
@@ -232,12 +235,14 @@ class _Said(NamedTuple):
         turn: its orientation, where that is no matter of EXIF.
         whole: bytes of memory for a format that is decoded as it is opened; 0 for the others.
         extra: bytes a pixel that its decoder needs besides.
+        white_is_0: whether its greys are those of a negative.
     """
 
     bits: int | None = None
     turn: int = 0
     whole: int = 0
     extra: int = 0
+    white_is_0: bool = False
 
 
 def _look_at_png(file: BinaryIO) -> _Said:
@@ -270,8 +275,12 @@ def _look_at_tiff(file: BinaryIO) -> _Said:
     bits, largest = first(_BITS, 1), first(_LARGEST, 0)
     known = bits if 8 < bits < 16 else largest.bit_length() if bits > 8 and largest > 255 else None
     turn = first(exif.ORIENTATION, 1)
-    # A strip may hold the whole image, and has its own bytes.
-    return _Said(bits=known, turn=turn if turn in _TURNS else 1, extra=-(-max(bits, 8) // 8) * first(_SAMPLES, 1))
+    return _Said(
+        bits=known,
+        turn=turn if turn in _TURNS else 1,
+        extra=-(-max(bits, 8) // 8) * first(_SAMPLES, 1),  # a strip may hold the whole image, and has its own bytes
+        white_is_0=first(_PHOTOMETRIC, 1) == 0,
+    )
 
 
 def _look_at_webp(file: BinaryIO) -> _Said:

@@ -231,8 +231,11 @@ class Preprocessing:
             image = from_array(image)
             if image.size == (self.width, self.height):
                 return np.asarray(image)
-        elif image.mode != "RGB" or image.has_transparency_data:
-            image = to_rgb(image)
+        else:
+            with _one_line_errors("an image"):  # one that is opened may not be read yet
+                image.load()
+                if image.mode != "RGB" or image.has_transparency_data:
+                    image = to_rgb(image)
         return self._cropped(image)
 
     def _cropped(self, image: Image.Image) -> np.ndarray:

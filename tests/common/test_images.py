@@ -257,6 +257,39 @@ def test_greys_of_32_bits(tmp_path, values, expected):
     assert np.asarray(read_image(tmp_path / "image.tif"))[0, :, 0].tolist() == expected
 
 
+@pytest.mark.parametrize("kind", [np.uint16, np.float32])
+def test_negatives_are_turned(tmp_path, kind):
+    """X-rays often come with white as 0."""
+    values = np.array([[0, 4095 if kind is np.uint16 else 255]], kind)
+    Image.fromarray(values).save(tmp_path / "image.tif")
+    content = (tmp_path / "image.tif").read_bytes()
+    place = content.index(b"\x06\x01\x03\0\1\0\0\0") + 8  # of PhotometricInterpretation
+    (tmp_path / "image.tif").write_bytes(content[:place] + bytes(2) + content[place + 2 :])
+    assert np.asarray(read_image(tmp_path / "image.tif"))[0, :, 0].tolist() == [255, 0]
+
+
+def test_greys_of_12_bits_packed(tmp_path):
+    head = [
+        (256, 3, 2),
+        (257, 3, 1),
+        (258, 3, 12),
+        (259, 3, 1),
+        (262, 3, 1),
+        (273, 4, 122),
+        (277, 3, 1),
+        (278, 3, 1),
+        (279, 4, 3),
+    ]
+    entries = b"".join(
+        struct.pack("<HHIHH" if kind == 3 else "<HHII", tag, kind, 1, value, *[0] * (kind == 3))
+        for tag, kind, value in head
+    )
+    content = b"II*\0\x08\0\0\0" + struct.pack("<H", len(head)) + entries + bytes(4)
+    assert len(content) == 122
+    (tmp_path / "image.tif").write_bytes(content + bytes([0x0A, 0x0F, 0xFF]))  # 160 and 4095
+    assert np.asarray(read_image(tmp_path / "image.tif"))[0, :, 0].tolist() == [10, 255]
+
+
 def test_greys_that_are_no_numbers_are_refused(tmp_path):
     Image.fromarray(np.array([[0, np.nan]], np.float32)).save(tmp_path / "image.tif")
     with pytest.raises(ValueError, match=r"image\.tif: cannot be read \(its greys are not all finite"):
@@ -512,6 +545,13 @@ def test_paths_arrays_and_images_agree(tmp_path):
     batch = Preprocessing(32, 32)([tmp_path / "image.png", image, np.asarray(image)])
     np.testing.assert_array_equal(batch[0], batch[1])
     np.testing.assert_array_equal(batch[0], batch[2])
+
+
+def test_an_opened_image_that_is_damaged_is_a_line(tmp_path):
+    two_colours((500, 400)).save(tmp_path / "image.png")
+    (tmp_path / "image.png").write_bytes((tmp_path / "image.png").read_bytes()[:300])
+    with Image.open(tmp_path / "image.png") as image, pytest.raises(ValueError, match="an image: cannot be read"):
+        Preprocessing(32, 32).fit(image)
 
 
 def test_round_trip():
