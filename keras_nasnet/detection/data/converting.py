@@ -52,9 +52,9 @@ def write_yolo(parts: Mapping[str, DetectionDataset], folder: str | os.PathLike[
     folder = Path(folder)
     if folder.exists():
         raise ValueError(f"{folder} is there: choose another folder")
-    names = {dataset.class_names for dataset in parts.values()}
-    if len(names) != 1:
-        raise ValueError("there is nothing to write" if not names else "the parts have different class names")
+    all_names = [dataset.class_names for dataset in parts.values()]
+    if len(set(all_names)) != 1:
+        raise ValueError("there is nothing to write" if not all_names else "the parts have different class names")
     with replacing_folder(folder) as written:
         for part, dataset in parts.items():
             images, labels = written / "images" / part, written / "labels" / part
@@ -63,7 +63,7 @@ def write_yolo(parts: Mapping[str, DetectionDataset], folder: str | os.PathLike[
             for image, name in zip(dataset.images, _names(dataset), strict=True):
                 shutil.copyfile(image.path, images / name)
                 (labels / name).with_suffix(".txt").write_text(_lines(image), "utf-8")
-        content = {part: f"images/{part}" for part in parts} | {"names": dict(enumerate(*names))}
+        content = {part: f"images/{part}" for part in parts} | {"names": dict(enumerate(all_names[0]))}
         (written / YAML).write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), "utf-8")
     return folder / YAML
 

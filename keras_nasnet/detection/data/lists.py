@@ -1,16 +1,28 @@
 """Lists of the images of a dataset's parts: Pascal VOC's ImageSets, and the pairs of files that Paddle writes."""
 
+import codecs
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from keras_nasnet.common.documents import read_text
+from keras_nasnet.common.documents import read_bytes
 from keras_nasnet.detection.data.checks import ImageEntry, shown
 from keras_nasnet.detection.data.dataset import AnnotatedImage, DetectionDataset, Problem
 from keras_nasnet.detection.data.finder import is_junk
 from keras_nasnet.detection.data.names import Tails, part_of, parts_of
 
 _FLAG = re.compile(r"\s+[+-]?[01]$")  # VOC's lists of a class say whether an image shows it
+
+
+def read_lines(file: Path) -> list[str]:
+    """Return the lines of a list, in UTF-8, in the UTF-16 of Windows' PowerShell, or in its older code page."""
+    content = read_bytes(file)
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16", "replace").splitlines()
+    try:
+        return content.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        return content.decode("cp1252", "replace").splitlines()
 
 
 def find(folder: Path) -> dict[str, Path]:
@@ -76,7 +88,7 @@ def split(
     if rest:
         text = f"{_counted(rest)} in no list: left out: {_some(entries, rest)}"
         problems.append(Problem("unlisted_image", files[names[0]].parent.name, text))
-    parts = []
+    parts: list[DetectionDataset] = []
     for name in names:
         ids = {entries[number].id for number in listed[name]}
         images = tuple(image for image in dataset.images if image.id in ids)
@@ -95,17 +107,17 @@ class _Index:
         names: list[str] = []
         self._number: list[int] = []
         for number, entry in enumerate(entries):
-            own = {self.kept.get(entry.id, entry.name.replace("\\", "/")), entry.name.replace("\\", "/"), entry.stem}
-            for name in own - {None, ""}:
-                names.append(name)
-                self._number.append(number)
+            written = entry.name.replace("\\", "/")
+            own = {self.kept.get(entry.id, written), written, entry.stem or ""} - {""}
+            names += own
+            self._number += [number] * len(own)
         self._tails = Tails(names)
 
     def listed(self, file: Path, problems: list[Problem]) -> set[int]:
         """Return the numbers of the entries that a list names; adds its other lines to `problems`."""
         found: set[int] = set()
         wrong: list[str] = []
-        for line in read_text(file).splitlines():
+        for line in read_lines(file):
             line = line.strip()
             if not line:
                 continue

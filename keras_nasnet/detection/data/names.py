@@ -9,10 +9,11 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 from typing import NamedTuple
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, quote, unquote
 
 _DRIVE = re.compile(r"[A-Za-z]:(?=[\\/]|[^\\/]*$)")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://[^/\\]*")
+_UPLOAD = re.compile(r"(^|.*[/\\])[0-9a-f]{8}-(?=[^/\\]+$)", re.DOTALL)
 _PARTS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val"}
 _PARTS |= {"minival": "val", "test": "test", "testing": "test", "trainval": "trainval"}
 _FILLERS = {"annotations", "annotation", "coco", "images", "image", "imgs", "img", "instances", "labels", "list", "set"}
@@ -85,9 +86,14 @@ def readings(name: str) -> Iterator[Reading]:
     # Label Studio: /data/local-files/?d=images/1.jpg
     values = [value for _, value in parse_qsl(query) if "." in value] if query else []
     yield from more(Reading(value.replace("\\", "/"), (*how, "an address")) for value in [address, *values])
+    prefixed = [(reading, _UPLOAD.sub(r"\1", reading.path)) for reading in found]
+    yield from more(Reading(path, (*reading.how, "Label Studio's prefix left out")) for reading, path in prefixed)
     for _ in range(2):  # some encode twice
         encoded = [reading for reading in found[1:] or found if "%" in reading.path]
         yield from more(Reading(unquote(path).replace("\\", "/"), (*how, "percent-encoding")) for path, how in encoded)
+    plain = found[min(1, len(found) - 1)]  # a file that was saved under the name in its address
+    if "%" not in plain.path:
+        yield from more([Reading(quote(plain.path, errors="replace"), (*plain.how, "percent-encoding"))])
 
 
 class Tails:

@@ -10,6 +10,7 @@ from keras_nasnet.common.image_formats import sniff
 from keras_nasnet.detection.data.checks import BoxEntry, ImageEntry, finite, shown
 from keras_nasnet.detection.data.dataset import Problem
 from keras_nasnet.detection.data.finder import Folder, ImageFinder, is_junk
+from keras_nasnet.detection.data.lists import read_lines
 from keras_nasnet.detection.data.masks import bbox_of
 from keras_nasnet.detection.data.names import fold, parts_of, readings
 
@@ -160,7 +161,7 @@ def _images(value: str, part: str, description: Description, finder: ImageFinder
             if path.startswith(prefix) and sniff(folder.path / path) is not None:
                 yield path, path
         return
-    for line in read_text(place).splitlines():
+    for line in read_lines(place):
         if line.strip():
             yield line.strip(), _where(line.strip(), finder)
 
@@ -176,7 +177,7 @@ def _place(value: str, file: Path, folder: Folder) -> Path | None:
     """The folder or list that is meant: that of the path as written, or of the longest end of it."""
     for reading in readings(value):
         parts = parts_of(reading.path)
-        ends = ("/".join(parts[start:]) for start in range(len(parts)))
+        ends = [Path(*parts[start:]) for start in range(len(parts))]
         for path in (file.absolute().parent / reading.path, *ends):
             if (place := folder.place(path)) is not None:
                 return place

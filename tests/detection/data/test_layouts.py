@@ -201,12 +201,17 @@ PADDLE = [f"JPEGImages/{name}.jpg Annotations/{name}.xml" for name in NAMES]
         ([PADDLE[0].replace("/", "\\"), PADDLE[2]], [PADDLE[1], PADDLE[3]], "."),
     ],
 )
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_lines_of_lists_name_images_as_people_write_them(tmp_path, train, val, place, encoding):
     folder = listed(tmp_path, NAMES, {"train": train, "val": val}, place, encoding)
     parts = read_splits(folder, strict=True)
     assert stems(parts) == [["b0", "my photo 2"], ["b1", "my photo 3"]]
     assert parts[0].problems == ()
+
+
+def test_a_list_in_a_code_page_of_windows_is_read(tmp_path):
+    folder = listed(tmp_path, ["café", "b"], {"train": ["café"], "val": ["b"]}, encoding="cp1252")
+    assert stems(read_splits(folder, strict=True)) == [["café"], ["b"]]
 
 
 def test_a_name_with_a_number_behind_it_is_not_taken_for_a_flag(tmp_path):
