@@ -99,7 +99,7 @@ class _Reader:
     _folders: dict[Path, Folder] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.images is not None and not Path(self.images).is_dir():
+        if self.images is not None and not os.path.isdir(self.images):
             raise ValueError(f"{self.images}: no such folder of images")
         if self.exif is not None and self.exif not in EXIF:
             raise ValueError(f"exif is {self.exif!r}: it must be one of {', '.join(EXIF)}")
