@@ -1,5 +1,8 @@
 """The command `keras-nasnet`."""
 
+import keras_nasnet.cli.early  # noqa: F401
+
+# isort: split
 import importlib
 import logging
 import os
