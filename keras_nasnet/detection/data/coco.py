@@ -88,15 +88,18 @@ def sound_ones(files: Iterable[Path]) -> tuple[list[Path], list[ValueError]]:
     return sound, errors
 
 
-def root_of(file: Path) -> Path:
-    """Return the folder of the dataset that a COCO file is of."""
-    return file.parent.parent if file.absolute().parent.name.casefold() in FOLDERS else file.parent
+def root_of(folder: Path) -> Path:
+    """Return the folder of the dataset of which a folder holds annotations: that above a folder of them."""
+    for place in (folder, folder.parent):
+        if place.name.casefold() in FOLDERS:
+            return place.parent
+    return folder
 
 
 def image_finder(path: Path, folder: Folder) -> ImageFinder:
     """Return where the images of a COCO file are looked for: in the places that are usual, then anywhere below."""
     name = path.stem.partition("_")[2] or path.stem  # instances_train2017 is of the images in train2017
-    beside = dict.fromkeys(place.absolute() for place in (path.parent, folder.path, root_of(path)))
+    beside = dict.fromkeys(place.absolute() for place in (path.parent, folder.path, root_of(path.parent)))
     roots = [root for root in beside if folder.place(root) is not None]
     own = [place for root in roots for place in (root / name, *(root / usual / name for usual in USUAL))]
     usual = [place for root in roots for place in (root, *(root / usual for usual in USUAL))]

@@ -47,18 +47,17 @@ def find(path: Path, root: Path | None = None) -> Source:
         if path.suffix.casefold() in yolo.SUFFIXES:
             description = yolo.describe(path)
             return Source(root or path.parent, description=description, parts=tuple(description.parts))
-        return Source(root or coco.root_of(path), coco_file=path)
+        return Source(root or coco.root_of(path.parent), coco_file=path)
     file = coco.find(path)
     if file is not None:
-        inside = path.name.casefold() in coco.FOLDERS
-        return Source(root or (path.parent if inside else path), coco_file=file)
+        return Source(root or coco.root_of(path), coco_file=file)
     description_file = yolo.find(path)
     if description_file is not None:
         description = yolo.describe(description_file)
         return Source(root or path, description=description, parts=tuple(description.parts))
     xml = pascal_voc.find(path)
     if xml:
-        return Source(root or path, xml=tuple(xml))
+        return Source(root or coco.root_of(path), xml=tuple(xml))
     parts = [folder.name for folder in _folders(path) if _has_annotations(folder)]
     if parts:
         raise ValueError(f"{path} has the parts {', '.join(parts)}: give one of them")

@@ -150,6 +150,21 @@ def test_voc_in_two_parts_with_equal_names(tmp_path, xml, images):
     assert len(read_dataset(tmp_path, strict=True).images) == 4
 
 
+def test_a_folder_of_annotations_alone_is_of_the_dataset_above(tmp_path):
+    write_voc(tmp_path / "flat")
+    dataset = read_dataset(tmp_path / "flat" / "Annotations", strict=True)
+    assert [image.name for image in dataset.images] == ["JPEGImages/a.jpg", "JPEGImages/b.jpg"]
+    for name in ("train", "val"):
+        write_voc(tmp_path / "parts", xml=f"annotations/{name}", images=f"images/{name}")
+    dataset = read_dataset(tmp_path / "parts" / "annotations" / "val", strict=True)
+    assert [image.name for image in dataset.images] == ["images/val/a.jpg", "images/val/b.jpg"]
+    train, validation = read_splits(
+        tmp_path / "parts" / "annotations" / "train", validation=tmp_path / "parts" / "annotations" / "val", strict=True
+    )
+    assert {image.path.parent.name for image in train.images} == {"train"}
+    assert {image.path.parent.name for image in validation.images} == {"val"}
+
+
 def test_pictures_beside_the_xml_are_not_all_images_of_it(tmp_path):
     folder = write_voc(tmp_path, VOC.replace("{filename}", "IMG_0001.JPG"), images="photos")
     picture().save(folder / "Annotations" / "drawn.png")
