@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ import click
 from keras_nasnet.common.errors import RunError, one_line
 from keras_nasnet.common.escape import printable
 from keras_nasnet.common.signals import Stopped, Stopping, ignore_more
-from keras_nasnet.common.terminal import OutputLost, say
+from keras_nasnet.common.terminal import OutputLost, echo_text, say
 
 # Of a path that cannot be, whatever is on the disk: bad input. Other errors of files are 1.
 _BAD_PATH = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EINVAL)
@@ -71,9 +72,9 @@ def run(command: Callable[[], Any]) -> int:
                 return 128 + stopping.came
             if not isinstance(error, click.ClickException):
                 raise
-            error.message = printable(error.message)
-            with contextlib.suppress(OSError):  # nobody is there to be told
-                error.show()
+            shown = io.StringIO()
+            error.show(shown)
+            echo_text(shown.getvalue(), err=True)
             return error.exit_code
 
 
