@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from keras_nasnet.common.escape import printable
 from keras_nasnet.inference.engines.engine import CannotCompute, Network, Report
 from keras_nasnet.inference.engines.registry import candidates
 from keras_nasnet.models.predictor import Predictor
@@ -42,7 +43,8 @@ def open_predictor(
             return Predictor(chosen.open(network, precision, report), chosen.name)
         except CannotCompute as error:
             if error.is_unexpected:
-                warnings.warn(f"{chosen.title} cannot compute {name} ({error}): a slower engine does", stacklevel=2)
+                why = printable(f"{chosen.title} cannot compute {name} ({error}): a slower engine does")
+                warnings.warn(why, stacklevel=2)
     try:
         return Predictor(last.open(network, precision, report), last.name)
     except CannotCompute as error:
