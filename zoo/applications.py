@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import numpy as np
 from keras.applications import nasnet
 
@@ -13,7 +14,10 @@ from keras_nasnet.models.classifier import NASNet
 from keras_nasnet.models.named import variant
 from keras_nasnet.zoo import loading
 from keras_nasnet.zoo.catalog import entries
+from keras_nasnet.zoo.class_list import imagenet
 from keras_nasnet.zoo.formats.registry import format_of
+
+IMAGENET = imagenet()
 
 __all__ = ["NASNetLarge", "NASNetMobile", "decode_predictions", "preprocess_input"]
 
@@ -137,14 +141,15 @@ def _application(
     entry = None
     if weights == "imagenet":
         entry = _BEST[variant_name, include_top]
-    elif isinstance(weights, str) and weights in entries.names():
-        entry = weights
+    elif weights is not None:
+        entry = loading.entry_name(weights)
     if weights is not None and entry is None and not os.path.exists(weights):
         raise ValueError(f"weights is {weights!r}: give None, 'imagenet', a name of the zoo or the path of a file")
     if include_top and input_shape is not None and None in tuple(input_shape):
         raise ValueError(f"input_shape is {tuple(input_shape)}: with top it must be fixed, from {MIN_SIZE} up")
     if input_shape is None and include_top:
-        input_shape = (default_size, default_size, 3)
+        sides = (default_size, default_size)
+        input_shape = (3, *sides) if keras.config.image_data_format() == "channels_first" else (*sides, 3)
     options = {
         "input_shape": input_shape,
         "include_top": include_top,
@@ -189,7 +194,7 @@ def preprocess_input(x: Any, data_format: str | None = None) -> Any:
 def decode_predictions(preds: np.ndarray, top: int = 5) -> list[list[tuple[str, str, float]]]:
     """Return the most probable classes of ImageNet, as `keras.applications.nasnet.decode_predictions` does.
 
-    The names are downloaded at the first use.
+    The names are in the package: unlike there, nothing is downloaded.
 
     Args:
         preds: probabilities (n, 1000).
@@ -202,11 +207,18 @@ def decode_predictions(preds: np.ndarray, top: int = 5) -> list[list[tuple[str, 
         ValueError: if `preds` has another shape.
 
     Example:
-        >>> model = keras_nasnet.load("nasnet_a_mobile_keras")  # doctest: +SKIP
-        >>> decode_predictions(model.predict(model.preprocess(["dog.jpg"])), top=1)  # doctest: +SKIP
-        [[('n02099601', 'golden_retriever', 0.93)]]
+        >>> probabilities = np.zeros((1, 1000))
+        >>> probabilities[0, 207] = 0.9375
+        >>> decode_predictions(probabilities, top=1)
+        [[('n02099601', 'golden_retriever', 0.9375)]]
         >>> decode_predictions(np.zeros((1, 10)))
         Traceback (most recent call last):
-        ValueError: `decode_predictions` expects a batch of predictions ...
+        ValueError: `decode_predictions` expects a batch of predictions, of shape (n, 1000): they have the shape (1, 10)
     """
-    return nasnet.decode_predictions(preds, top=top)
+    found = np.asarray(preds)
+    if found.ndim != 2 or found.shape[1] != len(IMAGENET):
+        raise ValueError(
+            f"`decode_predictions` expects a batch of predictions, of shape (n, {len(IMAGENET)}): they have the shape "
+            f"{found.shape}"
+        )
+    return [[(*IMAGENET[label], float(row[label])) for label in row.argsort()[::-1][:top]] for row in found]

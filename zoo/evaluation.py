@@ -10,6 +10,7 @@ import importlib
 import json
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ from keras_nasnet.zoo.class_names import model_labels
 from keras_nasnet.zoo.scores import Scores
 
 if TYPE_CHECKING:
+    import keras
+
     from keras_nasnet.models.classifier import NASNet
 
 MARKDOWN_HEADER = (
@@ -123,7 +126,7 @@ class ClassificationMetrics:
 
 
 def evaluate(
-    model: "StrPath | NASNet",
+    model: "StrPath | keras.Model",
     data: StrPath,
     *,
     split: str | None = None,
@@ -131,6 +134,7 @@ def evaluate(
     size: int | tuple[int, int] | None = None,
     batch: int = 32,
     data_dir: str | None = None,
+    class_names: StrPath | Sequence[str] | None = None,
 ) -> ClassificationMetrics:
     """Evaluate a network on every image of a labelled set.
 
@@ -139,7 +143,7 @@ def evaluate(
     Progress is shown on stderr where that is a terminal.
 
     Args:
-        model: what `load` takes, or a NASNet.
+        model: what `load` takes.
         data: "tfds:NAME", a prepared set of tensorflow-datasets, or a folder of class folders.
         split: of tensorflow-datasets, for example "train[:1000]"; or the folder in `data` that
             holds the class folders. Default: "test", or "validation" where there is no test
@@ -148,6 +152,7 @@ def evaluate(
         size: side, or (height, width), in pixels of what the net sees; default: the model's.
         batch: images at a time.
         data_dir: where tensorflow-datasets keeps its data; default: its own choice.
+        class_names: of the model, where it has none, or others; see `load`.
 
     Raises:
         ValueError: if there is no such model or data, the classes differ, a class folder is
@@ -172,23 +177,23 @@ def evaluate(
         name = os.fspath(model)
         loading.check(name)
         images = open_images(data, split, data_dir)
-        if name in loading.names():
-            _check_entry(loading.entry(name), data, images)
-        loaded = loading.load(name)
+        if (known := loading.entry_name(name)) is not None and class_names is None:
+            _check_entry(loading.entry(known), data, images)
+        loaded = loading.load(name, class_names)
     else:
-        name, loaded = model.name, model
+        name, loaded = model.name, loading.load(model, class_names)
         images = open_images(data, split, data_dir)
     from keras_nasnet.common.hardware import hardware
 
     config = loaded.get_config()
     if not config["include_top"]:
         raise ValueError(f"{name} has no classifier: it gives features only")
-    class_names = loaded.class_names or [str(number) for number in range(config["classes"])]
-    labels_of = model_labels(class_names, images.class_names, str(data))
+    names = loaded.class_names or [str(number) for number in range(config["classes"])]
+    labels_of = model_labels(names, images.class_names, str(data))
     network = _network(loaded, _preprocessing(loaded, name, crop, size))
-    scores = Scores(len(class_names))
+    scores = Scores(len(names))
     speed = _count(network, images, labels_of, batch, scores, name)
-    pairs = zip(class_names, scores.images.tolist(), scores.right.tolist(), strict=True)
+    pairs = zip(names, scores.images.tolist(), scores.right.tolist(), strict=True)
     return ClassificationMetrics(
         model=name,
         data=str(data),

@@ -115,7 +115,7 @@ def clear(name: str) -> int:
     if place.is_remote and (file := place.find()) is not None:
         files.append(file)
     try:
-        return sum(checksum.remove(file) for file in files if file.exists()) + cache.clear(name)
+        return sum(checksum.remove(file) for file in files if file.exists()) + cache.clear(found.name)
     except OSError as error:
         raise ValueError(f"{error.filename} cannot be deleted ({error.strerror})") from None
 

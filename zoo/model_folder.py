@@ -5,22 +5,23 @@ The layout is Keras' own for folders (config.json, metadata.json, model.weights.
 preprocessing.json, metrics.json, the model card README.md, and SHA256SUMS, which `sha256sum -c` reads.
 """
 
+import contextlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_nasnet.accelerate.random_values import without_random_values
 from keras_nasnet.common import checksum
-from keras_nasnet.common.errors import one_line
+from keras_nasnet.common.documents import read_json
 from keras_nasnet.common.files import replacing_folder
+from keras_nasnet.zoo.formats import saved
 from keras_nasnet.zoo.formats.assign import same_weights
 
 if TYPE_CHECKING:
     from keras_nasnet.models.classifier import NASNet
 
-CONFIG, WEIGHTS, SUMS, CARD = "config.json", "model.weights.h5", checksum.SUMS, "README.md"
+CONFIG, WEIGHTS, SUMS, CARD = saved.CONFIG, saved.WEIGHTS, checksum.SUMS, "README.md"
 READ = (CONFIG, WEIGHTS, SUMS)  # all that `read` needs
 
 
@@ -78,30 +79,14 @@ def read(folder: Path, name: str) -> "NASNet":
         name: of the model, for messages.
 
     Raises:
-        ValueError: if the folder holds no NASNet, or a file is missing or damaged.
+        ValueError: if the folder holds no NASNet, nor a model around one that is understood, or a file is missing or
+            damaged.
     """
     checksum.check_sums(folder, (CONFIG, WEIGHTS), name)
-    config = _read_config(folder / CONFIG, name)
-    from keras_nasnet.models.classifier import NASNet
-    from keras_nasnet.zoo.formats import keras_weights
+    weights = folder / WEIGHTS
 
-    try:
-        with without_random_values():
-            model = NASNet.from_config(config)
-    except Exception as error:  # a config that is none raises anything
-        raise ValueError(f"{name}: {CONFIG} is not a NASNet's ({one_line(error, 200)})") from None
-    keras_weights.load(folder / WEIGHTS, model)
-    return model
+    @contextlib.contextmanager
+    def fetch(most: int) -> Iterator[Path]:
+        yield weights
 
-
-def _read_config(path: Path, name: str) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        found = data["registered_name"] or data["class_name"]
-        config = data["config"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{name}: {CONFIG} is not a model's ({one_line(error)})") from None
-    # Only a NASNet is ever built: a model from elsewhere may name any code.
-    if found != "keras_nasnet>NASNet" or not isinstance(config, dict) or "layers" in config:
-        raise ValueError(f"{name}: holds a {found}, not a NASNet alone")
-    return config
+    return saved.load(read_json(folder / CONFIG), name, weights.stat().st_size, fetch)

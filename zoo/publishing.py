@@ -3,6 +3,7 @@
 import json
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ class Target:
     licence: str | None = None
     results: StrPath | None = None
     backbone: bool = False
+    class_names: StrPath | Sequence[str] | None = None
 
 
 class Publisher:
@@ -51,6 +53,8 @@ class Publisher:
             ValueError: if there is no such model, or the folder cannot be written.
         """
         model = self.network(source, target.backbone)
+        if target.class_names is not None:
+            model = loading.load(model, target.class_names)
         origin = self.origin(source, target.licence)
         if target.results is not None:
             origin = replace(origin, metrics=_evaluated(Path(target.results), os.fspath(source)))
@@ -69,9 +73,8 @@ class Publisher:
             source: that is published.
             licence: of the weights; None: the catalog's, or Apache-2.0.
         """
-        text = os.fspath(source)
-        if text in loading.names():
-            entry = loading.entry(text)
+        if (name := loading.entry_name(source)) is not None:
+            entry = loading.entry(name)
             return Origin(entry.description, licence or entry.licence, entry.dataset, entry.metrics, entry.published)
         return Origin("A NASNet", licence or LICENCE, metrics=read_metrics(source))
 
@@ -96,6 +99,7 @@ def publish(
     results: StrPath | None = None,
     private: bool = False,
     backbone: bool = False,
+    class_names: StrPath | Sequence[str] | None = None,
 ) -> str:
     """Upload a model with its class names, preprocessing, metrics and model card, in one commit.
 
@@ -110,6 +114,7 @@ def publish(
             the training run or the catalog says.
         private: whether a new repository is private.
         backbone: publish the network without its classifier, and of a detector its backbone alone.
+        class_names: for a model that has none, or others; see `load`.
 
     Returns:
         The address of the commit.
@@ -126,7 +131,8 @@ def publish(
     """
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(folder) if folder is not None else Path(temporary) / "model"
-        prepare(source, to, place, revision=revision, licence=licence, results=results, backbone=backbone)
+        options: dict[str, Any] = {"revision": revision, "licence": licence, "results": results, "backbone": backbone}
+        prepare(source, to, place, class_names=class_names, **options)
         return hub.upload(place, to, revision, f"Publish {to.split('/')[-1]}", private)
 
 
@@ -139,6 +145,7 @@ def prepare(
     licence: str | None = None,
     results: StrPath | None = None,
     backbone: bool = False,
+    class_names: StrPath | Sequence[str] | None = None,
 ) -> Path:
     """Write the folder that `publish` uploads, and returns its path. Needs no network but for `source`.
 
@@ -148,14 +155,14 @@ def prepare(
         ValueError: if there is no such model, or the folder cannot be written.
     """
     hub.check_target(to, revision)
-    target = Target(to, revision, Path(folder), licence, results, backbone)
+    target = Target(to, revision, Path(folder), licence, results, backbone, class_names)
     publisher_of(source).prepare(source, target)
     return target.folder
 
 
 def publisher_of(source: StrPath) -> Publisher:
     """Return what publishes this source: that of its kind of folder, or the one for all that `load` takes."""
-    if os.fspath(source) not in loading.names():
+    if loading.entry_name(source) is None:
         for marker in PUBLISHERS:
             if Path(source, marker).is_file():
                 return PUBLISHERS.get(marker)()

@@ -60,6 +60,7 @@ CLASSIFIERS = [
     ({"classes": 2, "class_names": ["a", None]}, "class_names has None"),
     ({"classes": 2, "class_names": "ab"}, "it must be a list of names"),
     ({"classes": 1, "class_names": ["x" * 10_000]}, "10,000 characters"),
+    ({"auxiliary_head": True, "input_shape": [4096, 4096, 3]}, "weights or more: at most"),
     ({"dropout": NAN}, "dropout is nan"),
     ({"dropout": 1}, "dropout is 1"),
     ({"pooling": ["avg"]}, "pooling is"),

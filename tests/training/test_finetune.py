@@ -10,9 +10,11 @@ from PIL import Image
 import keras_nasnet
 from keras_nasnet import Block, CellSpec, Genotype, NASNet
 from keras_nasnet.inference.classification import classify
+from keras_nasnet.models.weights import copy_weights
 from keras_nasnet.training.finetuning import prepare
 from keras_nasnet.training.network import make_network
 from keras_nasnet.training.recipe import get_recipe
+from keras_nasnet.zoo.publishing import prepare as publish_folder
 
 CELL = CellSpec((Block((0, 1), ("sep_conv_3x3", "identity")),), ((2,),))
 COLOURS = {"blue": (40, 40, 200), "green": (40, 200, 40), "red": (200, 40, 40)}
@@ -171,5 +173,56 @@ def test_few_epochs_are_not_all_the_classifiers(photos, source, epochs, head):
 
 def test_what_is_no_nasnet_is_refused(photos, tmp_path):
     keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]).save(tmp_path / "other.keras")
-    with pytest.raises(ValueError, match=r"other.keras: holds no NASNet"):
+    with pytest.raises(
+        ValueError, match=r"other.keras: holds a Sequential, not a NASNet alone: holds 0 networks|not images"
+    ):
         prepared(photos, tmp_path / "other.keras")
+
+
+# === From what ===
+
+
+def test_from_a_run_and_from_what_is_published_of_it(run, photos, tmp_path):
+    """As from the file in the run's folder: at its image size, whichever name it goes by."""
+    folder = run[0].folder
+    published = publish_folder(folder, "someone/small", tmp_path / "published")
+    expected = prepared(photos, folder / "model.keras")[0].image_size
+    before = weights(keras_nasnet.load(folder))
+    path = next(path for path in before if path.startswith("cell_0/") and "kernel" in path)
+    for source in (folder, published):
+        recipe, _ = prepared(photos, source)
+        assert recipe.image_size == expected
+        network = make_network(recipe, ["another", "set", "of", "four"])
+        assert network.output_shape == (None, 4)
+        assert np.array_equal(weights(network)[path], before[path])
+
+
+def test_from_a_model_that_somebody_has_built(photos, source, tmp_path):
+    base = keras_nasnet.load(source)
+    body = NASNet(**base.get_config() | {"include_top": False, "pooling": "avg", "class_names": None})
+    copy_weights(base, body)
+    parts = [keras.Input((32, 32, 3)), keras.layers.Rescaling(1 / 255), body, keras.layers.Dense(2)]
+    keras.Sequential(parts).save(tmp_path / "own.keras")
+    recipe, _ = prepared(photos, tmp_path / "own.keras")
+    network = make_network(recipe, ["a", "b"])
+    assert network.preprocessing.std == (255, 255, 255)
+    assert np.array_equal(weights(network)["stem_convolution/kernel"], weights(base)["stem_convolution/kernel"])
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ([], "no model in this folder"),
+        (["checkpoint.safetensors"], "a training that has not ended"),
+        (["store.sqlite"], "a search: `keras-nasnet search export`"),
+        (["params.yaml"], "a detector: `keras-nasnet detect predict"),
+        (["saved_model.pb"], "an exported SavedModel"),
+        (["best.keras"], "give the file itself, such as .*best.keras"),
+    ],
+)
+def test_a_folder_without_a_model_says_what_it_is(photos, tmp_path, files, words):
+    for file in files:
+        (tmp_path / file).touch()
+    with pytest.raises(ValueError, match=words) as error:
+        prepared(photos, tmp_path)
+    assert "\n" not in str(error.value)

@@ -107,6 +107,27 @@ def test_list():
         zoo.list(task="dance")
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"source": "a file"}, "source is 'a file': it must be a table"),
+        ({"builder": ["nasnet_a"]}, "builder is"),
+        ({"description": 7}, "description is 7: it must be text"),
+        ({"parameters": True}, "parameters is True"),
+        ({"class_names": [1, 2]}, "class_names: class_names has 1: names of classes are text"),
+        ({"class_names": "nowhere.tsv"}, "class_names: .*nowhere.tsv: no such file"),
+        ({"metrics": [{"value": 1}]}, "metrics: each result is a table with a name and a value"),
+        ({"preprocessing": {"height": 10**9, "width": 10**9}}, "preprocessing: "),
+    ],
+)
+def test_an_entry_of_other_kinds_of_values_is_one_line(change, words, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_NASNET_CATALOG", str(tmp_path))
+    (tmp_path / "own.toml").write_text(tomli_w.dumps(zoo.info("nasnet_a_cifar10").to_dict() | change))
+    with pytest.raises(ValueError, match=words) as error:
+        zoo.info("own")
+    assert "\n" not in str(error.value)
+
+
 def test_a_broken_entry_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_NASNET_CATALOG", str(tmp_path))
     (tmp_path / "own.toml").write_text("description = ")

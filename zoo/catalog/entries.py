@@ -6,18 +6,33 @@ two entries of the same name its own is taken.
 
 import fnmatch
 import os
-import tomllib
 from pathlib import Path
 
+from keras_nasnet.common.documents import read_toml
+from keras_nasnet.common.escape import shown
 from keras_nasnet.zoo.catalog.entry import Entry, read_entry
 
 _FOLDER = Path(__file__).parent
 TASKS = ("classification", "features")
+# Names of other code, lower case, for the entry that `weights="imagenet"` takes there.
+ALIASES = {
+    "nasnetmobile": "nasnet_a_mobile_keras",
+    "nasnet_mobile": "nasnet_a_mobile_keras",
+    "nasnetlarge": "nasnet_a_large_slim",
+    "nasnet_large": "nasnet_a_large_slim",
+    "nasnetalarge": "nasnet_a_large_timm",
+}
 
 
 def names() -> list[str]:
     """Return the names in the catalog, sorted."""
     return sorted(_files())
+
+
+def canonical(name: str) -> str | None:
+    """Return the name of an entry by its name or an alias, such as "NASNetMobile"; None where there is none."""
+    known = _files()
+    return name if name in known else ALIASES.get(name.lower())
 
 
 def find(pattern: str = "*", task: str | None = None) -> list[str]:
@@ -60,13 +75,17 @@ def entry(name: str) -> Entry:
         'keras_h5'
     """
     files = _files()
-    if name not in files:
-        raise ValueError(f"no model is called {name!r}: choose from {', '.join(sorted(files))}, or give a .keras file")
-    path = files[name]
+    found = canonical(name)
+    if found is None or found not in files:
+        raise ValueError(
+            f"no model is called {shown(name)}: choose from {', '.join(sorted(files))}, or give a .keras file"
+        )
+    path = files[found]
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise ValueError(f"{path}: not a readable entry of the catalog ({error})") from None
+        data = read_toml(path)
+    except ValueError as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        raise ValueError(f"{path}: not a readable entry of the catalog ({reason})") from None
     return read_entry(path, data)
 
 

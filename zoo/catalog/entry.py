@@ -7,12 +7,28 @@ from typing import Any
 
 from keras_nasnet.common.checksum import Checksum
 from keras_nasnet.common.errors import one_line
+from keras_nasnet.common.escape import shown
 from keras_nasnet.common.images import Preprocessing
+from keras_nasnet.zoo.class_list import read_class_names
 from keras_nasnet.zoo.formats.registry import WEIGHT_FORMATS
 from keras_nasnet.zoo.sources.places import Place, read_place
 
 _REQUIRED = ("description", "task", "licence", "parameters", "mult_adds", "source", "builder", "preprocessing")
 _KINDS = ("sha256", "md5")  # of checksums
+_TYPES: dict[str, tuple[Any, str]] = {
+    "description": (str, "text"),
+    "task": (str, "text"),
+    "licence": (str, "text"),
+    "dataset": (str, "text"),
+    "parameters": (int, "a whole number"),
+    "mult_adds": (int, "a whole number"),
+    "source": (dict, "a table"),
+    "builder": (dict, "a table"),
+    "preprocessing": (dict, "a table"),
+    "class_names": (str | list, "a list of names, or the file that has them"),
+    "published": (list, "tables"),
+    "metrics": (list, "tables"),
+}
 
 
 @dataclass(frozen=True)
@@ -126,9 +142,15 @@ def read_entry(path: Path, data: Mapping[str, Any]) -> Entry:
     Raises:
         ValueError: if something is missing or wrong; names the file.
     """
+    for key, (kind, what) in _TYPES.items():
+        if key in data and (not isinstance(data[key], kind) or isinstance(data[key], bool)):
+            raise ValueError(f"{path}: {key} is {shown(data[key])}: it must be {what}")
+    for key in ("published", "metrics"):
+        if not all(isinstance(result, dict) and result.keys() >= {"name", "value"} for result in data.get(key, ())):
+            raise ValueError(f"{path}: {key}: each result is a table with a name and a value")
     source: Mapping[str, Any] = data.get("source", {})
     place = read_place(source, path.parent)
-    kind = next((kind for kind in _KINDS if kind in source), None)
+    kind = next((kind for kind in _KINDS if isinstance(source.get(kind), str)), None)
     missing = [key for key in _REQUIRED if key not in data]
     if source.get("format") not in WEIGHT_FORMATS:
         missing.append(f"source.format (one of {', '.join(WEIGHT_FORMATS)})")
@@ -142,6 +164,10 @@ def read_entry(path: Path, data: Mapping[str, Any]) -> Entry:
         preprocessing = Preprocessing.from_dict(data["preprocessing"])
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: preprocessing: {one_line(error)}") from None
+    try:
+        class_names = _class_names(data.get("class_names"), path.parent)
+    except ValueError as error:
+        raise ValueError(f"{path}: class_names: {one_line(error)}") from None
     return Entry(
         path.stem,
         data["description"],
@@ -153,7 +179,7 @@ def read_entry(path: Path, data: Mapping[str, Any]) -> Entry:
         data["builder"],
         preprocessing,
         data.get("dataset", ""),
-        _class_names(data.get("class_names"), path.parent),
+        class_names,
         tuple(data.get("published", ())),
         tuple(data.get("metrics", ())),
     )
@@ -161,6 +187,5 @@ def read_entry(path: Path, data: Mapping[str, Any]) -> Entry:
 
 def _class_names(names: str | list[str] | None, folder: Path) -> tuple[str, ...] | None:
     if isinstance(names, str):  # a table beside the entry: number, tab, name
-        lines = (folder / names).read_text(encoding="utf-8").splitlines()
-        return tuple(line.split("\t")[-1] for line in lines)
-    return None if names is None else tuple(names)
+        return read_class_names(folder / names)
+    return None if names is None else read_class_names(names)
