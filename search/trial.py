@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from keras_nasnet.common import limits
+from keras_nasnet.common.escape import shown
 
 # What can go wrong with a child. The first two are the child's own; the rest may be the machine's.
 ERROR_KINDS = ("nan", "failed", "out_of_memory", "timeout", "worker_lost")
@@ -20,17 +21,17 @@ FLOOR_REWARD = 0.0  # of a child that failed: no accuracy is lower
 def check_whole(name: str, value: Any, low: int, high: int) -> None:
     """Raise TypeError unless a value is a whole number, and ValueError unless it is within bounds."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} is {_shown(value)}: it must be a whole number")
+        raise TypeError(f"{name} is {shown(value)}: it must be a whole number")
     if value < low:
-        raise ValueError(f"{name} is {_shown(value)}: it must be from {low} up")
+        raise ValueError(f"{name} is {shown(value)}: it must be from {low} up")
     if value > high:
-        raise ValueError(f"{name} is {_shown(value)}: more than {high:,} is a mistake")
+        raise ValueError(f"{name} is {shown(value)}: more than {high:,} is a mistake")
 
 
 def check_text(name: str, value: Any) -> None:
     """Raise TypeError unless a value is a text, and ValueError if it is longer than a name."""
     if not isinstance(value, str):
-        raise TypeError(f"{name} is {_shown(value)}: it must be a text")
+        raise TypeError(f"{name} is {shown(value)}: it must be a text")
     if len(value) > limits.NAME_CHARACTERS:
         raise ValueError(f"{name} has {len(value):,} characters, more than {limits.NAME_CHARACTERS:,}")
 
@@ -45,16 +46,11 @@ def check_settings(what: str, data: Any, known: Sequence[str], needed: Sequence[
         needed: of these, those that have no default.
     """
     if not isinstance(data, Mapping) or not all(isinstance(name, str) for name in data):
-        raise TypeError(f"{what} is {_shown(data)}: it must be a table of settings by name")
+        raise TypeError(f"{what} is {shown(data)}: it must be a table of settings by name")
     if known and (unknown := sorted(data.keys() - set(known))):
-        raise ValueError(f"{what} has no setting {_shown(unknown[0])}: choose from {', '.join(known)}")
+        raise ValueError(f"{what} has no setting {shown(unknown[0])}: choose from {', '.join(known)}")
     if missing := [name for name in needed if name not in data]:
         raise ValueError(f"{what} lacks {', '.join(missing)}")
-
-
-def _shown(value: Any) -> str:
-    text = str(value) if type(value) is int else repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ import click
 
 from keras_nasnet.accelerate.random_values import without_random_values
 from keras_nasnet.cli.errors import InputError
-from keras_nasnet.cli.model_options import class_names_option
 from keras_nasnet.common.run_folder import output
 from keras_nasnet.common.terminal import echo, say
 from keras_nasnet.zoo import loading
@@ -28,10 +27,7 @@ if TYPE_CHECKING:
 )
 @click.option("--network", metavar="VARIANT", help="Which network a MODEL of weights alone is for.")
 @click.option("--no-top", is_flag=True, help="With --network: without its classifier, of which a detector has none.")
-@class_names_option
-def convert_command(
-    model: str, out: Path, to: str | None, network: str | None, no_top: bool, class_names: Path | None
-) -> None:
+def convert_command(model: str, out: Path, to: str | None, network: str | None, no_top: bool) -> None:
     """Write a model's weights in another format, read them back, and compare every bit.
 
     MODEL is what `classify --model` takes, or with --network a file of weights alone (.weights.h5,
@@ -54,9 +50,7 @@ def convert_command(
         if no_top and network is None:
             raise ValueError("--no-top goes with --network, for files of weights alone")
         _check_source(model, network)
-        loaded = loading.load(
-            model if network is None else _load_weights(model, network, include_top=not no_top), class_names
-        )
+        loaded = loading.load(model) if network is None else _load_weights(model, network, include_top=not no_top)
         with output(out):
             save_weights(loaded, out, to)
     except ValueError as error:
@@ -74,7 +68,7 @@ def convert_command(
 
 
 def _check_source(model: str, network: str | None) -> None:
-    is_alone = loading.entry_name(model) is None and _is_weights_alone(model)
+    is_alone = model not in loading.names() and _is_weights_alone(model)
     if network is None and is_alone and os.path.isfile(model):
         raise ValueError(
             f"{model} holds weights alone: say which network they are for, such as --network nasnet_a_4_1056_imagenet"

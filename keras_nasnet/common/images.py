@@ -3,7 +3,6 @@
 import io
 import math
 import os
-import reprlib
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -17,7 +16,7 @@ from PIL import Image
 from keras_nasnet.common import decoding, limits
 from keras_nasnet.common.decoding import Header, NoImage, Reduction, Refused, decoded
 from keras_nasnet.common.errors import one_line
-from keras_nasnet.common.escape import printable
+from keras_nasnet.common.escape import shown
 from keras_nasnet.common.image_formats import open_without_waiting
 from keras_nasnet.common.image_formats import sniff as sniff
 from keras_nasnet.common.pixels import from_array, to_bytes
@@ -177,11 +176,14 @@ class Preprocessing:
         if self.crop_fraction is not None and not 0 < _number("crop_fraction", self.crop_fraction) <= 1:
             raise ValueError(f"crop_fraction is {self.crop_fraction!r}: it must be above 0, at most 1")
         if not isinstance(self.interpolation, str) or self.interpolation not in _RESAMPLING:
-            raise ValueError(f"interpolation is {_shown(self.interpolation)}: choose from {', '.join(_RESAMPLING)}")
+            raise ValueError(f"interpolation is {shown(self.interpolation)}: choose from {', '.join(_RESAMPLING)}")
         object.__setattr__(self, "mean", _three_numbers("mean", self.mean))
         object.__setattr__(self, "std", _three_numbers("std", self.std))
         if 0 in self.std:
             raise ValueError(f"std is {self.std}: nothing can be divided by 0")
+        for name, values, least in (("mean", self.mean, 0.0), ("std", self.std, 1 / limits.PIXEL_SCALE)):
+            if not all(least <= abs(value) <= limits.PIXEL_SCALE for value in values):
+                raise ValueError(f"{name} is {values}: absurd for pixels of 0 to 255")
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
@@ -194,11 +196,11 @@ class Preprocessing:
             ValueError: if a setting is missing, unknown, or has a value that it cannot have.
         """
         if not isinstance(data, Mapping):
-            raise ValueError(f"preprocessing is {_shown(data)}: it must be a table of settings")
+            raise ValueError(f"preprocessing is {shown(data)}: it must be a table of settings")
         names = [field.name for field in fields(cls)]
         for key in data:
             if key not in names:
-                raise ValueError(f"preprocessing has no setting {_shown(key)}: choose from {', '.join(names)}")
+                raise ValueError(f"preprocessing has no setting {shown(key)}: choose from {', '.join(names)}")
         for key in ("height", "width"):
             if key not in data:
                 raise ValueError(f"preprocessing has no {key}: a number of pixels, or None")
@@ -294,28 +296,25 @@ def as_several(images: Any) -> Any:
 
 def _side(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 1 <= value <= limits.IMAGE_SIDE:
-        raise ValueError(f"{name} is {_shown(value)}: it must be a number of pixels, 1 to {limits.IMAGE_SIDE}")
+        raise ValueError(f"{name} is {shown(value)}: it must be a number of pixels, 1 to {limits.IMAGE_SIDE}")
     return int(value)
 
 
 def _number(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        raise ValueError(f"{name} is {_shown(value)}: it must be a number")
+        raise ValueError(f"{name} is {shown(value)}: it must be a number")
     try:
         number = float(value)
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise ValueError(f"{name} is {_shown(value)}: it must be a finite number")
+        raise ValueError(f"{name} is {shown(value)}: it must be a finite number")
     return number
 
 
 def _three_numbers(name: str, value: Any) -> tuple[float, float, float]:
-    if not isinstance(value, list | tuple | np.ndarray) or np.shape(value)[:1] != (3,):
-        raise ValueError(f"{name} is {_shown(value)}: it must be three numbers, for red, green and blue")
+    value = value.tolist() if isinstance(value, np.ndarray) else value
+    if not isinstance(value, list | tuple) or len(value) != 3:
+        raise ValueError(f"{name} is {shown(value)}: it must be three numbers, for red, green and blue")
     red, green, blue = (_number(name, part) for part in value)
     return red, green, blue
-
-
-def _shown(value: Any) -> str:
-    return printable(reprlib.repr(value))

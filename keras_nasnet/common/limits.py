@@ -16,6 +16,7 @@ DECODING_BYTES = 2**30  # that all decoding threads of a process may hold at the
 SERVED_PIXELS = 2**25  # of an image that a SavedModel decodes: 1 GB in TensorFlow's operations
 EXACT_PIXELS = 2**26  # of an image; larger ones may be reduced as they are decoded
 IMAGE_SIDE = 4096  # pixels of a network's input, to which images are scaled
+PIXEL_SCALE = 1e6  # mean and standard deviation of pixels; the latter is no smaller than its inverse
 
 # Text: JSON, TOML, YAML, CSV, XML.
 DOCUMENT_BYTES = 2**24  # of a configuration, genotype, plan, recipe, table or file of metadata: 16 MiB

@@ -12,6 +12,7 @@ import tomli_w
 from keras_nasnet.common import limits
 from keras_nasnet.common.documents import parse_toml, read_toml
 from keras_nasnet.common.errors import one_line
+from keras_nasnet.common.escape import shown
 from keras_nasnet.common.files import StrPath, write_text
 from keras_nasnet.common.names import check_name
 from keras_nasnet.genotype import get as get_genotype
@@ -121,14 +122,14 @@ class Recipe:
             object.__setattr__(self, spec.name, _checked(spec.name, spec.type, getattr(self, spec.name)))
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
-                raise ValueError(f"{name} is {_shown(getattr(self, name))}: choose from {', '.join(choices)}")
+                raise ValueError(f"{name} is {getattr(self, name)!r}: choose from {', '.join(choices)}")
         # By name only: a recipe can be read where its augmentation cannot be imported.
         AUGMENTATIONS.check(self.augmentation)
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
             if value is not None and not (low <= value <= high and math.isfinite(value)):
                 limit = f"from {low} up" if high == _INFINITY else f"from {low} to {high}"
-                raise ValueError(f"{name} is {_shown(value)}: it must be {limit}")
+                raise ValueError(f"{name} is {value!r}: it must be {limit}")
         if self.head_epochs > self.epochs:
             raise ValueError(f"head_epochs is {self.head_epochs}: it must be at most epochs, {self.epochs}")
         if self.optimizer != "sgd" and self.body_learning_rate != 1:
@@ -147,7 +148,7 @@ class Recipe:
     def from_dict(cls, data: dict[str, Any]) -> "Recipe":
         unknown = sorted(map(str, data.keys() - {spec.name for spec in dataclasses.fields(cls)}))
         if unknown:
-            raise ValueError(f"a recipe has no setting {_shown(unknown[0])}: choose from {', '.join(settings())}")
+            raise ValueError(f"a recipe has no setting {unknown[0]!r}: choose from {', '.join(settings())}")
         if "name" not in data:
             raise ValueError("a recipe needs a name")
         return cls(**data)
@@ -170,14 +171,12 @@ class Recipe:
             name, equals, text = assignment.partition("=")
             name = name.strip()
             if not equals:
-                raise ValueError(f"{_shown(assignment)} is no setting: write name=value")
+                raise ValueError(f"{assignment!r} is no setting: write name=value")
             group, dot, key = name.partition(".")
             if dot and group == "network":
                 data["network"] = {**data["network"], key: _parsed(text)}
             elif name == "network" or name not in settings():
-                raise ValueError(
-                    f"a recipe has no setting {_shown(name)}: choose from {', '.join(settings())}, network.NAME"
-                )
+                raise ValueError(f"a recipe has no setting {name!r}: choose from {', '.join(settings())}, network.NAME")
             elif text.strip().lower() == "none":
                 data.pop(name, None)
                 if _DEFAULTS[name] is not None:
@@ -209,7 +208,7 @@ def get_recipe(name_or_path: StrPath | Recipe) -> Recipe:
         return RECIPES[text]
     path = Path(text)
     if path.suffix != ".toml":
-        raise ValueError(f"no recipe is called {_shown(text)}: choose from {', '.join(RECIPES)}, or give a .toml file")
+        raise ValueError(f"no recipe is called {text!r}: choose from {', '.join(RECIPES)}, or give a .toml file")
     data = read_toml(path)
     try:
         return Recipe.from_dict(data)
@@ -229,13 +228,13 @@ def _checked(name: str, kind: Any, value: Any) -> Any:
     if name == "image_size":
         sides = (value, value) if isinstance(value, int) else value
         if not isinstance(sides, list | tuple) or len(sides) != 2 or not all(_is_int(side) for side in sides):
-            raise TypeError(f"image_size is {_shown(value)}: it must be height and width in whole pixels")
+            raise TypeError(f"image_size is {shown(value)}: it must be height and width in whole pixels")
         if min(sides) < 8 or max(sides) > limits.IMAGE_SIDE:
-            raise ValueError(f"image_size is {_shown(value)}: its sides must be from 8 to {limits.IMAGE_SIDE} pixels")
+            raise ValueError(f"image_size is {shown(value)}: its sides must be from 8 to {limits.IMAGE_SIDE} pixels")
         return tuple(sides)
     if name == "network":
         if not isinstance(value, dict):
-            raise TypeError(f"network is {_shown(value)}: it must be a table of arguments")
+            raise TypeError(f"network is {shown(value)}: it must be a table of arguments")
         _check_plain(value)
         return _without_files(value)
     if value is None and _is_optional(kind):
@@ -252,7 +251,7 @@ def _checked(name: str, kind: Any, value: Any) -> Any:
         return check_name(value, "a recipe") if name == "name" else _checked_text(name, value)
     wanted = {float: "a number", int: "a whole number", str: "text", bool: "true or false"}
     plain = next(known for known in wanted if kind in (known, known | None))
-    raise TypeError(f"{name} is {_shown(value)}: it must be {wanted[plain]}")
+    raise TypeError(f"{name} is {shown(value)}: it must be {wanted[plain]}")
 
 
 def _check_plain(value: Any, depth: int = 0) -> None:
@@ -265,7 +264,7 @@ def _check_plain(value: Any, depth: int = 0) -> None:
     elif isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"network: {value} is no finite number")
     elif value is not None and not isinstance(value, str | int | float):
-        raise TypeError(f"network: {_shown(value)} is no text, number, list or table")
+        raise TypeError(f"network: {shown(value)} is no text, number, list or table")
 
 
 def _checked_text(name: str, value: str) -> str:
@@ -273,18 +272,12 @@ def _checked_text(name: str, value: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise ValueError(f"{name} is {_shown(value)}: not text in UTF-8, so no recipe can name it: rename it") from None
+        raise ValueError(f"{name} is {shown(value)}: not text in UTF-8, so no recipe can name it: rename it") from None
     if "\0" in value:
-        raise ValueError(f"{name} is {_shown(value)}: a zero byte is in no name")
+        raise ValueError(f"{name} is {shown(value)}: a zero byte is in no name")
     if len(value) > limits.NAME_CHARACTERS * 4:  # a path has several names
         raise ValueError(f"{name} has {len(value):,} characters: at most {limits.NAME_CHARACTERS * 4:,}")
     return value
-
-
-def _shown(value: Any) -> str:
-    """Return a value as messages show it."""
-    text = repr(value)
-    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def _without_files(network: dict[str, Any]) -> dict[str, Any]:
