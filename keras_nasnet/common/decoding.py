@@ -132,7 +132,7 @@ def _open(metered: "_Metered", kind: str) -> ImageFile.ImageFile:
 def _draft(image: ImageFile.ImageFile, factor: int) -> int:
     """Has a JPEG decoded at 1/2, 1/4 or 1/8 of its size, as far as `factor` allows it; returns which."""
     width = image.width
-    image.draft(None, (-(-width // factor), -(-image.height // factor)))
+    image.draft(None, (max(width // factor, 1), max(image.height // factor, 1)))
     return round(width / image.width)
 
 
