@@ -1,8 +1,30 @@
-"""Other backends than TensorFlow: what Keras does not need of it is not imported."""
+"""Backends and settings of Keras: what is not needed is not imported, and what a user has set elsewhere stays there."""
 
 import contextlib
 import sys
 from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def standard_settings() -> Iterator[None]:
+    """Compute in float32 and channels last, whatever a user's keras.json says for the user's own code.
+
+    A dtype policy that was set in this process stays: only the one that follows from keras.json is replaced.
+    """
+    import keras
+
+    config = keras.config
+    floats, data_format, policy = config.floatx(), config.image_data_format(), config.dtype_policy()
+    config.set_floatx("float32")
+    config.set_image_data_format("channels_last")
+    if policy.name == floats:
+        config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        config.set_floatx(floats)
+        config.set_image_data_format(data_format)
+        config.set_dtype_policy(policy)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from keras_nasnet.cli.errors import InputError
+from keras_nasnet.cli.model_options import MODEL, class_names_option
 from keras_nasnet.common.escape import printable
 from keras_nasnet.common.images import SUFFIXES, find_images
 from keras_nasnet.common.terminal import Stderr, clear_line, echo_json, echo_text, say
@@ -28,8 +29,9 @@ PROGRESS_FROM = 100  # more images than these show their progress
     "name",
     default="nasnet_a_cifar10",
     show_default=True,
-    help="A catalog name, hf://ORG/NAME, a folder or a .keras file.",
+    help=MODEL,
 )
+@class_names_option
 @click.option("--top", type=int, help="How many classes to show for each image.  [default: 5, or all if fewer]")
 @click.option("--engine", help=f"What computes: {', '.join(ENGINES)}.  [default: the first of these that is installed]")
 @click.option(
@@ -41,7 +43,13 @@ PROGRESS_FROM = 100  # more images than these show their progress
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line and image.")
 def classify_command(
-    paths: tuple[Path, ...], name: str, top: int | None, engine: str | None, precision: str, as_json: bool
+    paths: tuple[Path, ...],
+    name: str,
+    class_names: Path | None,
+    top: int | None,
+    engine: str | None,
+    precision: str,
+    as_json: bool,
 ) -> None:
     """Say what is in images, or in all images below folders.
 
@@ -54,8 +62,8 @@ def classify_command(
     try:
         zoo.check(name)
         candidates(engine, precision)
-        if name in zoo.names():
-            classes = zoo.entry(name).class_names
+        if (known := zoo.entry_name(name)) is not None:
+            classes = zoo.entry(known).class_names
             if classes is None:
                 raise ValueError(f"{name} has no classifier: it gives features only (`keras-nasnet features`)")
             _check_top(top, len(classes))
@@ -64,7 +72,7 @@ def classify_command(
         from keras_nasnet.zoo.prediction import load_predictor
 
         report = say if Stderr().isatty() else None
-        predictor = load_predictor(name, engine, precision, report)
+        predictor = load_predictor(name, engine, precision, report, class_names)
         _check_top(top, predictor.classes)
         broken = show(predictor, images, min(5, predictor.classes) if top is None else top, as_json)
     except ValueError as error:

@@ -32,6 +32,13 @@ class InputError(click.ClickException):
         super().__init__(printable(" ".join(str(message).split())))
 
 
+def _missing(error: ImportError) -> str:
+    """Return what to do where a module is not installed."""
+    if error.name in ("jax", "openvino", "tensorflow", "torch"):
+        return f"{error}: install it, or choose another backend of Keras (KERAS_BACKEND, or keras.json in ~/.keras)"
+    return str(error)
+
+
 @contextlib.contextmanager
 def reporting_errors() -> Iterator[None]:
     """Report what goes wrong in a command on one line.
@@ -43,7 +50,7 @@ def reporting_errors() -> Iterator[None]:
     except (ValueError, TypeError) as error:
         raise InputError(error) from None
     except ImportError as error:
-        raise InputError(error) from None
+        raise InputError(_missing(error)) from None
     except OSError as error:
         raise _of_a_file(error) from None
     except MemoryError:

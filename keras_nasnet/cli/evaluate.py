@@ -1,10 +1,12 @@
 """`keras-nasnet evaluate`: how right trained nets are on labelled images."""
 
 import json
+from pathlib import Path
 
 import click
 
 from keras_nasnet.cli.errors import InputError
+from keras_nasnet.cli.model_options import class_names_option
 from keras_nasnet.common.terminal import echo, echo_json, echo_text
 
 
@@ -16,6 +18,7 @@ from keras_nasnet.common.terminal import echo, echo_json, echo_text
     help="A split of tensorflow-datasets, or the folder in the data's folder.  [default: test, else validation]",
 )
 @click.option("--data-dir", help="Where tensorflow-datasets keeps its data.")
+@class_names_option
 @click.option("--crop", type=float, help="The part of the side that the central crop keeps.  [default: the model's]")
 @click.option("--size", type=int, help="Side in pixels of what the net sees.  [default: the model's]")
 @click.option("--batch", type=int, default=32, show_default=True, help="Images at a time.")
@@ -25,6 +28,7 @@ def evaluate_command(
     data: str,
     split: str | None,
     data_dir: str | None,
+    class_names: Path | None,
     crop: float | None,
     size: int | None,
     batch: int,
@@ -45,7 +49,9 @@ def evaluate_command(
         for model in models:  # before the first of them takes its time
             check(model)
         for number, model in enumerate(models):
-            result = zoo.evaluate(model, data, split=split, crop=crop, size=size, batch=batch, data_dir=data_dir)
+            result = zoo.evaluate(
+                model, data, split=split, crop=crop, size=size, batch=batch, data_dir=data_dir, class_names=class_names
+            )
             if number == 0 and not as_json:
                 echo_text(MARKDOWN_HEADER)
             if as_json:

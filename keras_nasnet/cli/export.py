@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from keras_nasnet.cli.model_options import class_names_option
 from keras_nasnet.common.terminal import echo
 from keras_nasnet.inference import exporting
 from keras_nasnet.inference.formats.registry import FORMATS
@@ -30,8 +31,16 @@ if TYPE_CHECKING:
     metavar="FOLDER|weights",
     help="In 8 bits, calibrated on the images of FOLDER; or the weights alone. onnx, openvino and litert.",
 )
+@class_names_option
 def export_command(
-    model: str, to: str, out: Path | None, dynamic_batch: bool, dynamic_size: bool, fold: bool, int8: str | None
+    model: str,
+    to: str,
+    out: Path | None,
+    dynamic_batch: bool,
+    dynamic_size: bool,
+    fold: bool,
+    int8: str | None,
+    class_names: Path | None,
 ) -> None:
     """Write MODEL for another runtime, load it there, and compare it with the original on photographs.
 
@@ -50,7 +59,7 @@ def export_command(
     exporting.check(to, path, int8, dynamic_batch=dynamic_batch, dynamic_size=dynamic_size)
     loading.check(model)
     exporting.export(
-        loading.load(model),
+        loading.load(model, class_names),
         to,
         path,
         fold=fold,

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from keras_nasnet.cli.errors import reporting_errors
+from keras_nasnet.cli.model_options import MODEL
 from keras_nasnet.common.terminal import echo, say
 
 
@@ -14,7 +15,7 @@ from keras_nasnet.common.terminal import echo, say
     "--model",
     default="nasnet_a_cifar10",
     show_default=True,
-    help="A catalog name, hf://ORG/NAME, a folder or a .keras file.",
+    help=MODEL,
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A .npz or .parquet file.")
 @click.option("--image-size", type=int, help="Side in pixels of what the network sees.  [default: the model's own]")

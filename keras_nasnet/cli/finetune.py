@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from keras_nasnet.cli.errors import reporting_errors
+from keras_nasnet.cli.model_options import MODEL
 from keras_nasnet.common.terminal import echo
 
 
@@ -14,7 +15,7 @@ from keras_nasnet.common.terminal import echo
     "--model",
     default="nasnet_a_cifar10",
     show_default=True,
-    help="Where to start: a catalog name, hf://ORG/NAME, a folder or a .keras file.",
+    help=f"Where to start. {MODEL}",
 )
 @click.option("--epochs", type=int, help="At most this many.  [default: the recipe's]")
 @click.option("--out", type=click.Path(path_type=Path), help="The run's folder.  [default: runs/finetune-FOLDER]")

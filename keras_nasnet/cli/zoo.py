@@ -13,7 +13,7 @@ from keras_nasnet.cli.zoo_publish import publish_command
 from keras_nasnet.common.errors import one_line
 from keras_nasnet.common.run_folder import output
 from keras_nasnet.common.terminal import echo, echo_json, echo_text, say
-from keras_nasnet.zoo import files
+from keras_nasnet.zoo import files, loading
 from keras_nasnet.zoo.catalog import entries
 from keras_nasnet.zoo.catalog.entry import Entry
 
@@ -53,14 +53,12 @@ def list_command(pattern: str, task: str | None, as_json: bool) -> None:
 
 
 @zoo_group.command("info")
-@click.argument("name")
+@click.argument("name", metavar="NAME_OR_MODEL")
 @_JSON
 def info_command(name: str, as_json: bool) -> None:
-    """Print all that the catalog says about an entry."""
+    """Print all that the catalog says about an entry, or what a folder, a file or an address holds."""
     with _reporting_errors():
-        entry = entries.entry(name)
-        found = files.file_on_this_machine(entry)
-        data = entry.to_dict() | {"cached": str(found) if found else None}
+        data = loading.describe(name)
     if as_json:
         echo_json(data)
         return
@@ -98,16 +96,17 @@ def backbone_command(source: str, out: Path) -> None:
 
 
 @zoo_group.command("verify")
-@click.argument("names", metavar="[NAME...]", nargs=-1)
+@click.argument("names", metavar="[NAME_OR_MODEL...]", nargs=-1)
 @_JSON
 def verify_command(names: tuple[str, ...], as_json: bool) -> None:
     """Check the files of entries against their checksums; by default of all that are cached.
 
-    A download that is wrong is deleted. Exit code 2 if one was.
+    Of a published folder and a .keras file their own checksums are compared. A download that is wrong
+    is deleted. Exit code 2 if one was.
     """
 
     def verify(name: str) -> dict[str, Any]:
-        paths = files.verify(name)
+        paths = loading.verify(name)
         if not paths and asked:
             raise ValueError(f"{name}: not in the cache; `keras-nasnet zoo download {name}` fetches it")
         return {"name": name, "paths": [str(path) for path in paths]}

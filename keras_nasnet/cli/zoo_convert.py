@@ -8,6 +8,7 @@ import click
 
 from keras_nasnet.accelerate.random_values import without_random_values
 from keras_nasnet.cli.errors import InputError
+from keras_nasnet.cli.model_options import class_names_option
 from keras_nasnet.common.run_folder import output
 from keras_nasnet.common.terminal import echo, say
 from keras_nasnet.zoo import loading
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
 )
 @click.option("--network", metavar="VARIANT", help="Which network a MODEL of weights alone is for.")
 @click.option("--no-top", is_flag=True, help="With --network: without its classifier, of which a detector has none.")
-def convert_command(model: str, out: Path, to: str | None, network: str | None, no_top: bool) -> None:
+@class_names_option
+def convert_command(
+    model: str, out: Path, to: str | None, network: str | None, no_top: bool, class_names: Path | None
+) -> None:
     """Write a model's weights in another format, read them back, and compare every bit.
 
     MODEL is what `classify --model` takes, or with --network a file of weights alone (.weights.h5,
@@ -50,7 +54,9 @@ def convert_command(model: str, out: Path, to: str | None, network: str | None, 
         if no_top and network is None:
             raise ValueError("--no-top goes with --network, for files of weights alone")
         _check_source(model, network)
-        loaded = loading.load(model) if network is None else _load_weights(model, network, include_top=not no_top)
+        loaded = loading.load(
+            model if network is None else _load_weights(model, network, include_top=not no_top), class_names
+        )
         with output(out):
             save_weights(loaded, out, to)
     except ValueError as error:
@@ -68,7 +74,7 @@ def convert_command(model: str, out: Path, to: str | None, network: str | None, 
 
 
 def _check_source(model: str, network: str | None) -> None:
-    is_alone = model not in loading.names() and _is_weights_alone(model)
+    is_alone = loading.entry_name(model) is None and _is_weights_alone(model)
     if network is None and is_alone and os.path.isfile(model):
         raise ValueError(
             f"{model} holds weights alone: say which network they are for, such as --network nasnet_a_4_1056_imagenet"

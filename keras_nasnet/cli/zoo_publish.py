@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from keras_nasnet.cli.errors import InputError
+from keras_nasnet.cli.model_options import class_names_option
 from keras_nasnet.common.run_folder import output
 from keras_nasnet.common.terminal import echo, echo_text
 from keras_nasnet.zoo import publishing
@@ -28,6 +29,7 @@ from keras_nasnet.zoo.sources import hub
 @click.option(
     "--backbone", is_flag=True, help="Publish the network without its classifier; of a detector, its backbone alone."
 )
+@class_names_option
 @click.option("--private", is_flag=True, help="A new repository is private.")
 @click.option("--dry-run", is_flag=True, help="Make the folder and print what it holds; upload nothing.")
 def publish_command(
@@ -38,6 +40,7 @@ def publish_command(
     licence: str | None,
     results: Path | None,
     backbone: bool,
+    class_names: Path | None,
     private: bool,
     dry_run: bool,
 ) -> None:
@@ -52,6 +55,7 @@ def publish_command(
         publishing.publisher_of(model).check(model)
         hub.check_target(to, revision)
         options: dict[str, Any] = {"revision": revision, "licence": licence, "results": results, "backbone": backbone}
+        options["class_names"] = class_names
         if not dry_run:
             with contextlib.nullcontext() if folder is None else output(folder):
                 echo(publishing.publish(model, to, folder=folder, private=private, **options))

@@ -142,10 +142,25 @@ def least_parameters(cells: Sequence[tuple[CellSpec, int]], classes: int = 0) ->
     return total + channels * classes
 
 
-def check_size(cells: Sequence[tuple[CellSpec, int]], classes: int = 0) -> None:
+def auxiliary_parameters(shape: Sequence[int | None], stem: str) -> int:
+    """Return about how many weights the kernel of an auxiliary head has, which belongs to one size of images.
+
+    Args:
+        shape: height and width of the images.
+        stem: of the network.
+    """
+    stride = 16 if stem == "imagenet" else 2  # behind the first reduction of a stage
+    rows, columns = ((max(-(-(side or 0) // stride), 5) - 5) // 3 + 1 for side in shape)
+    return 128 * 768 * rows * columns
+
+
+def check_size(cells: Sequence[tuple[CellSpec, int]], classes: int = 0, more: int = 0) -> None:
     """Raise ValueError for a network that is larger than any that is meant.
 
-    Args: see `least_parameters`.
+    Args:
+        cells: see `least_parameters`.
+        classes: likewise.
+        more: weights beside those.
     """
     blocks = sum(len(spec.blocks) for spec, _ in cells)
     if blocks > limits.NETWORK_BLOCKS:
@@ -153,7 +168,7 @@ def check_size(cells: Sequence[tuple[CellSpec, int]], classes: int = 0) -> None:
     widest = max(filters for _, filters in cells)
     if widest > limits.NETWORK_FILTERS:
         raise ValueError(f"the network has {widest:,} filters: at most {limits.NETWORK_FILTERS:,} are taken")
-    weights = least_parameters(cells, classes)
+    weights = least_parameters(cells, classes) + more
     if weights > limits.NETWORK_PARAMETERS:
         raise ValueError(
             f"the network has {weights:,} weights or more: at most {limits.NETWORK_PARAMETERS:,} are taken"

@@ -28,12 +28,17 @@ _BATCH_NORM_EPSILON = {"imagenet": 1e-3, "cifar": 1e-5}
 def check_data_format(data_format: str) -> None:
     """Raise ValueError where the data format is unknown or the backend cannot compute it."""
     one_of("data_format", data_format, ("channels_last", "channels_first"))
-    on_tensorflow = keras.backend.backend() == "tensorflow"
-    if data_format == "channels_first" and on_tensorflow and not keras.distribution.list_devices("gpu"):
+    if not can_compute(data_format):
         raise ValueError(
             "TensorFlow has no channels_first convolutions on CPUs: use data_format='channels_last', "
             "a GPU, or the JAX or PyTorch backend"
         )
+
+
+def can_compute(data_format: str) -> bool:
+    """Return whether the backend has convolutions of a data format."""
+    on_tensorflow = keras.backend.backend() == "tensorflow"
+    return data_format == "channels_last" or not on_tensorflow or bool(keras.distribution.list_devices("gpu"))
 
 
 def dtype_policy(dtype: Any) -> keras.DTypePolicy:

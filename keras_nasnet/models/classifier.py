@@ -122,7 +122,12 @@ class NASNet(keras.Model):
         dropout = arguments.number("dropout", dropout, 0, 1)
         if include_top:
             classes = arguments.whole("classes", classes, 1, limits.NETWORK_CLASSES)
-            arguments.check_size(body.sizes, classes)
+            more = 0
+            if auxiliary_head and input_tensor is None and input_shape is not None:
+                shape = body.input_shape(input_shape, None)
+                sides = shape[1:] if body.data_format == "channels_first" else shape[:2]
+                more = arguments.auxiliary_parameters(sides, stem)
+            arguments.check_size(body.sizes, classes, more)
         class_names = arguments.class_names(class_names, classes if include_top else None)
         classifier_activation = activation_name(classifier_activation)
         if isinstance(preprocessing, dict):

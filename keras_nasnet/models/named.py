@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import keras
+
 from keras_nasnet.models.classifier import NASNet
 
 _CIFAR = {"stem": "cifar", "classes": 10, "input_shape": (32, 32, 3)}
@@ -94,4 +96,10 @@ def variant(name: str, /, **options: Any) -> NASNet:
     """
     if name not in VARIANTS:
         raise ValueError(f"unknown variant {name!r}: choose from {', '.join(variants())}")
-    return NASNet(**({"name": name} | VARIANTS[name] | options))
+    chosen = {"name": name} | VARIANTS[name] | options
+    if chosen.get("data_format") is None:
+        chosen["data_format"] = keras.config.image_data_format()
+    if chosen["data_format"] == "channels_first" and "input_shape" not in options:
+        *sides, channels = chosen["input_shape"]
+        chosen["input_shape"] = (channels, *sides)
+    return NASNet(**chosen)

@@ -97,7 +97,7 @@ def extract_features(
     """Return the features of images: the numbers in front of a network's classifier.
 
     Args:
-        model: a name in the catalog, a .keras file, or a NASNet.
+        model: anything that `keras_nasnet.load` takes.
         images: files and folders, of which all images below are taken in order of name. Of a
             folder of class folders, or of such folders in train/ and val/, the labels are the
             names of the class folders.
@@ -130,7 +130,7 @@ def extract_features(
             extracted.save(out)
             return extracted
     found = list_images(images)
-    network = _body(loading.load(model) if isinstance(model, str | os.PathLike) else model, image_size)
+    network = _body(loading.load(model), image_size)
     features, paths, labels, problems = [], [], [], []
     for batch in _batches(network, found):
         inputs = []

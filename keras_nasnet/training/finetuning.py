@@ -1,8 +1,6 @@
 """Fine-tuning: a trained network learns the classes of a folder. Keras is imported when training begins."""
 
-import json
 import os
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -44,7 +42,7 @@ def finetune(
     Args:
         folder: holds a folder of images for each class; or such folders in train/ and val/.
             Without val/ a fifth of the images is held out. Or a `Dataset`.
-        model: a name in the catalog, or a .keras file of a NASNet.
+        model: anything that `keras_nasnet.load` takes by name: of the catalog, an address, a folder or a .keras file.
         epochs: at most this many; default: the recipe's. At most half of them train the
             classifier alone.
         out: folder of the run; default: `runs/finetune-NAME`, NAME being the folder's.
@@ -117,7 +115,8 @@ def prepare(
         chosen = replace(chosen, image_size=dataset.train.image_shape[:2])
     else:
         if adapted and "image_size" not in said:
-            height, width = _image_size(model)
+            own = zoo.preprocessing(model)
+            height, width = own.height or 0, own.width or 0  # 0 where it takes any
             chosen = replace(chosen, image_size=(max(height, chosen.image_size[0]), max(width, chosen.image_size[1])))
         dataset = open_dataset(
             Path(folder),
@@ -130,17 +129,3 @@ def prepare(
     if adapted and "batch" not in said:
         chosen = replace(chosen, batch=min(chosen.batch, max(1, dataset.train.size // STEPS_PER_EPOCH)))
     return chosen, dataset
-
-
-def _image_size(model: str | os.PathLike[str]) -> tuple[int, int]:
-    """Return height and width of a model's images; 0 where it takes any. Needs no Keras."""
-    name = os.fspath(model)
-    if name in zoo.names():
-        preprocessing = zoo.entry(name).preprocessing.to_dict()
-    else:
-        try:
-            with zipfile.ZipFile(name) as archive:
-                preprocessing = json.loads(archive.read("config.json"))["config"]["preprocessing"]
-        except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile):
-            raise ValueError(f"{name}: holds no NASNet") from None
-    return preprocessing["height"] or 0, preprocessing["width"] or 0

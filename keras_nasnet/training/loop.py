@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_nasnet.accelerate.backends import standard_settings
 from keras_nasnet.common.errors import Diverged, WorkerLost
 from keras_nasnet.common.signals import StopSignal
 from keras_nasnet.data.split import Dataset, Split
@@ -103,6 +104,7 @@ class Run:
         self._saved_step = -1
         self._saved_at = time.monotonic()
 
+    @standard_settings()
     def run(self) -> TrainingResult:
         """Train to the end and return the outcome.
 

@@ -40,6 +40,7 @@ def make_network(recipe: Recipe, class_names: Sequence[str]) -> NASNet:
         "class_names": list(class_names),
         "classifier_activation": None,
         "input_shape": (*recipe.image_size, 3),
+        "data_format": "channels_last",  # as the images come, however Keras is configured on this machine
         "preprocessing": replace(preprocessing, crop_fraction=crop_fraction),
         "auxiliary_head": recipe.auxiliary_weight > 0,
         "drop_path_rate": recipe.drop_path_rate,

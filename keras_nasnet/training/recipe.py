@@ -122,14 +122,14 @@ class Recipe:
             object.__setattr__(self, spec.name, _checked(spec.name, spec.type, getattr(self, spec.name)))
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
-                raise ValueError(f"{name} is {getattr(self, name)!r}: choose from {', '.join(choices)}")
+                raise ValueError(f"{name} is {shown(getattr(self, name))}: choose from {', '.join(choices)}")
         # By name only: a recipe can be read where its augmentation cannot be imported.
         AUGMENTATIONS.check(self.augmentation)
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
             if value is not None and not (low <= value <= high and math.isfinite(value)):
                 limit = f"from {low} up" if high == _INFINITY else f"from {low} to {high}"
-                raise ValueError(f"{name} is {value!r}: it must be {limit}")
+                raise ValueError(f"{name} is {shown(value)}: it must be {limit}")
         if self.head_epochs > self.epochs:
             raise ValueError(f"head_epochs is {self.head_epochs}: it must be at most epochs, {self.epochs}")
         if self.optimizer != "sgd" and self.body_learning_rate != 1:
@@ -148,7 +148,7 @@ class Recipe:
     def from_dict(cls, data: dict[str, Any]) -> "Recipe":
         unknown = sorted(map(str, data.keys() - {spec.name for spec in dataclasses.fields(cls)}))
         if unknown:
-            raise ValueError(f"a recipe has no setting {unknown[0]!r}: choose from {', '.join(settings())}")
+            raise ValueError(f"a recipe has no setting {shown(unknown[0])}: choose from {', '.join(settings())}")
         if "name" not in data:
             raise ValueError("a recipe needs a name")
         return cls(**data)
@@ -171,12 +171,14 @@ class Recipe:
             name, equals, text = assignment.partition("=")
             name = name.strip()
             if not equals:
-                raise ValueError(f"{assignment!r} is no setting: write name=value")
+                raise ValueError(f"{shown(assignment)} is no setting: write name=value")
             group, dot, key = name.partition(".")
             if dot and group == "network":
                 data["network"] = {**data["network"], key: _parsed(text)}
             elif name == "network" or name not in settings():
-                raise ValueError(f"a recipe has no setting {name!r}: choose from {', '.join(settings())}, network.NAME")
+                raise ValueError(
+                    f"a recipe has no setting {shown(name)}: choose from {', '.join(settings())}, network.NAME"
+                )
             elif text.strip().lower() == "none":
                 data.pop(name, None)
                 if _DEFAULTS[name] is not None:
@@ -208,7 +210,7 @@ def get_recipe(name_or_path: StrPath | Recipe) -> Recipe:
         return RECIPES[text]
     path = Path(text)
     if path.suffix != ".toml":
-        raise ValueError(f"no recipe is called {text!r}: choose from {', '.join(RECIPES)}, or give a .toml file")
+        raise ValueError(f"no recipe is called {shown(text)}: choose from {', '.join(RECIPES)}, or give a .toml file")
     data = read_toml(path)
     try:
         return Recipe.from_dict(data)

@@ -15,7 +15,10 @@ PREDICTIONS = "predictions"  # name of the layer that classifies
 def check(model: Any) -> None:
     """Raise TypeError for another model than a NASNet, ValueError for one without a classifier or preprocessing."""
     if not isinstance(model, NASNet | FoldedNASNet):
-        raise TypeError(f"model is a {type(model).__name__}: only a NASNet, folded or not, can be exported")
+        raise TypeError(
+            f"model is a {type(model).__name__}: only a NASNet, folded or not, can be exported; of a model around one "
+            "keras_nasnet.load makes one"
+        )
     check_is_whole(model)
     if PREDICTIONS not in [layer.name for layer in model.layers]:
         raise ValueError(f"{model.name} has no classifier: it gives features only")
