@@ -267,8 +267,8 @@ def _look_at_tiff(file: BinaryIO) -> _Said:
 
     check_size(first(_WIDTH, 1), first(_HEIGHT, 1))
     for tag in (_STRIPS, _TILES):
-        if tag in tags and tags[tag].count > limits.IMAGE_TILES:
-            raise Refused(f"{tags[tag].count:,} strips or tiles are over {limits.IMAGE_TILES:,}")
+        if tag in tags and tags[tag].number > limits.IMAGE_TILES:
+            raise Refused(f"{tags[tag].number:,} strips or tiles are over {limits.IMAGE_TILES:,}")
     check_size(first(_TILE_WIDTH, 1), first(_TILE_HEIGHT, 1))
     if first(_SAMPLES, 1) > _MOST_SAMPLES:
         raise Refused(f"{first(_SAMPLES, 1):,} numbers a pixel are over {_MOST_SAMPLES}")

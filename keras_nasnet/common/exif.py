@@ -19,7 +19,7 @@ _XMP = re.compile(rb'tiff:Orientation(?:="|>)([1-8])')
 class Tag(NamedTuple):
     """How many numbers a tag says that it has, and the first of them, as far as they are there."""
 
-    count: int
+    number: int
     values: tuple[int, ...]
 
 
@@ -71,7 +71,7 @@ def _read_at(file: BinaryIO, place: int, length: int) -> bytes:
         return b""
 
 
-def orientation(info: Mapping[str, Any]) -> int:
+def orientation(info: Mapping[Any, Any]) -> int:
     """Returns how an image lies in its file, 1 to 8 as EXIF numbers it; 1, upright, where nothing is said.
 
     Args:
@@ -79,7 +79,7 @@ def orientation(info: Mapping[str, Any]) -> int:
     """
     tags = read_tags(io.BytesIO(_exif(info)), {ORIENTATION})
     said = tags.get(ORIENTATION)
-    if said is not None and said.count == 1 and said.values and 1 <= said.values[0] <= 8:
+    if said is not None and said.number == 1 and said.values and 1 <= said.values[0] <= 8:
         return said.values[0]
     if said is None:
         for key in ("xmp", "XML:com.adobe.xmp"):
@@ -90,7 +90,7 @@ def orientation(info: Mapping[str, Any]) -> int:
     return 1
 
 
-def _exif(info: Mapping[str, Any]) -> bytes:
+def _exif(info: Mapping[Any, Any]) -> bytes:
     """Returns the EXIF block of an image, also as ImageMagick writes it into PNG files: as text."""
     exif = info.get("exif") or b""
     if not exif and isinstance(raw := info.get("Raw profile type exif"), str):
