@@ -10,9 +10,9 @@ from typing import Any
 
 from keras_nasnet.common import run_folder, terminal
 from keras_nasnet.common.escape import printable
-from keras_nasnet.data.digits import NAME as DIGITS
 from keras_nasnet.search.controller.contract import Controller
 from keras_nasnet.search.controller.registry import make_controller, uses_strategy
+from keras_nasnet.search.evaluators.data import check_sources
 from keras_nasnet.search.evaluators.registry import OWN
 from keras_nasnet.search.executors.registry import EXECUTORS
 from keras_nasnet.search.run.plan import Plan
@@ -156,7 +156,9 @@ def _run(
 ) -> Outcome:
     executor = functools.partial(EXECUTORS.get(engine), workers=workers, **engine_options)
     if engine == "local":  # elsewhere the data need not be on this machine
-        _check_data(plan)
+        configs = [plan.evaluators[stage] for stage in plan.stages]
+        for line in check_sources(config for config in configs if config.get("name") in OWN):
+            say(line)
     if kind := network_file_system(folder):
         say(f"{printable(folder)} is on {kind}, a network file system: who looks at the store may wait for it")
     progress = Progress()
@@ -180,23 +182,6 @@ def _run(
             raise
         _write_results(folder, progress, scalars)
     return replace(outcome, folder=folder)
-
-
-def _check_data(plan: Plan) -> None:
-    """Raise ValueError for images that workers would refuse, before they are started and a folder is made."""
-    for stage in plan.stages:
-        config = plan.evaluators[stage]
-        data = config.get("data")
-        if config.get("name") not in OWN or not isinstance(data, str) or data == DIGITS or data.startswith("tfds:"):
-            continue
-        path = Path(data).expanduser()
-        if path.is_dir() and config.get("image_size") is None:
-            raise ValueError(
-                f"{printable(data)}: a search does not know yet to which size it should bring the images of a folder: "
-                "write them as an .npz file, all of one size (keras_nasnet.data.write_npz)"
-            )
-        if path.suffix == ".npz" and not path.is_file():
-            raise ValueError(f"{printable(data)}: no such file")
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """Evaluation of trained networks on labelled images: accuracy and calibration.
 
 Reads every image as `classify` does, and holds a few batches of images and some counts:
-memory does not grow with the data.
+memory grows by the paths of the images only.
 """
 
 import contextlib
@@ -18,12 +18,13 @@ import numpy as np
 from tqdm import tqdm
 
 from keras_nasnet.accelerate.random_values import without_random_values
+from keras_nasnet.common.escape import printable
 from keras_nasnet.common.images import Preprocessing
 from keras_nasnet.common.version import __version__
 from keras_nasnet.data.labelled_images import LabelledImages, open_images, read_batches
 from keras_nasnet.zoo import loading
 from keras_nasnet.zoo.catalog.entry import Entry
-from keras_nasnet.zoo.class_names import model_labels
+from keras_nasnet.zoo.class_names import by_number, model_labels
 from keras_nasnet.zoo.scores import Scores
 
 if TYPE_CHECKING:
@@ -55,6 +56,21 @@ class ClassRecall:
 
 
 @dataclass(frozen=True)
+class Restricted:
+    """What a network scores when it may choose among the classes of the data only, not among all that it knows.
+
+    Args:
+        top1: as in `ClassificationMetrics`.
+        top5: likewise.
+        ece: likewise; probabilities are those of the classes of the data, of which the sum is 1.
+    """
+
+    top1: float
+    top5: float | None
+    ece: float
+
+
+@dataclass(frozen=True)
 class ClassificationMetrics:
     """The accuracy and calibration of a network on labelled images, and how they were measured.
 
@@ -76,6 +92,9 @@ class ClassificationMetrics:
         versions: of keras_nasnet, keras and the backend.
         hardware: in words.
         date: in ISO 8601.
+        classes: of the data; None: all that the model has.
+        restricted: the scores among the classes of the data, where these are some of the model's only.
+        problems: what was left out of the data, or how it was read, a line each.
 
     Example:
         >>> found = ClassificationMetrics(
@@ -102,27 +121,44 @@ class ClassificationMetrics:
     versions: dict[str, str]
     hardware: str
     date: str
+    classes: int | None = None
+    restricted: Restricted | None = None
+    problems: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """Return all of it as one line of JSON."""
         return json.dumps(asdict(self))
 
     def to_markdown_row(self) -> str:
-        """Return the row for a table that begins with `MARKDOWN_HEADER`."""
+        """Return the row for a table that begins with `MARKDOWN_HEADER`.
+
+        Where the data has some of the model's classes only, it says so, and a second row has the scores among these.
+        """
+        if self.restricted is None:
+            return self._row("", self.top1, self.top5, self.ece)
+        some = f", {self.classes:,} of {len(self.per_class):,} classes"
+        among = self.restricted
+        rows = (
+            self._row(some, self.top1, self.top5, self.ece),
+            self._row(f"{some}, restricted to these", among.top1, among.top5, among.ece),
+        )
+        return "\n".join(rows)
+
+    def _row(self, classes: str, top1: float, top5: float | None, ece: float) -> str:
         crop = self.preprocessing["crop_fraction"]
         cells = (
             self.model,
-            self.data if self.split is None else f"{self.data}, {self.split}",
+            (self.data if self.split is None else f"{self.data}, {self.split}") + classes,
             f"{self.images:,}",
             f"{self.preprocessing['height']}x{self.preprocessing['width']}",
             "none" if crop is None else f"{crop:g}",
-            f"{100 * self.top1:.2f} %",
-            "" if self.top5 is None else f"{100 * self.top5:.2f} %",
-            f"{self.ece:.4f}",
+            f"{100 * top1:.2f} %",
+            "" if top5 is None else f"{100 * top5:.2f} %",
+            f"{ece:.4f}",
             f"{self.images_per_second:.0f}" if self.images_per_second >= 10 else f"{self.images_per_second:.2g}",
             f"{self.parameters / 1e6:.2f}M",
         )
-        return f"| {' | '.join(cells)} |"
+        return f"| {' | '.join(printable(cell).replace('|', chr(92) + '|') for cell in cells)} |"
 
 
 def evaluate(
@@ -135,12 +171,15 @@ def evaluate(
     batch: int = 32,
     data_dir: str | None = None,
     class_names: StrPath | Sequence[str] | None = None,
+    labels: StrPath | None = None,
+    label_columns: Sequence[str] | None = None,
 ) -> ClassificationMetrics:
     """Evaluate a network on every image of a labelled set.
 
-    The classes of the data must have the model's names, in any order; those of ImageNet may
-    be WordNet numbers. To a model without class names labels are just numbers.
-    Progress is shown on stderr where that is a terminal.
+    The classes of the data must be the model's or some of them, by names as people write them: in any order, case
+    and spelling of blanks, as WordNet numbers of ImageNet, or as the model's labels from 0 up. To a model without class
+    names labels are just numbers. Where the data has some of the classes only, `restricted` says what the network
+    scores among these. Progress is shown on stderr where that is a terminal.
 
     Args:
         model: what `load` takes.
@@ -153,10 +192,12 @@ def evaluate(
         batch: images at a time.
         data_dir: where tensorflow-datasets keeps its data; default: its own choice.
         class_names: of the model, where it has none, or others; see `load`.
+        labels: a table with a path and a label in each row, for images that lie flat in the folder.
+        label_columns: names of its columns of paths and labels; default: the usual ones.
 
     Raises:
-        ValueError: if there is no such model or data, the classes differ, a class folder is
-            empty, a label is none of the classes', or an image cannot be read: nothing is left out.
+        ValueError: if there is no such model or data, the data has a class that the model does not know, a label is
+            none of the classes', or an image cannot be read: no image is left out.
 
     Example:
         >>> import pathlib
@@ -176,13 +217,13 @@ def evaluate(
     if isinstance(model, str | os.PathLike):
         name = os.fspath(model)
         loading.check(name)
-        images = open_images(data, split, data_dir)
+        images = open_images(data, split, data_dir, labels, label_columns)
         if (known := loading.entry_name(name)) is not None and class_names is None:
             _check_entry(loading.entry(known), data, images)
         loaded = loading.load(name, class_names)
     else:
         name, loaded = model.name, loading.load(model, class_names)
-        images = open_images(data, split, data_dir)
+        images = open_images(data, split, data_dir, labels, label_columns)
     from keras_nasnet.common.hardware import hardware
 
     config = loaded.get_config()
@@ -192,7 +233,11 @@ def evaluate(
     labels_of = model_labels(names, images.class_names, str(data))
     network = _network(loaded, _preprocessing(loaded, name, crop, size))
     scores = Scores(len(names))
-    speed = _count(network, images, labels_of, batch, scores, name)
+    among = Scores(len(labels_of)) if len(labels_of) < len(names) else None
+    speed = _count(network, images, labels_of, batch, scores, among, name)
+    problems = [*images.problems]
+    if by_number(names, images.class_names):
+        problems.append(f"{data}: its classes are numbers, taken for the model's labels: 0 is {names[0]}")
     pairs = zip(names, scores.images.tolist(), scores.right.tolist(), strict=True)
     return ClassificationMetrics(
         model=name,
@@ -210,6 +255,9 @@ def evaluate(
         versions=_versions(),
         hardware=hardware(),
         date=datetime.date.today().isoformat(),
+        classes=None if among is None else len(labels_of),
+        restricted=None if among is None else Restricted(among.top1, among.top5, among.ece),
+        problems=tuple(problems),
     )
 
 
@@ -254,9 +302,15 @@ def _network(model: "NASNet", preprocessing: Preprocessing) -> "NASNet":
 
 
 def _count(
-    network: "NASNet", images: LabelledImages, labels_of: np.ndarray, batch: int, scores: Scores, name: str
+    network: "NASNet",
+    images: LabelledImages,
+    labels_of: np.ndarray,
+    batch: int,
+    scores: Scores,
+    among: Scores | None,
+    name: str,
 ) -> float:
-    """Add all images to the scores; returns images per second."""
+    """Add all images to the scores, and to those among the classes of the data; returns images per second."""
 
     def probabilities(inputs: np.ndarray) -> np.ndarray:
         # Filled up, so that the last batch needs no graph of its own.
@@ -264,6 +318,7 @@ def _count(
         filled[: len(inputs)] = inputs
         return np.asarray(network.predict_on_batch(filled))[: len(inputs)]
 
+    channels_first = network.get_config().get("data_format") == "channels_first"
     probabilities(np.zeros((1, *network.input_shape[1:])))  # makes the graph, before the clock runs
     started = time.perf_counter()
     with (
@@ -271,10 +326,14 @@ def _count(
         tqdm(total=images.size, desc=name, unit=" images", leave=False, disable=None) as progress,
     ):
         for pixels, labels in batches:
-            found = probabilities(network.preprocess(pixels))
+            inputs = network.preprocessing.scale(pixels)  # they are cropped already
+            found = probabilities(inputs.transpose(0, 3, 1, 2) if channels_first else inputs)
             if not np.isfinite(found).all():
                 raise ValueError(f"{name}: its outputs are not finite numbers")
             scores.add(found, labels_of[labels])
+            if among is not None:
+                some = found[:, labels_of].astype(np.float64)
+                among.add(some / np.maximum(some.sum(1, keepdims=True), np.finfo(np.float64).tiny), labels)
             progress.update(len(labels))
     return images.size / (time.perf_counter() - started)
 

@@ -12,7 +12,7 @@ import click
 from keras_nasnet.cli.errors import InputError
 from keras_nasnet.cli.model_options import MODEL, class_names_option
 from keras_nasnet.common.escape import printable
-from keras_nasnet.common.images import SUFFIXES, find_images
+from keras_nasnet.common.image_folders import find_images
 from keras_nasnet.common.terminal import Stderr, clear_line, echo_json, echo_text, say
 from keras_nasnet.inference.engines.engine import PRECISIONS
 from keras_nasnet.inference.engines.registry import ENGINES, candidates
@@ -58,8 +58,8 @@ def classify_command(
     code is then 2.
     """
     # All that can be wrong without Keras is said before it is imported, which takes seconds.
-    images = _images(paths)
     try:
+        images = _images(paths)
         zoo.check(name)
         candidates(engine, precision)
         if (known := zoo.entry_name(name)) is not None:
@@ -127,15 +127,11 @@ def _bar(fraction: float) -> str:
 
 
 def _images(paths: Sequence[Path]) -> list[Path]:
-    images = []
-    for path in paths:
-        if not path.exists():
-            raise InputError(f"{path}: no such file or folder")
-        found = find_images([path])
-        if not found:
-            raise InputError(f"{path}: no images in this folder ({', '.join(SUFFIXES)})")
-        images += found
-    return images
+    """Return the images that are meant, and say on stderr what folders hold beside them."""
+    found = [find_images(path) for path in paths]
+    for problem in (problem for listing in found for problem in listing.problems()):
+        say(f"warning: {problem}")
+    return [image for listing in found for image in listing.images]
 
 
 def _check_top(top: int | None, classes: int | None) -> None:

@@ -42,7 +42,7 @@ def predict_command(
         # All that can be wrong without TensorFlow is said before it is imported, which takes seconds.
         from keras_nasnet.detection.prediction import list_images, predict_files
 
-        count = len(list_images(paths, draw_folder))
+        count = len(list_images(paths, draw_folder, lambda line: say(f"warning: {line}")))
         from keras_nasnet.detection import FasterRCNN
 
         model = FasterRCNN.load(name)

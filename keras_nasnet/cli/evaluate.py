@@ -5,19 +5,21 @@ from pathlib import Path
 
 import click
 
+from keras_nasnet.cli.data_options import data_dir_option, label_options
 from keras_nasnet.cli.errors import InputError
 from keras_nasnet.cli.model_options import class_names_option
-from keras_nasnet.common.terminal import echo, echo_json, echo_text
+from keras_nasnet.common.terminal import echo_json, echo_text, say
 
 
 @click.command("evaluate")
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True)
-@click.option("--data", required=True, help="tfds:NAME, or a folder with a folder of images for each class.")
+@click.option("--data", required=True, help="tfds:NAME, or a folder of class folders or with --labels.")
+@label_options
 @click.option(
     "--split",
     help="A split of tensorflow-datasets, or the folder in the data's folder.  [default: test, else validation]",
 )
-@click.option("--data-dir", help="Where tensorflow-datasets keeps its data.")
+@data_dir_option
 @class_names_option
 @click.option("--crop", type=float, help="The part of the side that the central crop keeps.  [default: the model's]")
 @click.option("--size", type=int, help="Side in pixels of what the net sees.  [default: the model's]")
@@ -26,6 +28,8 @@ from keras_nasnet.common.terminal import echo, echo_json, echo_text
 def evaluate_command(
     models: tuple[str, ...],
     data: str,
+    labels: Path | None,
+    label_columns: tuple[str, str] | None,
     split: str | None,
     data_dir: str | None,
     class_names: Path | None,
@@ -38,7 +42,8 @@ def evaluate_command(
 
     MODEL is a catalog name, an address hf://ORG/NAME, or a model's file or folder. Prints a
     markdown table with a row for each. Images are read one by one, however many there are.
-    The classes must have the model's names (of ImageNet's also the WordNet numbers); an image that
+    Classes are matched by name, however it is written, by WordNet number or by index; where some of
+    the model's are not in the data, a second row is for a network that knows those only. An image that
     cannot be read ends it.
     """
     try:
@@ -50,13 +55,24 @@ def evaluate_command(
             check(model)
         for number, model in enumerate(models):
             result = zoo.evaluate(
-                model, data, split=split, crop=crop, size=size, batch=batch, data_dir=data_dir, class_names=class_names
+                model,
+                data,
+                split=split,
+                crop=crop,
+                size=size,
+                batch=batch,
+                data_dir=data_dir,
+                class_names=class_names,
+                labels=labels,
+                label_columns=label_columns,
             )
+            for problem in result.problems if number == 0 else ():
+                say(f"warning: {problem}")
             if number == 0 and not as_json:
                 echo_text(MARKDOWN_HEADER)
             if as_json:
                 echo_json(json.loads(result.to_json()))
             else:
-                echo(result.to_markdown_row())
+                echo_text(result.to_markdown_row())
     except ValueError as error:
         raise InputError(error) from None

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from keras_nasnet.cli.data_options import data_dir_option, label_options
 from keras_nasnet.cli.errors import reporting_errors
 from keras_nasnet.cli.model_options import MODEL
 from keras_nasnet.common.terminal import echo
@@ -24,6 +25,8 @@ from keras_nasnet.common.terminal import echo
     "--set", "settings", metavar="NAME=VALUE", multiple=True, help="Replace a setting of the recipe 'finetune'."
 )
 @click.option("--seed", type=int, help="Of everything random.  [default: 0]")
+@label_options
+@data_dir_option
 def finetune_command(
     folder: Path,
     model: str,
@@ -32,17 +35,32 @@ def finetune_command(
     resume: bool,
     settings: tuple[str, ...],
     seed: int | None,
+    labels: Path | None,
+    label_columns: tuple[str, str] | None,
+    data_dir: str | None,
 ) -> None:
     """Teach a trained network the classes of FOLDER: a folder of images for each class.
 
     Or such folders in FOLDER/train and FOLDER/val; without val a fifth of the images is
-    held out. Images that cannot be read are named and left out. The new network is
-    model.keras in the run's folder, which `classify --model` takes.
+    held out. Or a folder of images with --labels, a .npz file, or tfds:NAME. What is no image,
+    and images that cannot be read, are named and left out. The new network is model.keras in
+    the run's folder, which `classify --model` takes.
     """
     with reporting_errors():
         from keras_nasnet.training.finetuning import finetune
 
-        result = finetune(folder, model, epochs, out, settings=settings, resume=resume, seed=seed)
+        result = finetune(
+            folder,
+            model,
+            epochs,
+            out,
+            settings=settings,
+            resume=resume,
+            seed=seed,
+            labels=labels,
+            label_columns=label_columns,
+            data_dir=data_dir,
+        )
         what, shown = ("test", result.test) if result.test else ("validation", result.validation)
         if shown is not None:
             echo(f"{what} accuracy {shown.accuracy:.4f} ({shown.examples} images)")

@@ -17,7 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import click
 
-from keras_nasnet.cli.errors import run
+from keras_nasnet.cli.errors import InputError, run
 from keras_nasnet.common.errors import Interrupted
 from keras_nasnet.common.signals import Stopped, ignore_more
 from keras_nasnet.common.terminal import open_closed_streams
@@ -59,7 +59,7 @@ class Commands(click.Group):
         """Refuse empty arguments, which stand for the folder in which one is."""
         for argument in args:
             if not argument.strip() or re.fullmatch(r"--[\w-]+=\s*", argument):
-                raise click.UsageError(f"an argument is empty ({argument!r}): is a variable of the shell not set?", ctx)
+                raise InputError(f"an argument is empty ({argument!r}): is a variable of the shell not set?")
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -32,6 +32,9 @@ def search_group() -> None:
 @click.option("--preset", metavar="NAME", help=f"{', '.join(PRESETS)}, or a plan in a .toml file.  [default: quick]")
 @click.option("--data", help="digits, tfds:NAME, a folder of class folders, or a .npz file.")
 @click.option("--data-dir", help="Where tensorflow-datasets keeps its data.")
+@click.option(
+    "--image-size", type=int, metavar="N", help="Side of the images in pixels.  [default: theirs; 32 in folders]"
+)
 @click.option("--budget", type=click.IntRange(1), metavar="N", help="Children of each controller.")
 @click.option(
     "--controller", metavar="NAME", help=f"{', '.join(CONTROLLERS)}, or your own MODULE:CLASS, for the preset's first."
@@ -60,6 +63,7 @@ def run_command(
     preset: str | None,
     data: str | None,
     data_dir: str | None,
+    image_size: int | None,
     budget: int | None,
     controller: str | None,
     seed: int | None,
@@ -81,6 +85,7 @@ def run_command(
         options: dict[str, Any] = {
             "data": data,
             "data_dir": data_dir,
+            "image_size": image_size,
             "budget": budget,
             "controller": controller,
             "seed": seed,

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from keras_nasnet.cli.data_options import data_dir_option, label_options
 from keras_nasnet.cli.errors import reporting_errors
 from keras_nasnet.common.terminal import echo, echo_text
 from keras_nasnet.training.recipe import RECIPES, STRATEGIES, get_recipe
@@ -11,8 +12,9 @@ from keras_nasnet.training.recipe import RECIPES, STRATEGIES, get_recipe
 
 @click.command("train")
 @click.argument("recipe", metavar="RECIPE")
-@click.option("--data", help="A tensorflow-datasets name, a folder of class folders, or a .npz file.")
-@click.option("--data-dir", help="Where tensorflow-datasets keeps its data.")
+@click.option("--data", help="tfds:NAME, a folder of class folders or with --labels, a .npz file, or digits.")
+@label_options
+@data_dir_option
 @click.option("--out", type=click.Path(path_type=Path), help="The run's folder.  [default: runs/RECIPE]")
 @click.option("--strategy", type=click.Choice(STRATEGIES), default="default", show_default=True)
 @click.option("--resume", is_flag=True, help="Go on from the folder's checkpoint, if there is one.")
@@ -24,6 +26,8 @@ from keras_nasnet.training.recipe import RECIPES, STRATEGIES, get_recipe
 def train_command(
     recipe: str,
     data: str | None,
+    labels: Path | None,
+    label_columns: tuple[str, str] | None,
     data_dir: str | None,
     out: Path | None,
     strategy: str,
@@ -46,6 +50,8 @@ def train_command(
             chosen,
             out or Path("runs") / chosen.name,
             data=data,
+            labels=labels,
+            label_columns=label_columns,
             data_dir=data_dir,
             strategy=strategy,
             resume=resume,

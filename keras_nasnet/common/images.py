@@ -4,10 +4,9 @@ import io
 import math
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
@@ -129,17 +128,6 @@ def _opened(file: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
 def _check_bytes(size: int) -> None:
     if size > limits.IMAGE_BYTES:
         raise Refused(f"{size:,} bytes are more than {limits.IMAGE_BYTES:,}")
-
-
-def find_images(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
-    """Returns the given files, and the images below the given folders in order of name."""
-    found = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            found += sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-        else:
-            found.append(path)
-    return found
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ PIXEL_SCALE = 1e6  # mean and standard deviation of pixels; the latter is no sma
 # Text: JSON, TOML, YAML, CSV, XML.
 DOCUMENT_BYTES = 2**24  # of a configuration, genotype, plan, recipe, table or file of metadata: 16 MiB
 YAML_BYTES = 2**20  # of a YAML document, whose reader takes ten seconds for so many
+TABLE_BYTES = 2**28  # of a table of labels: 256 MiB (ImageNet's 1.3 million rows take some 60)
 ANNOTATION_BYTES = 2**31  # of a file of COCO annotations: 2 GiB (train2017 has 450 MB)
 DOCUMENT_VALUES = 1_000_000  # values in a YAML document, its aliases written out
 DOCUMENT_DEPTH = 100  # of lists and tables within each other

@@ -1,48 +1,50 @@
 """Datasets by name: a file, a folder, a set of tensorflow-datasets, or the digits of scikit-learn."""
 
-import lzma
 import os
 import zipfile
-import zlib
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from keras_nasnet.common.errors import one_line
 from keras_nasnet.common.files import replacing
+from keras_nasnet.common.image_folders import user_path
 from keras_nasnet.common.images import Preprocessing
 from keras_nasnet.data.arrays import ArraySplit, into_memory
 from keras_nasnet.data.crop import RandomCrop
 from keras_nasnet.data.digits import NAME as DIGITS
 from keras_nasnet.data.digits import open_digits
 from keras_nasnet.data.folder import open_folder
-from keras_nasnet.data.split import IN_MEMORY_BYTES, Dataset, Split, assemble
+from keras_nasnet.data.npz_files import read_npz
+from keras_nasnet.data.split import IN_MEMORY_BYTES, TFDS, Dataset, Split, assemble, is_tfds
 
 
 def open_dataset(
     name_or_folder: str | Path,
     *,
     image_size: tuple[int, int] | None,
-    held_out: int = 0,
+    held_out: int | None = 0,
     crop: RandomCrop | None = None,
     seed: int = 0,
     data_dir: str | None = None,
     in_memory: bool | None = None,
     with_test: bool = True,
+    labels: str | os.PathLike[str] | None = None,
+    label_columns: Sequence[str] | None = None,
 ) -> Dataset:
     """Return a dataset for training: from a folder, a file, tensorflow-datasets or scikit-learn.
 
     Args:
         name_or_folder: an .npz file (see `write_npz`), a folder of class folders, "digits" (1,797 images
             of 8x8 pixels that come with scikit-learn), or the name of a prepared image classification set of
-            tensorflow-datasets such as "cifar10".
+            tensorflow-datasets such as "tfds:cifar10", also without "tfds:" where no folder is so called.
         image_size: (height, width) in pixels that all images get; None: the size they have, which
             a folder needs told.
         held_out: how many training images become the validation split, kept out of training.
             Where the set has a validation split of its own, that becomes `test` then if there
-            is no other. With 0 a folder without a validation split holds out a fifth.
+            is no other. None: a fifth, where there is no validation split; in a folder so does 0.
         crop: taken of each training image anew in each epoch, so that images are never held in memory;
             evaluation takes the central part that it says. None: the largest central crop of the wanted
             shape, resized, always.
@@ -50,6 +52,10 @@ def open_dataset(
         data_dir: where tensorflow-datasets keeps its data; default: its own choice.
         in_memory: True holds the decoded images in memory; None does where they take less than 1 GiB.
         with_test: False leaves the test images out: the dataset's `test` is None.
+        labels: a table (CSV) with a path and a label in each row, for images that lie flat in a folder; what has no
+            row, and rows without image or label, are left out and counted. A column "split" tells training,
+            validation and test images apart.
+        label_columns: names of its columns of paths and labels; default: the usual ones, such as "filename", "label".
 
     Raises:
         ValueError: if there is no such dataset, or it cannot be trained on; says why in one line.
@@ -71,23 +77,26 @@ def open_dataset(
     """
     if crop is not None and not isinstance(crop, RandomCrop):
         raise TypeError(f"crop is {crop!r}: it must be a RandomCrop or None")
-    if held_out < 0:
+    if held_out is not None and held_out < 0:
         raise ValueError(f"held_out is {held_out}: it must be 0 or more images")
-    path = Path(name_or_folder).expanduser()
+    path = user_path(name_or_folder)
+    if labels is not None and not path.is_dir():
+        raise ValueError(f"{labels}: a table of labels is for images in a folder, not for {name_or_folder}")
     if path.suffix == ".npz" or name_or_folder == DIGITS:
         if crop is not None:
             raise ValueError(f"{path}: a random crop needs a folder or tensorflow-datasets, these are arrays")
         if name_or_folder == DIGITS:
             dataset = open_digits(image_size, held_out, seed)
         else:
-            dataset = _open_npz(path, image_size, held_out, seed)
+            dataset = _open_npz(path, image_size, held_out, seed, with_test)
         return dataset if with_test else replace(dataset, test=None)
-    if path.is_dir() or isinstance(name_or_folder, Path) or path.is_absolute() or str(name_or_folder).startswith("."):
-        dataset = open_folder(path, image_size, held_out, crop, seed, in_memory)
+    is_path = isinstance(name_or_folder, Path) or path.is_absolute() or str(name_or_folder).startswith(".")
+    if not is_tfds(name_or_folder) and (path.is_dir() or is_path):
+        dataset = open_folder(path, image_size, held_out, crop, seed, in_memory, labels, label_columns)
         return dataset if with_test else replace(dataset, test=None)
     from keras_nasnet.data.tfds import open_tfds
 
-    dataset = open_tfds(name_or_folder, image_size, held_out, crop, data_dir, with_test)
+    dataset = open_tfds(str(name_or_folder).removeprefix(TFDS), image_size, held_out, crop, data_dir, with_test)
     if crop is not None or in_memory is False:
         return dataset
     if in_memory is None and _decoded_bytes(dataset) > IN_MEMORY_BYTES:
@@ -138,31 +147,25 @@ def _decoded_bytes(dataset: Dataset) -> int:
     return sum(split.size * int(np.prod(split.image_shape)) for split in _parts(dataset).values())
 
 
-def _open_npz(path: Path, image_size: tuple[int, int] | None, held_out: int, seed: int) -> Dataset:
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
+def _open_npz(
+    path: Path, image_size: tuple[int, int] | None, held_out: int | None, seed: int, with_test: bool
+) -> Dataset:
+    arrays = read_npz(path, with_test)
     try:
-        with zipfile.ZipFile(path):  # NumPy would say less well what is wrong
-            pass
-        with np.load(path) as file:
-            arrays = {key: file[key] for key in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
-        raise ValueError(f"{path}: cannot be read as an .npz file ({one_line(error)})") from None
-    if not {"train_images", "train_labels"} <= set(arrays):
-        raise ValueError(f"{path}: needs the arrays train_images and train_labels, and has {', '.join(arrays)}")
-    try:
-        if "class_names" in arrays:
-            names = [str(name) for name in arrays["class_names"]]
-        else:
-            names = [str(label) for label in range(int(arrays["train_labels"].max()) + 1)]
         parts = {
-            part: _array_split(arrays[f"{part}_images"], arrays[f"{part}_labels"], len(names), image_size)
-            for part in ("train", "validation", "test")
-            if f"{part}_images" in arrays and f"{part}_labels" in arrays
+            part: _array_split(images, labels, len(arrays.class_names), image_size)
+            for part, (images, labels) in arrays.parts.items()
         }
-        return assemble(path.stem, names, parts, held_out, seed)
+        return assemble(path.stem, arrays.class_names, parts, _count(held_out, parts), seed, arrays.problems)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
+
+
+def _count(held_out: int | None, parts: Mapping[str, Split]) -> int:
+    """Return how many images are held out: where no number is given a fifth, unless there is a validation split."""
+    if held_out is not None:
+        return held_out
+    return 0 if "validation" in parts else parts["train"].size // 5
 
 
 def _array_split(

@@ -11,7 +11,7 @@ CLASS_NAMES = tuple(str(digit) for digit in range(10))
 _TEST = 360  # a fifth; chosen once, so that the test images are the same whatever is held out
 
 
-def open_digits(image_size: tuple[int, int] | None, held_out: int, seed: int) -> Dataset:
+def open_digits(image_size: tuple[int, int] | None, held_out: int | None, seed: int) -> Dataset:
     """Return the digits as a dataset; `open_dataset` says what the arguments mean.
 
     1,437 training and 360 test images, about as many of each digit; grey values 0 to 16 become 0 to 255,
@@ -31,4 +31,4 @@ def open_digits(image_size: tuple[int, int] | None, held_out: int, seed: int) ->
     test = held_out_indices(everything.labels, _TEST, seed=0)
     train = np.setdiff1d(np.arange(everything.size), test)
     parts = {"train": everything.subset(train), "test": everything.subset(test)}
-    return assemble(NAME, CLASS_NAMES, parts, held_out, seed)
+    return assemble(NAME, CLASS_NAMES, parts, len(train) // 5 if held_out is None else held_out, seed)

@@ -1,6 +1,7 @@
 """A folder of class folders. NumPy and Pillow only: imports no TensorFlow."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,10 +10,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from keras_nasnet.common.images import SUFFIXES, Preprocessing, read_fitted
+from keras_nasnet.common.errors import one_line
+from keras_nasnet.common.escape import printable
+from keras_nasnet.common.image_folders import NAMED, LeftOut, left_out_lines, list_images, subfolders
+from keras_nasnet.common.images import Preprocessing, read_fitted
 from keras_nasnet.common.reading import read_ahead
 from keras_nasnet.data.arrays import ArraySplit
+from keras_nasnet.data.class_folders import SPLIT_NAMES, LabelledPaths, named, read_class_folders, split_folders
 from keras_nasnet.data.crop import RandomCrop
+from keras_nasnet.data.label_tables import read_label_table
 from keras_nasnet.data.split import (
     IN_MEMORY_BYTES,
     Batch,
@@ -23,42 +29,52 @@ from keras_nasnet.data.split import (
     train_positions,
 )
 
-VALIDATION_NAMES = ("val", "validation", "valid")
+_SPLIT_WORDS = {word for words in SPLIT_NAMES.values() for word in words}
 
 
 def open_folder(
     folder: Path,
     image_size: tuple[int, int] | None,
-    held_out: int,
+    held_out: int | None,
     crop: RandomCrop | None,
     seed: int,
     in_memory: bool | None,
+    labels: str | os.PathLike[str] | None = None,
+    label_columns: Sequence[str] | None = None,
 ) -> Dataset:
     """Return a folder of class folders as a dataset; `open_dataset` says what the arguments mean.
 
-    The class folders lie in it, or in its folders train/ and val/ (validation/, valid/) and
-    test/, of which all but train/ may be missing. Images in folders below a class folder belong to
-    the class. Hidden files are ignored; other files that are no images, and images that cannot be
-    read, are left out and named in `problems`. Every image is read once to find those.
+    The class folders lie in it, or in its folders train/ (training/), val/ (validation/, valid/) and test/ (testing/),
+    of which all but train/ may be missing. A folder is such a split only if it holds class folders itself. Images in
+    folders below a class folder belong to the class. What is left out is named in `problems`: files that are no images,
+    images that cannot be read, images in no class folder. Every image is read once to find those.
 
     Raises:
         ValueError: if there is no such folder, fewer than two class folders, a class without an
-            image (or with just one where the validation split must come from it), or classes that
-            differ between the splits.
+            image (or with just one where the validation split must come from it), or a class that training lacks.
     """
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder")
     if image_size is None:
         raise ValueError(f"{folder}: give the image size to train at; the images of a folder may vary in size")
-    parts = _parts(folder)
-    class_names = _class_names(parts)
-    must_split = "validation" not in parts and not held_out
     problems: list[str] = []
+    if labels is None:
+        parts = _class_folders(folder, problems)
+    else:
+        parts = read_label_table(labels, folder, label_columns)
+        if "train" not in parts:
+            raise ValueError(f"{labels}: it names no training images, only {' and '.join(parts)}")
+        if len(parts["train"].class_names) < 2:
+            raise ValueError(f"{labels}: only one class, {named(parts['train'].class_names)}; at least two are needed")
+    train = parts["train"]
+    class_names = train.class_names
+    must_split = "validation" not in parts and not held_out
     listed = {}
-    for part, place in parts.items():
-        paths, labels = _list_images(place, class_names, problems)
-        _check_counts(place, class_names, labels, must_split and part == "train")
-        listed[part] = FolderSplit(paths, labels, len(class_names), image_size, crop)
+    for part, images in parts.items():
+        problems += images.problems
+        images = _with_training_classes(images, train)
+        _check_counts(part, images, images.labels, must_split, problems)
+        listed[part] = FolderSplit(images.paths, images.labels, len(class_names), image_size, crop)
 
     if crop is not None:
         in_memory = False  # else the crop would be the same in every epoch
@@ -66,13 +82,32 @@ def open_folder(
         in_memory = sum(split.decoded_bytes for split in listed.values()) <= IN_MEMORY_BYTES
     splits: dict[str, Any] = {}
     for part, split in listed.items():
-        splits[part] = split.into_memory(problems) if in_memory else split.readable(problems)
-        _check_counts(parts[part], class_names, splits[part].labels, must_split and part == "train", readable=True)
+        unreadable: list[LeftOut] = []
+        splits[part] = split.into_memory(unreadable) if in_memory else split.readable(unreadable)
+        problems += unreadable_lines(parts[part].place, unreadable)
+        readable = splits[part].labels
+        if len(readable) < split.size:
+            images = _with_training_classes(parts[part], train)
+            label_of = dict(zip(images.paths, images.labels.tolist(), strict=True))
+            for one in unreadable:
+                name = images.class_names[label_of[one.path]]
+                images.empty.setdefault(name, f" ({printable(one.path.name)}: {one.reason})")
+            _check_counts(part, images, readable, must_split, problems, readable=True)
 
     try:
-        return assemble(folder.resolve().name, class_names, splits, None if must_split else held_out, seed, problems)
+        return assemble(
+            folder.resolve().name, class_names, splits, None if must_split else held_out or 0, seed, problems
+        )
     except ValueError as error:
         raise ValueError(f"{folder}: {error}") from None
+
+
+def unreadable_lines(place: Path, unreadable: Sequence[LeftOut]) -> list[str]:
+    """Return a line for each image that cannot be read; where many share a reason, one for all of them."""
+    counts = Counter(one.reason for one in unreadable)
+    few = [one for one in unreadable if counts[one.reason] <= NAMED]
+    many = [one for one in unreadable if counts[one.reason] > NAMED]
+    return [f"{printable(one.path)}: {one.reason}; left out" for one in few] + left_out_lines(place, many)
 
 
 class FolderSplit:
@@ -114,23 +149,23 @@ class FolderSplit:
         paths = [self.paths[index] for index in indices]
         return FolderSplit(paths, self.labels[indices], self.classes, self.image_shape[:2], self.crop)
 
-    def readable(self, problems: list[str]) -> "FolderSplit":
-        """Return a split of the images that can be read; what is wrong with the others goes to `problems`."""
+    def readable(self, unreadable: list[LeftOut]) -> "FolderSplit":
+        """Return a split of the images that can be read; the others go to `unreadable`."""
         kept = []
         for index, result in enumerate(_read_each(self.paths, lambda image: None)):
             if isinstance(result, ValueError):
-                problems.append(f"{result}; left out")
+                unreadable.append(LeftOut(self.paths[index], reason(result, self.paths[index])))
             else:
                 kept.append(index)
         return self.subset(np.array(kept, np.int64))
 
-    def into_memory(self, problems: list[str]) -> ArraySplit:
-        """Return a split in memory of the images that can be read; what is wrong with the others goes to `problems`."""
+    def into_memory(self, unreadable: list[LeftOut]) -> ArraySplit:
+        """Return a split in memory of the images that can be read; the others go to `unreadable`."""
         images = np.empty((self.size, *self.image_shape), np.uint8)
         kept: list[int] = []
         for index, result in enumerate(_read_each(self.paths, self._central.fit)):
             if isinstance(result, ValueError):
-                problems.append(f"{result}; left out")
+                unreadable.append(LeftOut(self.paths[index], reason(result, self.paths[index])))
             else:
                 images[len(kept)] = result
                 kept.append(index)
@@ -185,79 +220,85 @@ def _read_each(paths: Iterable[Path], make: Callable[[Image.Image], Any]) -> Ite
         yield from pool.map(attempt, paths)
 
 
-def _parts(folder: Path) -> dict[str, Path]:
-    """Return the folders that hold the class folders of "train" and, where they exist, "validation" and "test"."""
-    train, test = folder / "train", folder / "test"
-    validation = next((folder / name for name in VALIDATION_NAMES if (folder / name).is_dir()), None)
-    if not train.is_dir():
-        for other in (validation, test):
-            if other is not None and other.is_dir():
-                raise ValueError(f"{folder}: has {other.name}/ but no train/; put the training class folders there")
-        return {"train": folder}
-    parts = {"train": train}
-    if validation is not None:
-        parts["validation"] = validation
-    if test.is_dir():
-        parts["test"] = test
+def reason(error: ValueError, path: Path) -> str:
+    """Return what an error of `read_image` says of its file, without the file's name."""
+    return one_line(error).removeprefix(f"{printable(path)}: ")
+
+
+def _class_folders(folder: Path, problems: list[str]) -> dict[str, LabelledPaths]:
+    """Return the class folders of each split; says in `problems` what else a folder of splits holds."""
+    splits = split_folders(folder)
+    if not splits:
+        train = read_class_folders(folder)
+        if all(name.casefold() in _SPLIT_WORDS for name in train.class_names):
+            problems.append(
+                f"{folder}: its classes are called {named(train.class_names)}; if these are splits, "
+                "put the images of each class into a folder of its name there, or give a table (--labels)"
+            )
+        if len(train.class_names) == 1:
+            why = "".join(f" ({problem})" for problem in train.problems[:1])
+            raise ValueError(
+                f"{folder}: only one class folder, {named(train.class_names)}; at least two are needed{why}"
+            )
+        return {"train": train}
+    if "train" not in splits:
+        other = next(iter(splits.values()))
+        raise ValueError(
+            f"{folder}: has {other.name}/ but no train/ with class folders; put the training class folders there"
+        )
+    parts = {role: read_class_folders(place) for role, place in splits.items()}
+    if len(parts["train"].class_names) == 1:
+        name = named(parts["train"].class_names)
+        raise ValueError(f"{splits['train']}: only one class folder, {name}; at least two are needed")
+    taken = [place.name for place in splits.values()]
+    others = [folder / name for name in subfolders(folder) if name not in taken]
+    beside = [image for other in others for image in list_images(other).images]
+    if beside:
+        problems += left_out_lines(
+            folder, [LeftOut(path, f"not in a class folder of {named(taken)}") for path in beside]
+        )
     return parts
 
 
-def class_folders(place: Path) -> list[str]:
-    """Return the names of the folders in a folder, sorted; hidden ones are ignored."""
-    return sorted(path.name for path in place.iterdir() if path.is_dir() and not path.name.startswith("."))
-
-
-def _class_names(parts: dict[str, Path]) -> tuple[str, ...]:
-    named = {place: class_folders(place) for place in parts.values()}
-    train = parts["train"]
-    if not named[train]:
-        raise ValueError(f"{train}: no class folders; put the images of each class into a folder of its name")
-    if len(named[train]) == 1:
-        raise ValueError(f"{train}: only one class folder, {named[train][0]}; at least two are needed")
-    for place, names in named.items():
-        if names != named[train]:
-            name = min(set(names) ^ set(named[train]))
-            only, other = (place, train) if name in names else (train, place)
-            raise ValueError(f"{only / name}: {other} has no class folder of this name; both must have the same ones")
-    return tuple(named[train])
-
-
-def _list_images(place: Path, class_names: Sequence[str], problems: list[str]) -> tuple[list[Path], np.ndarray]:
-    """Return the images below the class folders in order of class and path, and their labels."""
-    paths: list[Path] = []
-    labels: list[int] = []
-    others: list[Path] = []
-    for label, name in enumerate(class_names):
-        files = sorted(visible_files(place / name))
-        images = [file for file in files if file.suffix.lower() in SUFFIXES]
-        others += [file for file in files if file.suffix.lower() not in SUFFIXES]
-        paths += images
-        labels += [label] * len(images)
-    if others:
-        problems.append(f"{place}: {len(others)} files in class folders are no images, such as {others[0]}; left out")
-    beside = [file for file in place.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file()]
-    beside = [file for file in beside if not file.name.startswith(".")]
-    if beside:
-        problems.append(f"{place}: {len(beside)} images lie in no class folder, such as {min(beside)}; left out")
-    return paths, np.array(labels, np.int32)
-
-
-def visible_files(folder: Path) -> Iterator[Path]:
-    """Yield the files below a folder, in no order; hidden ones are ignored."""
-    for place, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (Path(place, name) for name in files if not name.startswith("."))
+def _with_training_classes(images: LabelledPaths, train: LabelledPaths) -> LabelledPaths:
+    """Return the images of a split, labelled in the order of the training classes."""
+    if images.class_names == train.class_names:
+        return images
+    unknown = [
+        name
+        for name, count in zip(images.class_names, images.counts(), strict=True)
+        if count and name not in train.class_names
+    ]
+    if unknown:
+        raise ValueError(
+            f"{images.place}: {train.place} has no class folder {named(unknown)}, and so no network would learn it; "
+            f"{train.place} has {named(train.class_names)}"
+        )
+    return images.relabelled(train.class_names)
 
 
 def _check_counts(
-    place: Path, class_names: Sequence[str], labels: np.ndarray, must_split: bool, readable: bool = False
+    part: str,
+    images: LabelledPaths,
+    labels: np.ndarray,
+    must_split: bool,
+    problems: list[str],
+    readable: bool = False,
 ) -> None:
-    counts = np.bincount(labels, minlength=len(class_names))
+    """Raise ValueError for a class that has too few training images; note those that other splits lack."""
+    counts = np.bincount(labels, minlength=len(images.class_names))
     can = "that can be read " if readable else ""
-    for name, count in zip(class_names, counts, strict=True):
+    if part != "train":
+        lacking = [name for name, count in zip(images.class_names, counts, strict=True) if not count]
+        if len(lacking) == len(counts):
+            raise ValueError(f"{images.place}: no image {can}in its class folders; add some or remove the folder")
+        if lacking:
+            problems.append(f"{images.place}: no image {can}of {named(lacking)}: nothing is measured on it")
+        return
+    for name, count in zip(images.class_names, counts, strict=True):
         if count == 0:
-            raise ValueError(f"{place / name}: no image {can}in this class folder; add some or remove the folder")
+            why = images.empty.get(name, "")
+            raise ValueError(f"{images.none_of(name, f'no image {can}'.rstrip())}; add some or remove the class{why}")
         if count == 1 and must_split:
-            raise ValueError(
-                f"{place / name}: only one image {can}in this class folder; two are needed, to train and to validate"
-            )
+            one = images.none_of(name, f"only one image {can}".rstrip())
+            raise ValueError(f"{one}; two are needed, to train and to validate")

@@ -3,7 +3,7 @@
 import io
 import itertools
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 
@@ -11,12 +11,12 @@ import numpy as np
 from PIL import Image
 
 from keras_nasnet.common.errors import one_line
-from keras_nasnet.common.images import SUFFIXES, read_fitted
+from keras_nasnet.common.image_folders import user_path
+from keras_nasnet.common.images import read_fitted
 from keras_nasnet.common.reading import read_ahead
-from keras_nasnet.data.folder import VALIDATION_NAMES, class_folders, visible_files
-from keras_nasnet.data.split import Batch
-
-_TFDS = "tfds:"
+from keras_nasnet.data.class_folders import SPLIT_NAMES, named, read_class_folders, split_folders
+from keras_nasnet.data.label_tables import read_label_table
+from keras_nasnet.data.split import TFDS, Batch, is_tfds
 
 
 class LabelledImage(NamedTuple):
@@ -34,24 +34,44 @@ class LabelledImages(Protocol):
         split: what is taken of the data; None where the data has no splits.
         class_names: in order of label.
         size: number of images.
+        problems: what was left out, a line each.
     """
 
     split: str | None
     class_names: tuple[str, ...]
     size: int
+    problems: tuple[str, ...]
 
     def __iter__(self) -> Iterator[LabelledImage]: ...
 
 
-def open_images(data: str | os.PathLike[str], split: str | None, data_dir: str | None) -> LabelledImages:
+def open_images(
+    data: str | os.PathLike[str],
+    split: str | None,
+    data_dir: str | None,
+    labels: str | os.PathLike[str] | None = None,
+    label_columns: Sequence[str] | None = None,
+) -> LabelledImages:
     """Open labelled images; `keras_nasnet.zoo.evaluate` says what the arguments mean.
 
     Raises:
-        ValueError: if there are none, or a class has none.
+        ValueError: if there are none.
     """
-    if isinstance(data, str) and data.startswith(_TFDS):
-        return _TfdsImages(data.removeprefix(_TFDS), split, data_dir)
-    return _FolderImages(Path(data).expanduser(), split)
+    if is_tfds(data):
+        if labels is not None:
+            raise ValueError(f"{data}: it has labels of its own; {labels} is for images in a folder")
+        return _TfdsImages(os.fspath(data).removeprefix(TFDS), split, data_dir)
+    return _FolderImages(user_path(data), split, labels, label_columns)
+
+
+def open_all_splits(data: str, data_dir: str | None) -> list[LabelledImages]:
+    """Open each split of "tfds:NAME", in the order in which the set has them."""
+    from keras_nasnet.data.tfds import prepared_builder
+
+    name = data.removeprefix(TFDS)
+    return [
+        _TfdsImages(name, split, data_dir, labelled=False) for split in prepared_builder(name, data_dir).info.splits
+    ]
 
 
 def read_batches(
@@ -76,49 +96,72 @@ def read_batches(
 
 
 class _FolderImages:
-    """Images in class folders, listed class by class."""
+    """Images in class folders, or with labels from a table, class by class."""
 
-    def __init__(self, folder: Path, split: str | None):
+    def __init__(
+        self,
+        folder: Path,
+        split: str | None,
+        labels: str | os.PathLike[str] | None,
+        label_columns: Sequence[str] | None,
+    ):
         if not folder.is_dir():
-            raise ValueError(f"{folder}: no such folder; a set of tensorflow-datasets is called {_TFDS}NAME")
-        if split is None:
-            split = next((name for name in ("test", *VALIDATION_NAMES) if (folder / name).is_dir()), None)
-        self.split = split
-        self._folder = folder if split is None else folder / split
-        if not self._folder.is_dir():
-            raise ValueError(f"{folder}: has no folder {split}")
-        self.class_names = tuple(class_folders(self._folder))
-        if not self.class_names:
-            raise ValueError(f"{self._folder}: no class folders; the images of each class belong into a folder")
-        beside = [path for path in self._folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()]
-        if beside:
-            raise ValueError(f"{min(beside)}: lies in no class folder; put it into one or remove it")
-        self.size = sum(self._count(name) for name in self.class_names)
+            raise ValueError(f"{folder}: no such folder; a set of tensorflow-datasets is called {TFDS}NAME")
+        if labels is None:
+            self.split, place = _split_of(folder, split)
+            images = read_class_folders(place)
+        else:
+            parts = read_label_table(labels, folder, label_columns)
+            role = _role(split) or next(role for role in ("test", "validation", "train") if role in parts)
+            if role not in parts:
+                raise ValueError(f"{labels}: it names no {split} images, only {' and '.join(parts)}")
+            self.split, images = role if split or len(parts) > 1 else None, parts[role]
+        if not images.paths:
+            raise ValueError(f"{images.place}: no image in its class folders")
+        there = [name for name, count in zip(images.class_names, images.counts(), strict=True) if count]
+        lacking = [name for name in images.class_names if name not in there]
+        if lacking:
+            images.problems.append(f"{images.place}: no image of {named(lacking)}")
+        self._images = images.relabelled(there)
+        self.class_names = self._images.class_names
+        self.problems = tuple(images.problems)
+        self.size = len(images.paths)
 
     def __iter__(self) -> Iterator[LabelledImage]:
-        for label, name in enumerate(self.class_names):
-            for path in sorted(visible_files(self._folder / name)):
-                yield LabelledImage(path, os.fspath(path), label)
+        for path, label in zip(self._images.paths, self._images.labels.tolist(), strict=True):
+            yield LabelledImage(path, os.fspath(path), label)
 
-    def _count(self, name: str) -> int:
-        count = 0
-        for path in visible_files(self._folder / name):
-            if path.suffix.lower() not in SUFFIXES:
-                raise ValueError(f"{path}: no image ({', '.join(SUFFIXES)}); remove it from the class folder")
-            count += 1
-        if count == 0:
-            raise ValueError(f"{self._folder / name}: no image in this class folder")
-        return count
+
+def _role(split: str | None) -> str | None:
+    """Return which of `SPLIT_NAMES` a split's name is."""
+    words = (split or "").casefold()
+    return next((role for role, names in SPLIT_NAMES.items() if words in names), None)
+
+
+def _split_of(folder: Path, split: str | None) -> tuple[str | None, Path]:
+    """Return the name of the folder that holds the class folders, and its path; None and the whole without splits."""
+    splits = split_folders(folder)
+    if split is not None:
+        place = folder / split
+        if not split or not place.is_dir():
+            place = splits.get(_role(split) or "", place)
+        if not split or not place.is_dir():
+            raise ValueError(f"{folder}: has no folder {split}")
+        return place.name, place
+    place = splits.get("test") or splits.get("validation") or folder
+    if place == folder and splits:
+        raise ValueError(
+            f"{folder}: has no test images, only {named(place.name for place in splits.values())}/: choose it (--split)"
+        )
+    return (None if place == folder else place.name), place
 
 
 class _TfdsImages:
     """A split of a prepared set of tensorflow-datasets, in its stored order."""
 
-    def __init__(self, name: str, split: str | None, data_dir: str | None):
+    def __init__(self, name: str, split: str | None, data_dir: str | None, labelled: bool = True):
         from keras_nasnet.data.tfds import EncodedSplit, class_names, image_and_label_keys, prepared_builder
 
-        if not name:
-            raise ValueError(f"{_TFDS}: give the name of a set behind it, for example {_TFDS}cifar10")
         builder = prepared_builder(name, data_dir)
         image_key, label_key = image_and_label_keys(builder, name)
 
@@ -131,7 +174,9 @@ class _TfdsImages:
             split = next((key for key in found if examples(key).has_labels()), None)
             if split is None:
                 splits = ", ".join(builder.info.splits)
-                raise ValueError(f"{name}: no test or validation split with labels; choose a split of {splits}")
+                raise ValueError(
+                    f"{name}: no test or validation split with labels; choose a split of {splits} (--split)"
+                )
         try:
             self._examples = examples(split)
         except ValueError as error:
@@ -140,12 +185,14 @@ class _TfdsImages:
         self.class_names = class_names(builder, label_key)
         self.size = self._examples.size
         self._name = name
+        self._labelled = labelled
+        self.problems: tuple[str, ...] = ()
         if self.size == 0:
             raise ValueError(f"{name}: no image in {split}")
 
     def __iter__(self) -> Iterator[LabelledImage]:
         for number, (encoded, label) in enumerate(self._examples):
             name = f"{self._name}, {self.split}, image {number}"
-            if not 0 <= label < len(self.class_names):
+            if self._labelled and not 0 <= label < len(self.class_names):
                 raise ValueError(f"{name}: its label is {label}, not one of 0 to {len(self.class_names) - 1}")
             yield LabelledImage(io.BytesIO(encoded), name, label)

@@ -1,11 +1,13 @@
 """What a dataset and its splits are, and the rules by which all kinds shuffle and share out batches. NumPy only."""
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
+TFDS = "tfds:"  # in front of the name of a set of tensorflow-datasets
 IN_MEMORY_BYTES = 2**30  # larger sets are streamed unless told otherwise
 
 Batch = tuple[Any, Any]  # images uint8 (b, height, width, 3), labels int32 (b,)
@@ -128,6 +130,11 @@ def assemble(
     rest = np.setdiff1d(np.arange(train.size), held)
     test = parts.get("validation") if test is None else test
     return Dataset(name, tuple(class_names), train.subset(rest), train.subset(held), test, tuple(problems))
+
+
+def is_tfds(data: object) -> bool:
+    """Return whether data is named as a set of tensorflow-datasets: "tfds:NAME"."""
+    return isinstance(data, str | os.PathLike) and os.fspath(data).startswith(TFDS)
 
 
 def epoch_order(size: int, seed: int, epoch: int) -> np.ndarray:

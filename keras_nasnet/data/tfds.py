@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_nasnet.data.arrays import ArraySplit
 from keras_nasnet.data.crop import RandomCrop
-from keras_nasnet.data.split import Batch, Dataset, Split, shard_range, train_positions
+from keras_nasnet.data.split import TFDS, Batch, Dataset, Split, shard_range, train_positions
 
 SHUFFLE_BUFFER = 16384  # examples, still encoded
 FILES_AT_ONCE = 16  # fixed: the order of the examples depends on it
@@ -22,7 +22,7 @@ _CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hor
 def open_tfds(
     name: str,
     image_size: tuple[int, int] | None,
-    held_out: int,
+    held_out: int | None,
     crop: RandomCrop | None,
     data_dir: str | None,
     with_test: bool,
@@ -30,7 +30,8 @@ def open_tfds(
     """Return a prepared image classification set as a dataset; `open_dataset` says what the arguments mean.
 
     What is held out is the end of the training split in its stored order, which tensorflow-datasets
-    shuffles when it prepares a set: always the same images.
+    shuffles when it prepares a set: always the same images. The only split of a set is taken for the training split,
+    whatever its name.
 
     Raises:
         ValueError: if the set is unknown, not prepared, no image classification, or too small to hold out as many.
@@ -46,17 +47,20 @@ def open_tfds(
         return TfdsSplit(builder, instruction, image_key, label_key, image_size, crop)
 
     sizes = {key: info.num_examples for key, info in builder.info.splits.items()}
-    if "train" not in sizes:
+    training = "train" if "train" in sizes or len(sizes) != 1 else next(iter(sizes))
+    if training not in sizes:
         raise ValueError(f"{name}: has no split named train, only {', '.join(sizes)}")
-    if held_out >= sizes["train"]:
-        raise ValueError(f"held_out is {held_out}: {name} has only {sizes['train']} training images")
     # The test images of ImageNet and some others come without labels.
-    wanted = ("validation", "test") if with_test else ("validation",) * (held_out == 0)
-    others = [key for key in wanted if key in sizes and split(key).has_labels()]
+    wanted = ("validation", "test") if with_test else ("validation",) * (not held_out)
+    others = [key for key in wanted if key in sizes and key != training and split(key).has_labels()]
+    if held_out is None:
+        held_out = 0 if "validation" in others else sizes[training] // 5
+    if held_out >= sizes[training]:
+        raise ValueError(f"held_out is {held_out}: {name} has only {sizes[training]} training images")
     names = class_names(builder, label_key)
-    train = split(f"train[:{sizes['train'] - held_out}]")
+    train = split(f"{training}[:{sizes[training] - held_out}]")
     if held_out:
-        validation: Split = split(f"train[{sizes['train'] - held_out}:]")
+        validation: Split = split(f"{training}[{sizes[training] - held_out}:]")
     elif "validation" in others:
         validation = split(others.pop(0))
     else:
@@ -68,6 +72,7 @@ def _import_tfds() -> Any:
     import tensorflow_datasets as tfds
 
     logging.getLogger("absl").addFilter(_is_for_users)
+
     if keras.backend.backend() != "tensorflow":
         import tensorflow as tf
 
@@ -88,6 +93,8 @@ def prepared_builder(name: str, data_dir: str | None) -> Any:
     Raises:
         ValueError: if the set is unknown or not prepared.
     """
+    if not name:
+        raise ValueError(f"{TFDS}: give the name of a set behind it, for example {TFDS}cifar10")
     try:
         tfds = _import_tfds()
     except ImportError:
@@ -111,17 +118,34 @@ def prepared_builder(name: str, data_dir: str | None) -> Any:
 def image_and_label_keys(builder: Any, name: str) -> tuple[str, str]:
     """Return the names of the features that hold the image and its class.
 
+    They are those that the set declares for supervised learning, else "image" and "label", else the only ones of their
+    kinds.
+
     Raises:
-        ValueError: if the set is no image classification.
+        ValueError: if the set is no image classification; says which features it has.
     """
     features = _import_tfds().features
-    image_key, label_key = builder.info.supervised_keys or ("image", "label")
     known = dict(builder.info.features) if isinstance(builder.info.features, features.FeaturesDict) else {}
-    if not isinstance(known.get(image_key), features.Image) or not isinstance(
-        known.get(label_key), features.ClassLabel
-    ):
-        raise ValueError(f"{name}: no image classification, it has no features {image_key} and {label_key}")
+    declared = builder.info.supervised_keys or ()
+    image_key, label_key = (
+        _key(known, kind, [*(key for key in declared if isinstance(key, str)), usual])
+        for kind, usual in ((features.Image, "image"), (features.ClassLabel, "label"))
+    )
+    if image_key is None or label_key is None:
+        has = ", ".join(f"{key} ({type(feature).__name__})" for key, feature in known.items())
+        raise ValueError(
+            f"{name}: no image classification: one feature Image and one ClassLabel are wanted, "
+            f"by the names image and label where there are several; it has {has or 'no features with names'}"
+        )
+    if (dtype := np.dtype(known[image_key].np_dtype)) not in (np.uint8, np.uint16):
+        raise ValueError(f"{name}: the images in its feature {image_key} are {dtype}: uint8 is wanted")
     return image_key, label_key
+
+
+def _key(known: Mapping[str, Any], kind: type, usual: Iterable[str]) -> str | None:
+    fitting = [key for key, feature in known.items() if isinstance(feature, kind)]
+    chosen = next((key for key in usual if key in fitting), None)
+    return fitting[0] if chosen is None and len(fitting) == 1 else chosen
 
 
 def class_names(builder: Any, label_key: str) -> tuple[str, ...]:

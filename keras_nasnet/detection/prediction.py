@@ -4,7 +4,7 @@ import itertools
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image
 
 from keras_nasnet.common.files import replacing
-from keras_nasnet.common.images import SUFFIXES, find_images, read_header, read_image
+from keras_nasnet.common.image_folders import find_images
+from keras_nasnet.common.images import read_header, read_image
 from keras_nasnet.common.reading import read_ahead
 from keras_nasnet.detection.detections import Detections
 from keras_nasnet.detection.drawing import draw
@@ -118,7 +119,9 @@ class ImageFile:
     picture: Path
 
 
-def list_images(paths: Iterable[StrPath], draw_folder: StrPath | None = None) -> list[ImageFile]:
+def list_images(
+    paths: Iterable[StrPath], draw_folder: StrPath | None = None, say: Callable[[str], None] | None = None
+) -> list[ImageFile]:
     """Return the given images, and the images below the given folders in natural order: frame_2 before frame_10.
 
     A picture is called as its image is, with the folders between it and the folder that was given. Where two
@@ -128,20 +131,24 @@ def list_images(paths: Iterable[StrPath], draw_folder: StrPath | None = None) ->
     Args:
         paths: of images and folders; an image that is given twice is taken once.
         draw_folder: where pictures will be drawn; what is in it is not taken with a folder above it.
+        say: called with a line for what folders hold beside images.
 
     Raises:
         ValueError: if there is no such path, a folder without images, or a picture would overwrite an image.
     """
     found: dict[Path, Path] = {}  # the image's path: that of its picture, still with the image's ending
-    for path in map(Path, paths):
-        if not path.exists():
-            raise ValueError(f"{path}: no such file or folder")
+    for path in paths:
+        listing = find_images(path)
+        path = Path(path)
         if not path.is_dir():
             found.setdefault(path, Path(path.name))
             continue
-        below = [image for image in find_images([path]) if not _drawn_before(image, path, draw_folder)]
+        if say is not None:
+            for problem in listing.problems():
+                say(problem)
+        below = [image for image in listing.images if not _drawn_before(image, path, draw_folder)]
         if not below:
-            raise ValueError(f"{path}: no images in this folder ({', '.join(SUFFIXES)})")
+            raise ValueError(f"{path}: no images in this folder but those drawn before")
         for image in sorted(below, key=_natural):
             found.setdefault(image, image.relative_to(path))
     images = [ImageFile(image, picture) for image, picture in zip(found, _pictures(found.values()), strict=True)]

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from keras_nasnet.common.images import Preprocessing, find_images, read_image
+from keras_nasnet.common.image_folders import list_images
+from keras_nasnet.common.images import Preprocessing, read_image
 
 MAX_CALIBRATION_IMAGES = 300  # more change the ranges little
 
@@ -27,9 +28,10 @@ class ImageFolder:
     def __init__(self, folder: str | os.PathLike[str], preprocessing: Preprocessing):
         if not Path(folder).is_dir():
             raise ValueError(f"{folder}: no such folder of images to calibrate on")
-        found = find_images([folder])
+        listing = list_images(folder)
+        found = listing.images
         if not found:
-            raise ValueError(f"{folder}: no images in this folder to calibrate on")
+            raise ValueError(f"{folder}: no images in this folder to calibrate on{listing.why_empty()}")
         count = min(len(found), MAX_CALIBRATION_IMAGES)
         self.paths = [found[place * len(found) // count] for place in range(count)]
         self.preprocessing = preprocessing

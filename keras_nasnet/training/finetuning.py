@@ -1,14 +1,16 @@
 """Fine-tuning: a trained network learns the classes of a folder. Keras is imported when training begins."""
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from keras_nasnet.common import run_folder, terminal
+from keras_nasnet.common.image_folders import check_path
 from keras_nasnet.data.datasets import open_dataset
-from keras_nasnet.data.split import Dataset
+from keras_nasnet.data.split import TFDS, Dataset, is_tfds
 from keras_nasnet.training.augmentation import AUGMENTATIONS
 from keras_nasnet.training.recipe import Recipe, get_recipe
 from keras_nasnet.training.trainer import check_unused, train
@@ -30,6 +32,9 @@ def finetune(
     settings: Sequence[str] = (),
     resume: bool = False,
     seed: int | None = None,
+    labels: str | os.PathLike[str] | None = None,
+    label_columns: Sequence[str] | None = None,
+    data_dir: str | None = None,
     say: Callable[[str], None] = terminal.say,
 ) -> "TrainingResult":
     """Teach a trained network the classes of a folder of images, and write the new network to `out`.
@@ -41,7 +46,8 @@ def finetune(
 
     Args:
         folder: holds a folder of images for each class; or such folders in train/ and val/.
-            Without val/ a fifth of the images is held out. Or a `Dataset`.
+            Without val/ a fifth of the images is held out. Or what else `open_dataset` takes: a folder with a table of
+            labels, a .npz file, "tfds:NAME"; or a `Dataset`.
         model: anything that `keras_nasnet.load` takes by name: of the catalog, an address, a folder or a .keras file.
         epochs: at most this many; default: the recipe's. At most half of them train the
             classifier alone.
@@ -53,6 +59,9 @@ def finetune(
         settings: replace the recipe's, each written "name=value".
         resume: goes on from the checkpoint in `out`, if there is one.
         seed: of everything random; default: the recipe's.
+        labels: a table with a path and a label in each row, for images that lie flat in the folder.
+        label_columns: names of its columns of paths and labels; default: the usual ones.
+        data_dir: where tensorflow-datasets keeps its data; default: its own choice.
         say: called with each line of text for the user; default: prints it to stderr.
 
     Returns:
@@ -81,13 +90,21 @@ def finetune(
         ('blue', 'red')
     """
     if out is None:
-        name = folder.name if isinstance(folder, Dataset) else folder
-        out = Path("runs") / f"finetune-{Path(name).resolve().name}"
+        out = Path("runs") / f"finetune-{_name(folder)}"
     # Before images are read, which takes a while.
     run_folder.check(out, run_folder.TRAINING)
     check_unused(Path(out), resume)
-    chosen, dataset = prepare(folder, model, epochs, recipe, settings, seed)
+    table = {"labels": labels, "label_columns": label_columns, "data_dir": data_dir}
+    chosen, dataset = prepare(folder, model, epochs, recipe, settings, seed, **table)
     return train(chosen, out, data=dataset, resume=resume, say=say)
+
+
+def _name(data: str | os.PathLike[str] | Dataset) -> str:
+    """Return the name of a run on data, by which its folder is called."""
+    name = data.name if isinstance(data, Dataset) else os.fspath(data)
+    if is_tfds(name):
+        return re.sub("[:/]", "-", name.removeprefix(TFDS))
+    return Path(name).resolve().name
 
 
 def prepare(
@@ -97,8 +114,12 @@ def prepare(
     recipe: str | os.PathLike[str] | Recipe,
     settings: Sequence[str],
     seed: int | None,
+    **data: Any,
 ) -> tuple[Recipe, Dataset]:
-    """Return the recipe and the dataset of `finetune`, with all errors that can be found before Keras is imported."""
+    """Return the recipe and the dataset of `finetune`, with all errors that can be found before Keras is imported.
+
+    `data` are arguments of `open_dataset`.
+    """
     zoo.check(model)
     base = get_recipe(recipe)
     given = [*settings]
@@ -119,11 +140,12 @@ def prepare(
             height, width = own.height or 0, own.width or 0  # 0 where it takes any
             chosen = replace(chosen, image_size=(max(height, chosen.image_size[0]), max(width, chosen.image_size[1])))
         dataset = open_dataset(
-            Path(folder),
+            os.fspath(folder) if is_tfds(folder) else check_path(folder),
             image_size=chosen.image_size,
-            held_out=chosen.held_out,
+            held_out=chosen.held_out or None,
             crop=AUGMENTATIONS.get(chosen.augmentation).crop,
             seed=chosen.seed,
+            **data,
         )
         dataset = replace(dataset, name=os.fspath(folder))
     if adapted and "batch" not in said:

@@ -2,10 +2,10 @@
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from keras_nasnet.accelerate.backends import no_search_for_tensorflow
 from keras_nasnet.common import run_folder, terminal
@@ -27,6 +27,8 @@ def train(
     folder: str | os.PathLike[str],
     *,
     data: str | os.PathLike[str] | Dataset | None = None,
+    labels: str | os.PathLike[str] | None = None,
+    label_columns: Sequence[str] | None = None,
     data_dir: str | None = None,
     strategy: str = "default",
     resume: bool = False,
@@ -42,8 +44,9 @@ def train(
     Args:
         recipe: a name in `recipe.RECIPES`, a TOML file, or a `Recipe`.
         folder: of the run; made if missing.
-        data: replaces the recipe's dataset: a name that tensorflow-datasets knows, a folder
-            of class folders, a .npz file, or a `Dataset`.
+        data: replaces the recipe's dataset: "tfds:NAME", a folder of class folders, a .npz file, or a `Dataset`.
+        labels: a table with a path and a label in each row, for images that lie flat in a folder.
+        label_columns: names of its columns of paths and labels; default: the usual ones.
         data_dir: where tensorflow-datasets keeps its data; default: its own choice.
         strategy: "default", "mirrored", "multiworker" or "central", see `devices.Devices`.
         resume: goes on from the folder's checkpoint, if there is one. The curve of a run
@@ -93,14 +96,15 @@ def train(
     with run_folder.run_folder(folder, run_folder.TRAINING) if devices.is_chief else contextlib.nullcontext():
         if devices.is_chief:
             check_folder(folder, recipe, resume)  # another may have begun, and ended, meanwhile
-        return _train(recipe, folder, data, data_dir, devices, checkpoint_seconds, say)
+        options = {"labels": labels, "label_columns": label_columns, "data_dir": data_dir}
+        return _train(recipe, folder, data, options, devices, checkpoint_seconds, say)
 
 
 def _train(
     recipe: Recipe,
     folder: Path,
     data: str | os.PathLike[str] | Dataset | None,
-    data_dir: str | None,
+    options: Mapping[str, Any],
     devices: "Devices",
     checkpoint_seconds: float,
     say: Callable[[str], None],
@@ -114,7 +118,7 @@ def _train(
             held_out=recipe.held_out,
             crop=AUGMENTATIONS.get(recipe.augmentation).crop,
             seed=recipe.seed,
-            data_dir=data_dir,
+            **options,
         )
     for problem in dataset.problems:
         say(f"warning: {problem}")

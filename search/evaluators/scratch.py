@@ -17,7 +17,13 @@ from keras_nasnet.models.complexity import mult_adds
 from keras_nasnet.search.evaluators.child import make_child
 from keras_nasnet.search.evaluators.child_training import train_child
 from keras_nasnet.search.evaluators.contract import Evaluator
-from keras_nasnet.search.evaluators.data import PAPER_HELD_OUT, check_augmentation, check_search_data, open_search_data
+from keras_nasnet.search.evaluators.data import (
+    PAPER_HELD_OUT,
+    check_augmentation,
+    check_search_data,
+    fitting_batch,
+    open_search_data,
+)
 from keras_nasnet.search.trial import Error, Fidelity, Result
 from keras_nasnet.training.checkpoint import Checkpoint
 from keras_nasnet.training.devices import Devices
@@ -41,7 +47,7 @@ class Scratch(Evaluator):
     Args:
         data: "digits", a folder, an .npz file, or a set of tensorflow-datasets; or a `Dataset` without test split.
         held_out: training images on which children are judged.
-        batch: examples of one step, over all devices.
+        batch: examples of one step, over all devices; a quarter of the training images where they are fewer.
         learning_rate: the highest of the schedule.
         weight_decay: factor of the L2 penalty on kernels.
         clip_norm: gradients are scaled to at most this global norm; 0 for no clipping.
@@ -50,6 +56,7 @@ class Scratch(Evaluator):
         dtype: one of `training.recipe.DTYPES`.
         seed: of the choice of the held-out and of the fewer images.
         data_dir: where tensorflow-datasets keeps its data; default: its own choice.
+        image_size: side in pixels to which images are cropped and scaled; default: as they are, and 32 in folders.
         keep_weights: whether each child's weights stay in its folder, as `child.safetensors`.
 
     Source: arXiv 1707.07012, section 4 and appendix A; learning rate, decay and clipping of TF-slim's cifar_config.
@@ -72,11 +79,15 @@ class Scratch(Evaluator):
         seed: int = 0,
         data_dir: str | None = None,
         keep_weights: bool = False,
+        image_size: int | None = None,
     ):
         check_augmentation(augmentation)
         self.devices = Devices(strategy)  # before anything computes: some strategies insist
-        self.dataset = data if isinstance(data, Dataset) else open_search_data(data, held_out, seed, data_dir)
+        if not isinstance(data, Dataset):
+            data = open_search_data(data, held_out, seed, data_dir, image_size)
+        self.dataset = data
         check_search_data(self.dataset)
+        batch = fitting_batch(batch, self.dataset.train.size)
         self.recipe = Recipe(
             "child",
             dataset=self.dataset.name,

@@ -64,6 +64,7 @@ class Shared(Evaluator):
         augmentation: a name in `training.AUGMENTATIONS`, of one that does not crop images as they are read.
         seed: of the choice of the held-out images, of the first weights and of the order of batches.
         data_dir: where tensorflow-datasets keeps its data; default: its own choice.
+        image_size: side in pixels to which images are cropped and scaled; default: as they are, and 32 in folders.
 
     Source: Pham et al. 2018, "Efficient Neural Architecture Search via Parameter Sharing", sections 2.2 and
     3.2, and the authors' code (micro search space), which changes children after each step.
@@ -88,6 +89,7 @@ class Shared(Evaluator):
         augmentation: str = "pad_crop_flip",
         seed: int = 0,
         data_dir: str | None = None,
+        image_size: int | None = None,
     ):
         check_augmentation(augmentation)
         if schedule not in SCHEDULES:
@@ -95,7 +97,9 @@ class Shared(Evaluator):
         for name, value in (("steps", steps), ("eval_batches", eval_batches)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} is {value!r}: it must be a whole number from 1 up")
-        self._dataset = data if isinstance(data, Dataset) else open_search_data(data, held_out, seed, data_dir)
+        if not isinstance(data, Dataset):
+            data = open_search_data(data, held_out, seed, data_dir, image_size)
+        self._dataset = data
         check_search_data(self._dataset)
         self._recipe = Recipe(  # checks its settings
             "shared",

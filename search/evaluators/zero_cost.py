@@ -38,6 +38,7 @@ class ZeroCost(Evaluator):
         score: which of `SCORES` is the reward.
         seed: of the choice of the images.
         data_dir: where tensorflow-datasets keeps its data; default: its own choice.
+        image_size: side in pixels to which images are cropped and scaled; default: as they are, and 32 in folders.
 
     Source: Mellor et al. 2021, "Neural Architecture Search without Training".
 
@@ -53,10 +54,13 @@ class ZeroCost(Evaluator):
         score: str = "naswot",
         seed: int = 0,
         data_dir: str | None = None,
+        image_size: int | None = None,
     ):
         if score not in SCORES:
             raise ValueError(f"score is {score!r}: choose from {', '.join(SCORES)}")
-        dataset = data if isinstance(data, Dataset) else open_search_data(data, held_out, seed, data_dir)
+        if not isinstance(data, Dataset):
+            data = open_search_data(data, held_out, seed, data_dir, image_size)
+        dataset = data
         check_search_data(dataset)
         if not 2 <= batch <= dataset.train.size:
             raise ValueError(f"batch is {batch}: it must be from 2 to the {dataset.train.size} training images")

@@ -141,6 +141,7 @@ def adapt_plan(
     *,
     data: str | None = None,
     data_dir: str | None = None,
+    image_size: int | None = None,
     budget: int | None = None,
     controller: str | None = None,
     seed: int | None = None,
@@ -152,6 +153,7 @@ def adapt_plan(
         data: the images, see `open_search_data`. Of CIFAR's 5,000 are held out, as in the paper; of others what
             is their own validation split, or a fifth.
         data_dir: where tensorflow-datasets keeps its data.
+        image_size: side in pixels to which images are cropped and scaled.
         budget: children of each arm.
         controller: replaces the first arm's; its options are dropped. "random" leaves the control alone.
         seed: of everything random.
@@ -170,11 +172,13 @@ def adapt_plan(
         plan = replace(plan, arms=(Arm(controller, plan.arms[0].budget), *kept))
     return replace(
         plan,
-        evaluators={stage: _with_data(config, data, data_dir) for stage, config in plan.evaluators.items()},
+        evaluators={stage: _with_data(config, data, data_dir, image_size) for stage, config in plan.evaluators.items()},
     )
 
 
-def _with_data(config: Mapping[str, Any], data: str | None, data_dir: str | None) -> dict[str, Any]:
+def _with_data(
+    config: Mapping[str, Any], data: str | None, data_dir: str | None, image_size: int | None
+) -> dict[str, Any]:
     config = dict(config)
     if "data" not in config:  # such as "tabular"
         return config
@@ -182,4 +186,6 @@ def _with_data(config: Mapping[str, Any], data: str | None, data_dir: str | None
         config |= {"data": data, "held_out": PAPER_HELD_OUT if data.removeprefix("tfds:") in _CIFARS else 0}
     if data_dir is not None:
         config["data_dir"] = data_dir
+    if image_size is not None:
+        config["image_size"] = image_size
     return config

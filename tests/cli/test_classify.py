@@ -125,6 +125,22 @@ def test_table_lines():
     ]
 
 
+def test_what_folders_hold_beside_images_is_said(image, tmp_path):
+    folder = tmp_path / "photos"
+    for name in ("1.jfif", "2", "@eaDir/3.jpg", "more/@eaDir/4.jpg", "._5.jpg", "more/6.JPG"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.open(image).save(folder / name, "JPEG")
+    (folder / "\x1b[31mred.txt").write_text("x")
+    (folder / "more" / "loop").symlink_to(folder)
+    result = run(folder, "--json")
+    assert result.exit_code == 0
+    assert [os.path.relpath(line["path"], folder) for line in json_lines(result)] == ["1.jfif", "2", "more/6.JPG"]
+    assert result.stderr.splitlines() == [
+        f"warning: {folder}: left out \\x1b[31mred.txt: no image",
+        f"warning: {folder}: left out more/loop: a link to a folder that is taken already",
+    ]
+
+
 # === Errors ===
 
 
@@ -143,6 +159,14 @@ def test_top_out_of_range(image, top):
 def test_no_images(tmp_path):
     (tmp_path / "notes.txt").touch()
     assert f"{tmp_path}: no images" in refusal(tmp_path)
+
+
+def test_an_empty_path_is_not_the_current_folder(image, monkeypatch):
+    monkeypatch.chdir(image.parent)
+    assert "an argument is empty" in refusal("")
+    assert "an argument is empty" in refusal(image, "")
+    assert "an argument is empty" in refusal(image, "--model", "")
+    assert "an argument is empty" in refusal(image, "--model=")
 
 
 def test_missing_path(image, tmp_path):

@@ -70,6 +70,39 @@ def test_a_row_for_each_model(folder, tiny):
     assert len({len(row) for row in rows}) == 1
 
 
+def test_what_is_left_out_and_that_some_classes_are_measured(folder, tiny):
+    for name in CLASSES[3:]:
+        (folder / name).rename(folder.parent / name)
+    (folder / "cat.txt").write_text("x")
+    (folder / "bird" / "notes.txt").write_text("x")
+    with eagerly():
+        result = run(tiny, "--data", folder)
+    assert result.exit_code == 0
+    assert result.stderr == f"warning: {folder}: left out bird/notes.txt: no image\n"
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in result.stdout.splitlines()]
+    assert [row[1] for row in rows[2:]] == [
+        f"{folder}, 3 of 10 classes",
+        f"{folder}, 3 of 10 classes, restricted to these",
+    ]
+
+
+def test_labels_from_a_table(folder, tiny, tmp_path):
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    lines = ["file,class"]
+    for name in CLASSES[:4]:
+        for number in range(2):
+            (folder / name / f"{number}.png").rename(flat / f"{name}-{number}.png")
+            lines.append(f"{name}-{number},{name}")
+    (tmp_path / "labels.csv").write_text("\n".join(lines))
+    with eagerly():
+        result = run(tiny, "--data", flat, "--labels", tmp_path / "labels.csv", "--json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    found = json.loads(result.stdout)
+    assert (found["images"], found["classes"]) == (8, 4)
+    assert [entry["images"] for entry in found["per_class"]] == [0] * 6 + [2] * 4
+
+
 def test_json(folder, tiny):
     result = run(tiny, tiny, "--data", folder, "--json")
     assert (result.exit_code, result.stderr) == (0, "")
@@ -97,15 +130,18 @@ def test_what_is_refused(folder, tiny, tmp_path):
 
 def test_refusals_need_no_keras(folder, tmp_path):
     (tmp_path / "empty").mkdir()
-    for path in (folder / "deer").iterdir():
-        path.unlink()
-    (tmp_path / "pruned" / "cat").mkdir(parents=True)
-    (folder / "cat" / "0.png").rename(tmp_path / "pruned" / "cat" / "0.png")
+    (tmp_path / "pruned" / "yak").mkdir(parents=True)
+    (folder / "cat" / "0.png").rename(tmp_path / "pruned" / "yak" / "0.png")
+    (tmp_path / "none" / "cat").mkdir(parents=True)
     cases = (
         (["nasnet_z", "--data", folder], "no model is called"),
         (["nasnet_a_cifar10", "--data", "empty"], "no class folders"),
-        (["nasnet_a_cifar10", "--data", folder], f"{folder / 'deer'}: no image in this class folder"),
-        (["nasnet_a_cifar10", "--data", "pruned"], "lacks the model's class 'airplane' and 8 more"),
+        (["nasnet_a_cifar10", "--data", "none"], "none: no image in its class folders"),
+        (["nasnet_a_cifar10", "--data", "pruned"], "the model does not know its class 'yak'"),
+        (["nasnet_a_cifar10", "--data", folder, "--labels", "none.csv"], "none.csv: no such file"),
+        (["nasnet_a_cifar10", "--data", folder, "--label-columns", "path"], "give two names of columns"),
+        (["nasnet_a_cifar10", "--data", ""], "an argument is empty"),
+        (["nasnet_a_cifar10", "--data="], "an argument is empty"),
         (["nasnet_a_mobile_keras_no_top", "--data", "pruned"], "has no classifier"),
         (["nasnet_a_cifar10", "--data", "pruned", "--crop", "0"], "crop is 0.0"),
         (["nasnet_a_cifar10", "--data", "pruned", "--batch", "0"], "batch is 0"),

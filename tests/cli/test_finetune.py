@@ -61,7 +61,7 @@ def test_untidy_folder(photos, source, tmp_path):
     assert result.exit_code == 0, result.stderr
     warnings = [line for line in result.stderr.splitlines() if line.startswith("warning: ")]
     assert len(warnings) == 2
-    assert f"1 files in class folders are no images, such as {photos / 'blue' / 'notes.txt'}; left out" in warnings[0]
+    assert warnings[0] == f"warning: {photos}: left out blue/notes.txt: no image"
     assert warnings[1].startswith(f"warning: {photos / 'red' / '7.png'}: cannot be read")
     assert "precision" in result.stderr and "recall" in result.stderr
     accuracy, *places = result.stdout.splitlines()
@@ -98,12 +98,15 @@ def test_refusals_need_no_keras_and_leave_nothing(photos, source, tmp_path):
     """An untidy folder with an empty class among them: its one line comes before anything is trained."""
     (photos / "green").mkdir()
     wrong = {
-        ("photos",): f"{Path('photos', 'green')}: no image in this class folder; add some or remove the folder",
+        ("photos",): f"{Path('photos', 'green')}: no image in this class folder; add some or remove the class",
         ("nowhere",): "nowhere: no such folder",
         ("photos", "--model", "nasnet_z"): "choose from nasnet_a_cifar10",
         ("photos", "--model", "nothing.keras"): "nothing.keras: no such file",
         ("photos", "--set", "colour=red"): "no setting 'colour'",
         ("photos", "--epochs", "0"): "epochs is 0",
+        ("",): "an argument is empty",
+        ("photos", "--labels", "none.csv"): "none.csv: no such file",
+        ("photos", "--labels", "photos/blue/notes.txt"): "notes.txt: no column path or filename",
     }
     before = sorted(tmp_path.iterdir())
     commands = json.dumps([["finetune", "--model", str(source), *arguments] for arguments in wrong])

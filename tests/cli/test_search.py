@@ -49,6 +49,14 @@ def write_plan(path, **options):
     return path
 
 
+def test_a_search_on_photographs_that_cannot_begin_leaves_no_folder(tmp_path):
+    (tmp_path / "photos" / "cat").mkdir(parents=True)
+    arguments = ("run", "--data", tmp_path / "photos", "--out", tmp_path / "run", "--image-size")
+    assert refused(*arguments, 3) == "Error: image_size is 3: it must be from 8 to 4096 pixels\n"
+    assert not (tmp_path / "run").exists()
+    assert run("run", "--data", tmp_path / "photos", "--image-size", 24, "--print").stdout.count("image_size = 24") == 2
+
+
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     """The folder of a whole search, and what its command said."""

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from keras_nasnet.common import limits
-from keras_nasnet.common.images import Preprocessing, find_images, read_fitted, read_header, read_image
+from keras_nasnet.common.images import Preprocessing, read_fitted, read_header, read_image
 from tests.support import ROOT, SUPPORT
 from tests.support.damaged_images import odd_exif
 
@@ -488,15 +488,6 @@ def test_missing_and_folder(tmp_path):
         read_image(tmp_path / "nowhere.png")
     with pytest.raises(ValueError, match="folder"):
         read_image(tmp_path)
-
-
-def test_find_images(tmp_path):
-    (tmp_path / "below").mkdir()
-    for name in ("b.PNG", "a.jpg", "notes.txt", "below/c.webp"):
-        (tmp_path / name).touch()
-    notes = tmp_path / "notes.txt"
-    found = find_images([notes, tmp_path])
-    assert found == [notes, tmp_path / "a.jpg", tmp_path / "b.PNG", tmp_path / "below/c.webp"]
 
 
 # === Preprocessing ===

@@ -25,7 +25,7 @@ def fill(place, count, name="{}.png"):
 
 
 def hash_of(place, number):
-    return [number, *str(place).encode()]
+    return [number, *os.fsencode(place)]
 
 
 def open_small(place, **options):
@@ -93,8 +93,8 @@ def test_hidden_files_are_ignored_and_others_are_counted(tmp_path, in_memory):
     fill(tmp_path, 2, "stray{}.png")
     dataset = open_small(tmp_path, in_memory=in_memory)
     assert dataset.problems == (
-        f"{tmp_path}: 2 files in class folders are no images, such as {tmp_path / 'cat' / 'notes.txt'}; left out",
-        f"{tmp_path}: 2 images lie in no class folder, such as {tmp_path / 'stray0.png'}; left out",
+        f"{tmp_path}: left out 2 (cat/notes.txt, dog/labels.csv): no image",
+        f"{tmp_path}: left out 2 (stray0.png, stray1.png): in no class folder",
     )
     assert dataset.train.size + dataset.validation.size == 6
 
@@ -117,6 +117,110 @@ def test_unreadable_images_are_named_and_left_out(tmp_path, in_memory):
     assert len(images) == 5
 
 
+@pytest.mark.parametrize(("train", "val", "test"), [("Train", "Valid", "TEST"), ("training", "validation", "testing")])
+def test_splits_as_others_call_them(tmp_path, train, val, test):
+    for label in ("cat", "dog"):
+        fill(tmp_path / train / label, 4)
+        fill(tmp_path / val / label, 2)
+        fill(tmp_path / test / label, 1)
+    dataset = open_small(tmp_path)
+    assert [dataset.train.size, dataset.validation.size, dataset.test.size] == [8, 4, 2]
+
+
+@pytest.mark.parametrize("names", [("bus", "car", "train"), ("pass", "test"), ("invalid", "valid")])
+def test_classes_that_are_called_like_splits(tmp_path, names):
+    for place in (tmp_path / "flat", tmp_path / "split" / "train", tmp_path / "split" / "val"):
+        for name in names:
+            fill(place / name, 3)
+    assert open_small(tmp_path / "flat").class_names == names
+    dataset = open_small(tmp_path / "split")
+    assert dataset.class_names == names
+    assert (dataset.train.size, dataset.validation.size) == (3 * len(names), 3 * len(names))
+
+
+def test_a_class_called_like_a_split_with_folders_below(tmp_path):
+    for name in ("bus", "car", "train"):
+        fill(tmp_path / name, 2)
+        fill(tmp_path / name / "2019", 1)
+    assert open_small(tmp_path).class_names == ("bus", "car", "train")
+
+
+def test_classes_that_are_all_called_like_splits_are_doubted(tmp_path):
+    fill(tmp_path / "train", 3)
+    fill(tmp_path / "test", 3)
+    dataset = open_small(tmp_path)
+    assert dataset.class_names == ("test", "train")
+    assert "its classes are called test, train; if these are splits" in dataset.problems[0]
+
+
+def test_what_lies_beside_the_splits_is_counted(tmp_path):
+    for part in ("train", "val"):
+        for label in ("cat", "dog"):
+            fill(tmp_path / part / label, 2)
+    fill(tmp_path / "test", 4)  # flat: no split
+    fill(tmp_path / "more", 1)
+    dataset = open_small(tmp_path)
+    assert dataset.test is None
+    assert dataset.problems == (
+        f"{tmp_path}: left out 5 (more/0.png, test/0.png, test/1.png and 2 more): not in a class folder of train, val",
+    )
+
+
+def test_every_format_by_content_also_in_links(tmp_path):
+    fill(tmp_path / "store" / "more", 2)
+    fill(tmp_path / "photos" / "cat", 2, "{}.jpe")
+    fill(tmp_path / "photos" / "dog", 3)
+    for number, format in enumerate(("JPEG", "PNG", "WEBP", "GIF")):
+        Image.new("RGB", (9, 9), "blue").save(tmp_path / "photos" / "cat" / f"n{number}", format)
+    (tmp_path / "photos" / "dog" / "linked").symlink_to(tmp_path / "store")
+    (tmp_path / "photos" / "dog" / "loop").symlink_to(tmp_path / "photos")
+    fill(tmp_path / "photos" / "@eaDir" / "0.jpg", 2)
+    fill(tmp_path / "photos" / "__MACOSX" / "cat", 2)
+    dataset = open_small(tmp_path / "photos")
+    assert (dataset.train.class_counts() + dataset.validation.class_counts()).tolist() == [6, 5]
+    (line,) = dataset.problems
+    assert "left out dog/loop: a link to a folder that is taken already" in line
+
+
+def test_many_images_with_the_same_fault_have_one_line(tmp_path, in_memory):
+    fill(tmp_path / "cat", 3)
+    fill(tmp_path / "dog", 3)
+    for number in range(5):
+        (tmp_path / "cat" / f"x{number}.jpg").write_text("a page that says 404")
+    (line,) = open_small(tmp_path, in_memory=in_memory).problems
+    assert line.startswith(f"{tmp_path}: left out 5 (cat/x0.jpg, cat/x1.jpg, cat/x2.jpg and 2 more): not an image")
+
+
+# === Names of classes ===
+
+
+def test_the_name_of_a_class_must_be_text(tmp_path):
+    fill(tmp_path / "cat", 2)
+    fill(tmp_path / os.fsdecode(b"caf\xe9"), 2)
+    assert "the name of this class folder is no text in UTF-8: rename it" in refusal(tmp_path)
+
+
+def test_names_that_differ_by_how_unicode_writes_them_are_one_class(tmp_path):
+    composed, decomposed = "M\u00f6we", "Mo\u0308we"
+    fill(tmp_path / "train" / composed, 2)
+    fill(tmp_path / "train" / decomposed, 3)
+    fill(tmp_path / "train" / "cat", 2)
+    fill(tmp_path / "val" / decomposed, 1)
+    dataset = open_small(tmp_path)
+    assert dataset.class_names == (composed, "cat")
+    assert dataset.train.class_counts().tolist() == [5, 2]
+    assert dataset.validation.class_counts().tolist() == [1, 0]
+    assert f"{tmp_path / 'train'}: 2 folders are class {composed}" in dataset.problems[0]
+
+
+def test_names_that_differ_by_case_are_two_classes_and_a_problem(tmp_path):
+    for name in ("Cat", "cat", "dog"):
+        fill(tmp_path / name, 2)
+    dataset = open_small(tmp_path)
+    assert dataset.class_names == ("Cat", "cat", "dog")
+    assert dataset.problems == (f"{tmp_path}: classes Cat, cat differ only in case or blanks; they are 2 classes",)
+
+
 # === Problems ===
 
 
@@ -133,6 +237,10 @@ def test_no_folder_or_no_classes(tmp_path):
     assert refusal(tmp_path).startswith(f"{tmp_path}: no class folders")
     fill(tmp_path / "cat", 3)
     assert refusal(tmp_path) == f"{tmp_path}: only one class folder, cat; at least two are needed"
+    assert refusal(tmp_path / "cat").startswith(f"{tmp_path / 'cat'}: its images (3) lie in no class folder")
+    (tmp_path / "dog").symlink_to("cat")
+    assert "(" in refusal(tmp_path) and "dog: a link to a folder that is taken already" in refusal(tmp_path)
+    assert refusal("") == "a path is empty: give a file or a folder"
     assert "give the image size" in refusal(tmp_path, image_size=None)
 
 
@@ -141,13 +249,16 @@ def test_classes_without_enough_images(tmp_path, in_memory):
     (tmp_path / "dog").mkdir()
     (tmp_path / "dog" / "notes.txt").write_text("no image")
     assert refusal(tmp_path, in_memory=in_memory).startswith(f"{tmp_path / 'dog'}: no image in this class folder")
+    assert refusal(tmp_path, in_memory=in_memory).endswith(" (left out notes.txt: no image)")
     fill(tmp_path / "dog", 1)
     assert refusal(tmp_path, in_memory=in_memory).startswith(f"{tmp_path / 'dog'}: only one image in this class folder")
     fill(tmp_path / "dog", 2)
     (tmp_path / "dog" / "1.png").write_text("broken")
     assert "only one image that can be read" in refusal(tmp_path, in_memory=in_memory)
     (tmp_path / "dog" / "0.png").write_text("broken")
-    assert "no image that can be read" in refusal(tmp_path, in_memory=in_memory)
+    said = refusal(tmp_path, in_memory=in_memory)
+    assert said.startswith(f"{tmp_path / 'dog'}: no image that can be read in this class folder; add some or remove")
+    assert " (0.png: not an image" in said
 
 
 def test_classes_that_differ(tmp_path):
@@ -155,10 +266,13 @@ def test_classes_that_differ(tmp_path):
         fill(tmp_path / "train" / label, 1)
     fill(tmp_path / "val" / "cat", 1)
     fill(tmp_path / "val" / "dog", 1)
-    assert refusal(tmp_path).startswith(f"{tmp_path / 'train' / 'emu'}: {tmp_path / 'val'} has no class folder")
-    fill(tmp_path / "val" / "emu", 1)
+    (tmp_path / "val" / "bee").mkdir()  # without an image it is no class
+    dataset = open_small(tmp_path)
+    assert dataset.problems == (f"{tmp_path / 'val'}: no image of emu: nothing is measured on it",)
+    assert dataset.class_names == ("cat", "dog", "emu")
+    assert dataset.validation.class_counts().tolist() == [1, 1, 0]
     fill(tmp_path / "val" / "ant", 1)
-    assert refusal(tmp_path).startswith(f"{tmp_path / 'val' / 'ant'}: {tmp_path / 'train'} has no class folder")
+    assert refusal(tmp_path).startswith(f"{tmp_path / 'val'}: {tmp_path / 'train'} has no class folder ant")
     shutil.rmtree(tmp_path / "train")
     assert refusal(tmp_path).startswith(f"{tmp_path}: has val/ but no train/")
 

@@ -190,9 +190,60 @@ def test_sets_that_are_no_image_classification(tmp_path):
         split_datasets={"train": [(0, {"image": "a", "label": "b"})]},
         data_dir=tmp_path,
     )
-    assert refusal("numbers", str(tmp_path)).startswith("numbers: no image classification")
-    store(tmp_path, "tests_only", {"test": [(file, 0) for file in FILES["train"][:2]]})
-    assert refusal("tests_only", str(tmp_path)) == "tests_only: has no split named train, only test"
+    said = refusal("tfds:numbers", str(tmp_path))
+    assert said.startswith("numbers: no image classification: one feature Image and one ClassLabel are wanted")
+    assert "image (Text)" in said and "label (Text)" in said
+    store(tmp_path, "two_splits", {part: [(file, 0) for file in FILES["train"][:2]] for part in ("test", "night")})
+    assert refusal("two_splits", str(tmp_path)).startswith("two_splits: has no split named train, only ")
+    assert refusal("tfds:", str(tmp_path)).startswith("tfds:: give the name of a set")
+
+
+def store_features(data_dir, name, features, examples):
+    tfds.dataset_builders.store_as_tfds_dataset(
+        name=name,
+        version="1.0.0",
+        features=tfds.features.FeaturesDict(features),
+        split_datasets={"train": list(enumerate(examples))},
+        data_dir=data_dir,
+    )
+
+
+def test_features_by_any_name_and_greys(tmp_path):
+    greys = [np.full((10, 12, 1), 20 * number, np.uint8) for number in range(10)]
+    label = tfds.features.ClassLabel(names=["cat", "dog"])
+    examples = [{"x_ray": grey, "finding": number % 2, "age": number} for number, grey in enumerate(greys)]
+    features = {"x_ray": tfds.features.Image(shape=(10, 12, 1)), "finding": label, "age": np.int64}
+    store_features(tmp_path, "x_rays", features, examples)
+    dataset = open_dataset("tfds:x_rays", image_size=None, data_dir=str(tmp_path))
+    assert (dataset.class_names, dataset.train.image_shape) == (("cat", "dog"), (10, 12, 3))
+    images, labels = all_of(dataset.train)
+    assert {(int(image[0, 0, 0]), int(label)) for image, label in zip(images, labels, strict=True)} == {
+        (20 * number, number % 2) for number in range(10)
+    }
+    assert (images == images[..., :1]).all()
+
+    twice = {"left": tfds.features.Image(), "right": tfds.features.Image(), "label": label}
+    store_features(
+        tmp_path, "twice", twice, [{"left": greys[0].repeat(3, 2), "right": greys[0].repeat(3, 2), "label": 0}]
+    )
+    said = refusal("twice", str(tmp_path)).partition("it has ")[2]
+    assert sorted(said.split(", ")) == ["label (ClassLabel)", "left (Image)", "right (Image)"]
+    floats = {"image": tfds.features.Image(shape=(4, 4, 1), dtype=np.float32), "label": label}
+    store_features(tmp_path, "floats", floats, [{"image": np.zeros((4, 4, 1), np.float32), "label": 0}])
+    assert refusal("floats", str(tmp_path)) == "floats: the images in its feature image are float32: uint8 is wanted"
+
+
+def test_one_split_is_the_training_split_and_a_fifth_validates_where_no_number_is_given(tmp_path):
+    store(tmp_path, "tests_only", {"test": [(file, 0) for file in FILES["train"][:10]]})
+    dataset = open_dataset("tfds:tests_only", image_size=(16, 16), data_dir=str(tmp_path), held_out=None)
+    assert (dataset.train.size, dataset.validation.size, dataset.test) == (8, 2, None)
+    assert open_dataset("tests_only", image_size=(16, 16), data_dir=str(tmp_path)).validation.size == 0
+
+
+def test_with_and_without_its_prefix(data_dir):
+    for held_out, sizes in ((None, (12, 12)), (5, (7, 5))):
+        dataset = open_dataset("tfds:pets", image_size=(16, 16), data_dir=data_dir, held_out=held_out)
+        assert (dataset.train.size, dataset.validation.size) == sizes
 
 
 def test_a_broken_image_is_met_only_by_the_worker_that_decodes_it(tmp_path):

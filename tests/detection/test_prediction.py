@@ -141,7 +141,7 @@ def test_bad_paths_and_options_are_refused_at_once(tmp_path):
     (tmp_path / "empty").mkdir()
     for paths, options, message in (
         ([tmp_path / "nowhere.png"], {}, r"nowhere\.png: no such file or folder"),
-        ([tmp_path / "empty"], {}, r"empty: no images in this folder \(\.jpg"),
+        ([tmp_path / "empty"], {}, r"empty: no images in this folder \(JPEG"),
         ([tmp_path], {"threshold": 1.5}, "threshold is 1.5"),
         ([tmp_path], {"top": 0}, "top is 0"),
         ([tmp_path], {"batch": 0}, "batch is 0"),
@@ -274,3 +274,19 @@ def test_large_images_make_small_batches(tmp_path, monkeypatch):
     paths = [tmp_path / f"{number}.png" for number in range(6)]
     assert [result.size[0] for result in predict_files(Noted(), paths)] == [40] * 5 + [0]
     assert sizes == [2, 2, 1]
+
+
+def test_folders_with_junk_links_and_loops(tmp_path):
+    for name in ("a/1.jfif", "a/2", "store/3.png", "a/@eaDir/4.jpg", "a/._5.jpg", "__MACOSX/6.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        photograph().save(tmp_path / name, "JPEG")
+    (tmp_path / "a" / "linked").symlink_to(tmp_path / "store")
+    (tmp_path / "a" / "loop").symlink_to(tmp_path / "a")
+    (tmp_path / "a" / "notes.txt").write_text("x")
+    said = []
+    found = list_images([tmp_path / "a"], say=said.append)
+    assert [str(image.picture) for image in found] == ["1.jpg", "2.jpg", "linked/3.jpg"]
+    assert said == [
+        f"{tmp_path / 'a'}: left out loop: a link to a folder that is taken already",
+        f"{tmp_path / 'a'}: left out notes.txt: no image",
+    ]

@@ -25,9 +25,9 @@ def model():
     return make()
 
 
-def picture(path, seed=0):
+def picture(path, seed=0, format=None):
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(path)
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(path, format)
     return path
 
 
@@ -63,13 +63,65 @@ def test_paths_labels_and_problems(model, folder):
     assert found.paths == tuple(str(folder / name) for name in NAMES)
     assert found.labels == LABELS
     assert list(found.problems) == said
-    assert [line.startswith(f"{folder / 'ant' / 'broken.png'}: not an image") for line in said] == [True]
+    assert said[0] == f"{folder}: left out ant/notes.txt: no image"
+    assert said[1].startswith(f"{folder / 'ant' / 'broken.png'}: not an image")
+    assert len(said) == 2
 
 
 def test_splits_are_no_classes(model, tmp_path):
     for name in ("train/ant/1.png", "train/bee/1.png", "val/ant/2.png"):
         picture(tmp_path / name)
     assert keras_nasnet.extract_features(model, tmp_path).labels == ("ant", "bee", "ant")
+    picture(tmp_path / "test" / "3.png")  # in no class folder
+    assert keras_nasnet.extract_features(model, tmp_path).labels == ("", "ant", "bee", "ant")
+
+
+def test_classes_called_like_splits(model, tmp_path):
+    for name in ("bus/1.png", "test/2.jfif", "train/3", "valid/@eaDir/4.png", "valid/5.webp"):
+        picture(tmp_path / name, format="JPEG" if name in ("test/2.jfif", "train/3") else None)
+    assert keras_nasnet.extract_features(model, tmp_path).labels == ("bus", "test", "train", "valid")
+
+
+def test_linked_folders_and_loops(model, tmp_path):
+    picture(tmp_path / "store" / "1.png")
+    picture(tmp_path / "data" / "ant" / "2.png")
+    (tmp_path / "data" / "bee").symlink_to("../store")
+    (tmp_path / "data" / "ant" / "again").symlink_to("../../data")
+    found = keras_nasnet.extract_features(model, tmp_path / "data")
+    assert found.labels == ("ant", "bee")
+    assert found.problems == (f"{tmp_path / 'data'}: left out ant/again: a link to a folder that is taken already",)
+
+
+def test_labels_from_a_table(model, tmp_path):
+    for number in range(3):
+        picture(tmp_path / "photos" / f"{number}.png", number)
+    (tmp_path / "labels.csv").write_text("image,species\n2,bee\n0,ant\n")
+    found = keras_nasnet.extract_features(model, tmp_path / "photos", labels=tmp_path / "labels.csv")
+    assert [path.rsplit("/")[-1] for path in found.paths] == ["0.png", "2.png"]
+    assert found.labels == ("ant", "bee")
+    assert found.problems == (f"{tmp_path / 'photos'}: left out 1.png: not in {tmp_path / 'labels.csv'}",)
+
+
+def test_a_set_of_tensorflow_datasets(model, tmp_path):
+    tfds = pytest.importorskip("tensorflow_datasets")
+    image = picture(tmp_path / "1.png")
+    features = {"photo": tfds.features.Image(), "kind": tfds.features.ClassLabel(names=["ant", "bee"])}
+    tfds.dataset_builders.store_as_tfds_dataset(
+        name="insects",
+        version="1.0.0",
+        features=tfds.features.FeaturesDict(features),
+        split_datasets={
+            split: [(number, {"photo": str(image), "kind": kind}) for number, kind in enumerate(kinds)]
+            for split, kinds in (("test", [1, -1]), ("train", [0, 1, 1]))
+        },
+        data_dir=tmp_path,
+    )
+    found = keras_nasnet.extract_features(model, "tfds:insects", data_dir=str(tmp_path))
+    assert sorted(found.labels) == ["", "ant", "bee", "bee", "bee"]
+    assert found.paths[0].startswith("insects, ") and found.paths[0].endswith(", image 0")
+    np.testing.assert_allclose(
+        found.features[0], keras_nasnet.extract_features(model, image).features[0], rtol=1e-4, atol=1e-5
+    )
 
 
 def test_files_one_by_one_and_batches(model, tmp_path, monkeypatch):
@@ -161,7 +213,9 @@ def test_command(model, folder, tmp_path):
     result = command(folder, "--model", tmp_path / "tiny.keras", "--out", out)
     assert result.exit_code == 0, result.stderr
     assert result.stdout == f"wrote {out}: 4 images, 96 features each\n"
-    assert result.stderr.startswith(f"warning: {folder / 'ant' / 'broken.png'}: not an image")
+    left_out, broken = result.stderr.splitlines()
+    assert left_out == f"warning: {folder}: left out ant/notes.txt: no image"
+    assert broken.startswith(f"warning: {folder / 'ant' / 'broken.png'}: not an image")
     with np.load(out) as file:
         np.testing.assert_allclose(
             file["features"], keras_nasnet.extract_features(model, folder).features, rtol=1e-4, atol=1e-5

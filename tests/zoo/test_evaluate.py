@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 import weakref
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -18,8 +17,6 @@ from keras_nasnet import Block, CellSpec, Genotype, NASNet, zoo
 from keras_nasnet.common.images import Preprocessing
 from keras_nasnet.common.reading import BATCHES
 from keras_nasnet.data.labelled_images import open_images, read_batches
-from keras_nasnet.zoo.catalog import entries
-from keras_nasnet.zoo.class_names import model_labels
 from keras_nasnet.zoo.scores import Scores
 from tests.support import JAX, environment
 from tests.support.backends import OTHER_BACKENDS
@@ -196,6 +193,35 @@ def test_five_classes_have_no_top5(folder, tmp_path):
     assert result.to_markdown_row().split("|")[7].strip() == ""
 
 
+# === Some of the classes ===
+
+
+def test_some_of_the_classes_are_measured_plain_and_restricted_to_them(net, folder, tmp_path):
+    some = ("cat", "bee", "emu")
+    for name in some:
+        (tmp_path / "some" / name.upper()).parent.mkdir(exist_ok=True)
+        (tmp_path / "some" / name.upper()).symlink_to(folder / name)
+    paths, labels = files(folder)
+    chosen = [place for place, label in enumerate(labels) if CLASSES[label] in some]
+    probabilities = outputs(net, [paths[place] for place in chosen], net.preprocessing)
+    columns = [CLASSES.index(name) for name in sorted(some)]
+    among = probabilities[:, columns] / probabilities[:, columns].sum(1, keepdims=True)
+    result = zoo.evaluate(net, tmp_path / "some", batch=4)
+    assert (result.classes, result.images) == (3, len(chosen))
+    assert result.top1 == pytest.approx(np.mean(probabilities.argmax(1) == labels[chosen]))
+    expected = direct(among, [columns.index(label) for label in labels[chosen]])
+    assert result.restricted.top1 == pytest.approx(expected[0])
+    assert (result.restricted.top1 > result.top1) and result.restricted.top5 is None
+    assert result.restricted.ece == pytest.approx(expected[2], abs=1e-5)
+    assert [one.name for one in result.per_class if one.images] == ["cat", "emu", "bee"]
+    plain, restricted = (line.split("|") for line in result.to_markdown_row().splitlines())
+    assert plain[2].strip() == f"{tmp_path / 'some'}, 3 of 7 classes"
+    assert restricted[2].strip() == f"{tmp_path / 'some'}, 3 of 7 classes, restricted to these"
+    assert float(restricted[6].strip(" %")) == pytest.approx(100 * expected[0], abs=0.01)
+    whole = zoo.evaluate(net, folder)
+    assert (whole.classes, whole.restricted) == (None, None)
+
+
 # === Data ===
 
 
@@ -270,12 +296,15 @@ def test_sets_of_tensorflow_datasets_that_are_refused(net, folder, tmp_path):
     def said(name):
         return refusal(net, f"tfds:{name}", data_dir=str(tmp_path))
 
-    assert said("train_only") == "train_only: no test or validation split with labels; choose a split of train"
-    assert said("numbered") == "tfds:numbered: lacks the model's class 'fish' and 6 more, and has '0'"
+    assert (
+        said("train_only") == "train_only: no test or validation split with labels; choose a split of train (--split)"
+    )
     assert said("broken").startswith("broken, test, image ")
     assert "cannot be read (" in said("broken")
-    # To a model without names they are just numbers.
+    # To a model without names they are just numbers, to one with names its labels.
     assert zoo.evaluate(build(class_names=None), "tfds:numbered", data_dir=str(tmp_path)).images == 5
+    (line,) = zoo.evaluate(net, "tfds:numbered", data_dir=str(tmp_path)).problems
+    assert line == "tfds:numbered: its classes are numbers, taken for the model's labels: 0 is fish"
 
 
 def test_cifar10_without_names_has_its_own(tmp_path):
@@ -314,44 +343,6 @@ def test_memory_does_not_grow_with_the_data(tmp_path):
         seen += len(pixels)
     assert seen == images.size == 120
     assert BATCHES * 5 <= most <= (BATCHES + 1) * 5
-    assert not [value for value in vars(images).values() if isinstance(value, list | dict)]
-
-
-# === Classes ===
-
-
-def test_classes_by_name():
-    assert model_labels(["a", "b", "c"], ["c", "a", "b"], "data").tolist() == [2, 0, 1]
-    assert model_labels(["0", "1", "2"], ["b", "a", "c"], "data").tolist() == [0, 1, 2]
-    numbers = [str(number) for number in range(12)]
-    assert model_labels(numbers, sorted(numbers), "data").tolist() == [int(name) for name in sorted(numbers)]
-    assert model_labels(["a", "a", "b"], ["a", "a", "b"], "data").tolist() == [0, 1, 2]
-
-
-def test_imagenet_by_number_or_name():
-    names = zoo.info("nasnet_a_mobile_keras").class_names
-    table = Path(entries.__file__).parent / "imagenet.tsv"
-    numbers = [line.split("\t")[0] for line in table.read_text().splitlines()]
-    assert model_labels(names, numbers, "data").tolist() == list(range(1000))
-    assert model_labels(names, numbers[::-1], "data").tolist() == list(range(999, -1, -1))
-    assert [names[label] for label in model_labels(names, sorted(names), "data")] == sorted(names)
-    assert said_of(names, numbers[1:]) == "data: lacks the model's class 'n01440764'"
-    assert said_of(names, names[:-2]) == f"data: lacks the model's class {names[-2]!r} and 1 more"
-
-
-def said_of(names, data_names):
-    with pytest.raises(ValueError) as error:
-        model_labels(names, data_names, "data")
-    return str(error.value)
-
-
-def test_other_classes():
-    assert said_of("abc", "ab") == "data: lacks the model's class 'c'"
-    assert said_of("abc", "abcde") == "data: the model does not know its class 'd' and 1 more"
-    assert said_of("abc", "abd") == "data: lacks the model's class 'c', and has 'd'"
-    assert said_of("012", "ab") == "data: has 2 classes, the model 3"
-    assert said_of("aab", "ba") == "the model calls 2 classes 'a': the names do not tell which is which"
-    assert said_of("ab", "bba") == "data calls 2 classes 'b': the names do not tell which is which"
 
 
 # === Refused ===
@@ -371,25 +362,16 @@ def test_folders_that_are_refused(net, tmp_path):
     assert refusal(net, data).startswith(f"{data}: no class folders")
     fill(data)
     assert refusal(net, data, split="test") == f"{data}: has no folder test"
-    (data / "gnu").rename(tmp_path / "gnu")
-    assert refusal(net, data) == f"{data}: lacks the model's class 'gnu'"
-    (data / "gnu").mkdir()
-    assert refusal(net, data) == f"{data / 'gnu'}: no image in this class folder"
-    (data / "gnu").rmdir()
-    (tmp_path / "gnu").rename(data / "gnu")
     (data / "yak").mkdir()
     picture(0).save(data / "yak" / "0.png")
-    assert refusal(net, data) == f"{data}: the model does not know its class 'yak'"
-    (data / "yak" / "0.png").rename(data / "0.png")
-    (data / "yak").rmdir()
-    assert refusal(net, data).startswith(f"{data / '0.png'}: lies in no class folder")
-    (data / "0.png").rename(data / "dog" / "0.tiff")
-    assert refusal(net, data).startswith(f"{data / 'dog' / '0.tiff'}: no image (.jpg")
-    (data / "dog" / "0.tiff").unlink()
+    assert refusal(net, data).startswith(
+        f"{data}: the model does not know its class 'yak'; the model has 'fish', 'cat'"
+    )
+    (data / "yak" / "0.png").unlink()
     (data / "emu" / "2.png").write_bytes((data / "emu" / "2.png").read_bytes()[:100])
     assert refusal(net, data).startswith(f"{data / 'emu' / '2.png'}: cannot be read")
     (data / "emu" / "2.png").write_text("no image")
-    assert refusal(net, data).startswith(f"{data / 'emu' / '2.png'}: not an image (JPEG, PNG, ")
+    assert refusal(net, data).startswith(f"{data / 'emu' / '2.png'}: not an image (JPEG, PNG")
 
 
 def test_models_and_options_that_are_refused(net, folder, monkeypatch, tmp_path):
@@ -406,7 +388,7 @@ def test_models_and_options_that_are_refused(net, folder, monkeypatch, tmp_path)
     # Before anything is downloaded.
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert "lacks the model's class 'tench'" in refusal("nasnet_a_mobile_keras", folder)
+    assert "the model does not know its classes 'cat', 'dog', 'emu'" in refusal("nasnet_a_mobile_keras", folder)
     assert "has no classifier" in refusal("nasnet_a_mobile_keras_no_top", folder)
 
 
