@@ -8,19 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from keras_nasnet.common import limits
+from keras_nasnet.common.image_folders import is_junk
 from keras_nasnet.common.image_formats import sniff
 from keras_nasnet.detection.data.names import Tails, differences, fold, part_of, parts_of, readings
 
-# Never part of a dataset: what systems and programs leave beside files, besides all that is hidden.
-JUNK = {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"}
 USUAL = ("JPEGImages", "images", "Images", "imgs", "img", "image")  # folders of images beside annotations
 _OTHERS = (".xml", ".json", ".txt", ".yaml", ".yml", ".csv", ".md", ".html", ".py", ".zip", ".cache", ".npy")
 _MOST_ALIKE = 1000  # files of one name that are told apart by anything but the end of their paths
-
-
-def is_junk(name: str) -> bool:
-    """Return whether a file or folder is left alone, such as `._photo.jpg`, `.cache` and `@eaDir`."""
-    return name.startswith(".") or name.casefold() in JUNK
 
 
 class Found(NamedTuple):

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from keras_nasnet.common.image_folders import is_junk
 from keras_nasnet.detection.data import coco, lists, pascal_voc, yolo
-from keras_nasnet.detection.data.finder import is_junk
 from keras_nasnet.detection.data.names import part_of
 
 _WANTED = "give a COCO JSON file, or a folder with COCO or Pascal VOC"
