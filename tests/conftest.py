@@ -2,8 +2,11 @@
 
 import gc
 import os
+import shutil
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -28,3 +31,20 @@ def networks_of_a_module_go_with_it() -> Iterator[None]:
     yield
     if "keras" in sys.modules:
         sys.modules["keras"].backend.clear_session()
+
+
+@pytest.fixture
+def mount() -> Iterator[Callable[[Path, str], None]]:
+    """Returns a function that mounts a tmpfs on a folder, with options such as "size=64k" or "ro"; only root may."""
+    mounted = []
+
+    def mount(folder: Path, options: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+        if shutil.which("mount") is None or subprocess.run(command, capture_output=True, check=False).returncode:
+            pytest.skip("no tmpfs can be mounted here: root may")
+        mounted.append(folder)
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", str(folder)], check=True)

@@ -7,7 +7,7 @@ preprocessing.json, metrics.json, the model card README.md, and SHA256SUMS, whic
 
 import contextlib
 import json
-import shutil
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,8 +56,13 @@ def write(model: "NASNet", folder: Path, metrics: Sequence[dict[str, Any]], card
 def _fill(model: "NASNet", folder: Path, metrics: Sequence[dict[str, Any]], card: str) -> None:
     import keras
 
-    keras.saving.save_model(model, folder, zipped=False)
-    shutil.rmtree(folder / "assets", ignore_errors=True)  # of a NASNet always empty
+    # In memory, and then as plain files: where a disk is full while HDF5 writes to it, the process ends in a
+    # segmentation fault.
+    keras.saving.save_model(model, folder / "model.keras")
+    with zipfile.ZipFile(folder / "model.keras") as archive:
+        for name in ("metadata.json", CONFIG, WEIGHTS):
+            (folder / name).write_bytes(archive.read(name))
+    (folder / "model.keras").unlink()
     _write_json(folder / "class_names.json", None if model.class_names is None else list(model.class_names))
     _write_json(folder / "preprocessing.json", model.preprocessing.to_dict())
     _write_json(folder / "metrics.json", list(metrics))

@@ -89,7 +89,7 @@ def _check_source(model: str, network: str | None) -> None:
 
 def _is_weights_alone(model: str) -> bool:
     try:
-        return not format_by_name(model).is_whole
+        return not (format_of(model) if os.path.isfile(model) else format_by_name(model)).is_whole
     except ValueError:  # of no format
         return False
 

@@ -9,6 +9,7 @@ import platform
 import re
 import secrets
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -25,7 +26,8 @@ def replacing(path: StrPath, sync: bool = False) -> Iterator[Path]:
     """Yields a temporary path, which takes the place of `path` when the block ends without an error.
 
     Until then a file that is there stays as it was, also if this process is killed. The folder is made if it is
-    missing. What killed processes of this machine left of the same file is deleted.
+    missing. What killed processes of this machine left of the same file is deleted. The file gets the mode that the
+    umask gives, also from libraries that make files for their user alone.
 
     Args:
         path: of the file. The temporary path lies in the same folder and has the same suffix.
@@ -47,7 +49,11 @@ def replacing(path: StrPath, sync: bool = False) -> Iterator[Path]:
         left.unlink(missing_ok=True)
     temporary = _temporary(path)
     try:
+        mode = _mode_of_new_files(temporary)
         yield temporary
+        if stat.S_IMODE(os.stat(temporary).st_mode) != mode:
+            with contextlib.suppress(PermissionError):  # of disks that know no modes
+                os.chmod(temporary, mode)
         if sync:
             with open(temporary, "rb+") as file:
                 os.fsync(file.fileno())
@@ -112,7 +118,8 @@ def replacing_folder(folder: StrPath) -> Iterator[Path]:
 def temporary_folder(path: StrPath) -> Iterator[Path]:
     """Yields an empty folder beside `path`, for what will be moved there; it is deleted when the block ends.
 
-    The folder above is made if it is missing. What killed processes of this machine left is deleted.
+    Unlike those of `tempfile` it is as open to others as the umask says, so that what is moved out of it is too. The
+    folder above is made if it is missing. What killed processes of this machine left is deleted.
 
     Raises:
         OSError: if it cannot be made.
@@ -157,6 +164,15 @@ def check_room(folder: StrPath, size: int) -> None:
         os.unlink(name)
 
 
+def has_room(folder: StrPath) -> bool:
+    """Returns whether a file of a megabyte can be written to a folder: disks, quotas and limits may be exhausted."""
+    try:
+        check_room(folder, 2**20)
+    except OSError:
+        return False
+    return True
+
+
 def short(name: str) -> str:
     """Returns a file's name, or what stands for it where it is too long for something to be added to it."""
     data = os.fsencode(name)
@@ -170,6 +186,16 @@ def _temporary(path: Path) -> Path:
 
 def _suffix(path: Path) -> str:
     return path.suffix if len(path.suffix) <= 16 else ""
+
+
+def _mode_of_new_files(path: Path) -> int:
+    """Returns the mode of a new file in a place: the umask, or the folder's own list, decides. None is left there."""
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    try:
+        return stat.S_IMODE(os.fstat(descriptor).st_mode)
+    finally:
+        os.close(descriptor)
+        os.unlink(path)
 
 
 @functools.cache

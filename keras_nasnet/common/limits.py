@@ -42,6 +42,9 @@ NETWORK_PARAMETERS = 2**32  # the paper's largest has 89 million
 ARCHIVE_MEMBERS = 100_000  # of an archive, wanted or not
 WEIGHTS_BYTES = 2**35  # of a weight file, also unpacked: 32 GiB
 DOWNLOAD_BYTES = 2**35  # of a download whose size nobody has stated
+UNPACKED_BYTES = 2**28  # of any archive: 256 MiB, and beyond it
+UNPACKED_TIMES = 20  # times as much as it is packed; weights pack to nine tenths
+READING_SECONDS = 300  # of a file that another process reads first, because its library may end the process
 METADATA_BYTES = 2**24  # of a member of an archive that is no weights
 
 # Arrays in .npz files.

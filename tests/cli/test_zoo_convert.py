@@ -136,3 +136,21 @@ def test_errors_that_need_no_keras(files, tmp_path):
         [sys.executable, "-c", code, *words], capture_output=True, text=True, env=environment(), check=False
     )
     assert result.stdout.splitlines() == ["[]"], result.stderr
+
+
+# === Full disks ===
+
+
+@pytest.mark.parametrize("name", ["out.weights.h5", "out.h5", "out.safetensors", "out.keras"])
+def test_a_full_disk_is_said_in_a_line_and_nothing_is_left(files, tmp_path, mount, name):
+    """In a process of its own: HDF5 would end it."""
+    mount(tmp_path / "small", "size=100k")
+    path, out = tmp_path / "net.keras", tmp_path / "small" / name
+    files[1].save(path)
+    command = [sys.executable, "-m", "keras_nasnet.cli.main", "zoo", "convert", path, out]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
+    assert (done.returncode, done.stdout) == (1, ""), done
+    assert done.stderr.splitlines() == [
+        f"Error: {tmp_path / 'small' / name} cannot be written (No space left on device)"
+    ]
+    assert list((tmp_path / "small").iterdir()) == []

@@ -8,7 +8,15 @@ import sys
 
 import pytest
 
-from keras_nasnet.common.files import check_room, leftovers, replacing, replacing_folder, write_bytes, write_text
+from keras_nasnet.common.files import (
+    check_room,
+    leftovers,
+    replacing,
+    replacing_folder,
+    temporary_folder,
+    write_bytes,
+    write_text,
+)
 
 # Writes half a file and half a folder, says so, and waits to be killed.
 HALF = """
@@ -47,9 +55,16 @@ def test_files_have_the_mode_that_the_umask_leaves(tmp_path):
     before = os.umask(0o022)
     try:
         write_bytes(tmp_path / "file", b"data")
+        with replacing(tmp_path / "private") as temporary:  # as some libraries write
+            os.close(os.open(temporary, os.O_CREAT | os.O_WRONLY, 0o600))
+        with temporary_folder(tmp_path / "folder") as folder:
+            mode = folder.stat().st_mode
     finally:
         os.umask(before)
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o644
+    assert (tmp_path / "private").stat().st_mode & 0o777 == 0o644
+    assert mode & 0o777 == 0o755
+    assert sorted(os.listdir(tmp_path)) == ["file", "private"]
 
 
 def test_a_kill_leaves_what_was_there_and_the_next_write_tidies_up(tmp_path):

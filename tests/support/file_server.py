@@ -1,5 +1,6 @@
 """A web server on loopback that serves given bytes, and misbehaves as told."""
 
+import contextlib
 import hashlib
 import http.server
 import time
@@ -11,8 +12,9 @@ class FileServer(LoopbackServer):
     """Serves `files` (bytes by path) with ranges, and as a Hub does.
 
     `faults` are taken one for each GET, in order: a status code; ("cut", n) closes the
-    connection after n bytes; ("stall", seconds) waits in front of the body; ("whole",) ignores a range; None
-    is no fault. `seen` has the path and the range of each GET. `pause` is slept in front of
+    connection after n bytes; ("stall", seconds) waits in front of the body; ("whole",) ignores a range;
+    ("unsaid",) has no Content-Length and never ends; ("to", address) redirects; ("says", text) is a 404 with this
+    reason; None is no fault. `seen` has the path and the range of each GET. `pause` is slept in front of
     every 4096 bytes.
     """
 
@@ -43,6 +45,19 @@ class FileServer(LoopbackServer):
             handler.send_header("Content-Length", "0")
             handler.end_headers()
             return
+        if fault and fault[0] in ("to", "says"):
+            handler.send_response(302 if fault[0] == "to" else 404, fault[1] if fault[0] == "says" else None)
+            handler.send_header("Location", fault[1]) if fault[0] == "to" else None
+            handler.send_header("Content-Length", "0")
+            handler.end_headers()
+            return
+        if fault == ("unsaid",):
+            handler.send_response(200)
+            handler.end_headers()
+            handler.close_connection = True
+            with contextlib.suppress(OSError):
+                while True:
+                    handler.wfile.write(content[:4096])
         start, status = 0, 200
         asked = handler.headers.get("Range")
         if asked and fault != ("whole",):

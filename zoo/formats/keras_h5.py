@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import h5py
 import numpy as np
 
-from keras_nasnet.common.errors import one_line
 from keras_nasnet.zoo.formats import h5_file
 from keras_nasnet.zoo.formats.assign import (
     Report,
@@ -43,8 +42,6 @@ _CELL_PATTERNS = [
     (rf"block_(\d)_(left|right)/convolution_(\d)/{_SUFFIX}", r"separable_conv_\3_KIND_\2BLOCK_ID/\4"),
     (rf"block_(\d)_(left|right)/batch_norm_(\d)/{_SUFFIX}", r"separable_conv_\3_bn_KIND_\2BLOCK_ID/\4"),
 ]
-# What h5py raises on damaged files.
-_UNREADABLE = (OSError, LookupError, RuntimeError, ValueError, TypeError, AttributeError, MemoryError, OverflowError)
 _BATCH_NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 # The order of keras.applications' graph, of the layers with weights inside a cell: legacy files are read by it.
 # Separable convolutions stand in groups: the blocks of one, and which of their two halves.
@@ -123,24 +120,19 @@ def from_keras(path: str | os.PathLike[str], model: "keras.Model") -> Report:
     """
     check_file(path)
     names = keras_names(model)
-    h5_file.check(path)
-    shapes = {names[weight.path]: tuple(weight.shape) for weight in model.weights}
-    try:
-        with h5py.File(path, "r") as file:
-            datasets, known = _datasets(file)
-            tensors = {name: _tensor(dataset, shapes.get(name)) for name, dataset in datasets.items()}
-    except _UNREADABLE as error:
-        raise ValueError(f"{path}: not a readable HDF5 file of weights ({one_line(error, 200)})") from None
-    if not tensors:
-        raise ValueError(f"{path}: not a Keras weights file with the names of its layers")
-    return assign(
-        path,
-        model,
-        names,
-        [*tensors, *known],
-        tensors.__getitem__,
-        lambda name: name in known or (name.startswith("predictions/") and not _has_top(names)),
-    )
+    with h5_file.opened(path) as file:
+        datasets, known = _datasets(file)
+        if not datasets:
+            raise ValueError(f"{path}: not a Keras weights file with the names of its layers")
+        return assign(
+            path,
+            model,
+            names,
+            [*datasets, *known],
+            lambda name: datasets[name].shape,
+            lambda name: datasets[name][()],
+            lambda name: name in known or (name.startswith("predictions/") and not _has_top(names)),
+        )
 
 
 def to_keras(model: "keras.Model", path: str | os.PathLike[str]) -> None:
@@ -190,11 +182,6 @@ def _write_layers(file: h5py.File, layers: dict[str, dict[str, np.ndarray]]) -> 
         group.attrs["weight_names"] = np.array(list(weights), "S")
         for name, value in weights.items():
             group[name] = value
-
-
-def _tensor(dataset: h5py.Dataset, shape: tuple[int, ...] | None) -> np.ndarray:
-    """The values if the shape is right; else zeros of the file's shape, which damage can make too large to read."""
-    return dataset[()] if dataset.shape == shape else np.broadcast_to(np.float32(0), dataset.shape)
 
 
 def _has_top(names: dict[str, str]) -> bool:
@@ -267,6 +254,10 @@ class KerasH5(WeightFormat):
 
     suffixes = written = (".h5",)
     pool_padding = "keras"
+
+    def recognises(self, path: str | os.PathLike[str]) -> bool:
+        """Return whether it is an HDF5 file, also with a checksum in front."""
+        return h5_file.is_h5(path)
 
     def read(self, path: str | os.PathLike[str], model: "keras.Model", moving_averages: bool = True) -> None:
         from_keras(path, model)

@@ -1,7 +1,9 @@
 """Keras' own `.weights.h5`, for one and the same network: with a checksum, and read whole or not at all."""
 
+import io
 import os
-import tempfile
+import warnings
+import zipfile
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,8 +11,9 @@ from typing import TYPE_CHECKING
 import h5py
 
 from keras_nasnet.common.errors import one_line
+from keras_nasnet.common.files import temporary_folder
 from keras_nasnet.zoo.formats import h5_file
-from keras_nasnet.zoo.formats.assign import check_file
+from keras_nasnet.zoo.formats.assign import check_file, check_finite
 from keras_nasnet.zoo.formats.weight_format import WeightFormat
 
 if TYPE_CHECKING:
@@ -25,16 +28,22 @@ def save(model: "keras.Model", path: str | os.PathLike[str]) -> None:
     Args:
         model: a built model.
         path: of the file, which appears when it is whole.
+
+    Raises:
+        OSError: if it cannot be written.
     """
+    with h5py.File(io.BytesIO(_as_keras_writes(model, Path(path))), "r") as source:
+        h5_file.write(path, lambda file: _copy(source, file))  # Keras writes no user block
+
+
+def _as_keras_writes(model: "keras.Model", path: Path) -> bytes:
+    """The `.weights.h5` of a model, out of a `.keras` file, which Keras makes in memory; see `h5_file.write`."""
     import keras
 
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:  # Keras writes no user block
-        plain = Path(folder, "model.weights.h5")
-        keras.saving.save_weights(model, plain)
-        with h5py.File(plain, "r") as source:
-            h5_file.write(path, lambda file: _copy(source, file))
+    with temporary_folder(path) as folder:
+        keras.saving.save_model(model, folder / "model.keras")
+        with zipfile.ZipFile(folder / "model.keras") as archive:
+            return archive.read("model.weights.h5")
 
 
 def _copy(source: h5py.File, file: h5py.File) -> None:
@@ -56,24 +65,25 @@ def load(path: str | os.PathLike[str], model: "keras.Model") -> None:
     import keras
 
     check_file(path)
-    h5_file.check(path)
     before = [keras.ops.convert_to_numpy(variable).copy() for variable in model.weights]
     try:
-        _check_shapes(path, model)
-        keras.saving.load_weights(model, path)
+        with h5_file.opened(path) as file:
+            _check_shapes(file, model)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # by which Keras says that it leaves weights as they are
+            keras.saving.load_weights(model, path)
+        check_finite(path, model)
     except Exception as error:  # damaged files raise anything
         for variable, value in zip(model.weights, before, strict=True):
             variable.assign(value)
-        raise ValueError(f"{path} is not for this model, or damaged: {one_line(error, 200)}") from None
+        text = one_line(error, 300).removeprefix(f"{path}: ")
+        raise ValueError(f"{path} is not for this model, or damaged: {text}") from None
 
 
-def _check_shapes(path: str | os.PathLike[str], model: "keras.Model") -> None:
+def _check_shapes(file: h5py.File, model: "keras.Model") -> None:
     """Keras itself takes the file of a larger net, and reads any shape into memory before it looks."""
     found: list[tuple[int, ...]] = []
-    with h5py.File(path, "r") as file:
-        file["layers"].visititems(
-            lambda name, item: found.append(item.shape) if isinstance(item, h5py.Dataset) else None
-        )
+    file["layers"].visititems(lambda name, item: found.append(item.shape) if isinstance(item, h5py.Dataset) else None)
     expected = [tuple(variable.shape) for variable in model.weights]
     if Counter(found) != Counter(expected):
         missing = Counter(expected) - Counter(found)

@@ -6,17 +6,18 @@
 | keras_weights | `.weights.h5` | weights, as Keras writes them for this very network |
 | keras_h5 | `.h5` | weights for `keras.applications` (legacy) |
 | keras_nasnet | `.safetensors` | weights by our names |
-| timm | `.safetensors`, `.pth`, `.pt` | weights by timm's names; the latter two are only read |
-| slim | `.tar.gz`, `.tgz` | a checkpoint of TF-slim, or of a detector on it; only read |
+| timm | `.safetensors`, `.pth`, `.pt`, `.bin`, `.ckpt` | weights by timm's names; all but the first are only read |
+| slim | `.tar.gz`, `.tgz`, `.tar` | a checkpoint of TF-slim, or of a detector on it; only read |
 | slim | `.index` | likewise, unpacked: the index of model.ckpt |
 """
 
 import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keras_nasnet.common.files import temporary_folder
 from keras_nasnet.common.registry import Registry
+from keras_nasnet.zoo.formats.assign import check_file
 from keras_nasnet.zoo.formats.weight_format import WeightFormat
 
 if TYPE_CHECKING:
@@ -47,21 +48,24 @@ def format_by_name(path: StrPath) -> WeightFormat:
     Raises:
         ValueError: if it says none.
     """
-    return _formats_by_name(path)[0]
+    if named := _formats_by_suffix(path):
+        return named[0]
+    suffixes = dict.fromkeys(suffix for found in _formats() for suffix in found.suffixes)
+    raise ValueError(f"{path}: no known format, the name must end in one of {', '.join(suffixes)}")
 
 
 def format_of(path: StrPath) -> WeightFormat:
-    """Return the format of a file.
+    """Return the format of a file: its content decides, whatever it is called.
 
     Raises:
-        ValueError: if there is no such file, its name says no format, or it is broken.
+        ValueError: if there is no such file, neither its content nor its name says a format, or it is broken.
     """
-    if not Path(path).exists():
-        raise ValueError(f"{path}: no such file")
-    if not Path(path).is_file():
-        raise ValueError(f"{path}: not a file")
-    candidates = _formats_by_name(path)
-    return next((found for found in candidates[:-1] if found.recognises(path)), candidates[-1])
+    check_file(path)
+    named = _formats_by_suffix(path)
+    for found in [*named, *(form for form in _formats() if form not in named)]:
+        if found.recognises(path):
+            return found
+    return named[-1] if named else format_by_name(path)
 
 
 def format_to_write(path: StrPath, to: str | None = None) -> WeightFormat:
@@ -136,9 +140,8 @@ def save_weights(model: "NASNet", path: StrPath, to: str | None = None) -> None:
         from keras_nasnet.models.weights import for_inference
 
         model = for_inference(model)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
-        written = Path(folder, path.name)
+    with temporary_folder(path) as folder:
+        written = folder / path.name
         chosen.write(model, written)
         if not chosen.holds(written, model):
             raise ValueError(f"{path}: another model was read back than was written, so nothing is kept")
@@ -149,11 +152,9 @@ def _formats() -> list[WeightFormat]:
     return [WEIGHT_FORMATS.get(name) for name in WEIGHT_FORMATS]
 
 
-def _formats_by_name(path: StrPath) -> list[WeightFormat]:
-    """Return the formats whose suffix is the first that fits; there is at least one."""
+def _formats_by_suffix(path: StrPath) -> list[WeightFormat]:
+    """Return the formats whose suffix is the first that fits."""
     formats = _formats()
     suffixes = dict.fromkeys(suffix for found in formats for suffix in found.suffixes)
     suffix = next((suffix for suffix in suffixes if str(path).endswith(suffix)), None)
-    if suffix is None:
-        raise ValueError(f"{path}: no known format, the name must end in one of {', '.join(suffixes)}")
     return [found for found in formats if suffix in found.suffixes]

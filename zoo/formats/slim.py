@@ -2,17 +2,17 @@
 
 import os
 import re
-import tarfile
 import tempfile
-import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_nasnet.common.archives import is_tar, unpack_tar
 from keras_nasnet.common.errors import one_line
 from keras_nasnet.zoo.formats.assign import Report, assign, check_file, network_config, rename, variable_paths
 from keras_nasnet.zoo.formats.slim_detection import HEADS, detector_names, is_detector
+from keras_nasnet.zoo.formats.slim_index import MAGIC, read_shapes
 from keras_nasnet.zoo.formats.weight_format import WeightFormat
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ _EMA = "/ExponentialMovingAverage"
 _EXTRA = re.compile(
     r"(.*/)?(global_step|beta[12]_power)|.*/(RMSProp|Momentum|Adam|Adagrad|Ftrl)(_\d+)?|.*/num_batches_tracked"
 )
+# Files of a checkpoint, but for those that macOS puts beside them.
+_FILES = re.compile(r"((?!\._).*)(\.index|\.data-\d{5}-of-\d{5})", re.DOTALL)
 _SUFFIXES = {
     "kernel": "weights",
     "depthwise_kernel": "depthwise_weights",
@@ -89,7 +91,9 @@ def _name(variable: str, stem: str, behind: int, sizes: dict[str, int], factoriz
     return f"{name}/{_SUFFIXES.get(weight, weight)}"
 
 
-def from_slim(path: str | os.PathLike[str], model: "keras.Model", ema: bool = False) -> Report:
+def from_slim(
+    path: str | os.PathLike[str], model: "keras.Model", ema: bool = False, *, name: str | None = None
+) -> Report:
     """Fill a network from a TF-slim checkpoint; needs TensorFlow.
 
     A head of 1001 classes fills one of 1000: its first, the background, is dropped.
@@ -104,6 +108,7 @@ def from_slim(path: str | os.PathLike[str], model: "keras.Model", ema: bool = Fa
             or a `NASNetBackbone`.
         ema: read the moving averages of the weights where the checkpoint has them. The
             public checkpoints were evaluated with those.
+        name: by which messages call the checkpoint; default: its path.
 
     Raises:
         ValueError: if the checkpoint cannot be read, or its tensors are not the model's; the
@@ -114,79 +119,93 @@ def from_slim(path: str | os.PathLike[str], model: "keras.Model", ema: bool = Fa
     except ImportError:
         raise ValueError(f"{path}: reading a TF checkpoint needs TensorFlow (pip install tensorflow)") from None
 
+    name = os.fspath(path) if name is None else name
     names = slim_names(model)
     prefix = str(path).removesuffix(".index")
     try:
+        if os.path.isdir(prefix):
+            prefix = tensorflow.train.latest_checkpoint(prefix) or prefix
+        shapes = read_shapes(prefix)
         reader = tensorflow.train.load_checkpoint(prefix)
-        available = set(reader.get_variable_to_shape_map())
-    except (tensorflow.errors.OpError, ValueError, OSError, RuntimeError) as error:
-        raise ValueError(f"{path}: no readable TF checkpoint ({one_line(error, 200)})") from None
+    except Exception as error:  # damaged files raise anything
+        raise ValueError(f"{name}: no readable TF checkpoint ({one_line(error, 200)})") from None
+    available = set(shapes)
     detector = is_detector(available)
     if detector:
         try:
             names = detector_names(names, _cell_before_last_reduction(model))
         except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
+            raise ValueError(f"{name}: {error}") from None
     if ema:
-        names = {path: name + _EMA if name + _EMA in available else name for path, name in names.items()}
+        names = {variable: raw + _EMA if raw + _EMA in available else raw for variable, raw in names.items()}
     used = set(names.values())
-    classes = network_config(model).get("classes")
-    parts = {name.partition("/")[0] for name in used}
+    parts = {tensor.partition("/")[0] for tensor in used}
 
-    def is_known_extra(name: str) -> bool:
-        top = name.partition("/")[0]
-        if _EXTRA.fullmatch(name) or (detector and name.startswith(HEADS)):
+    def is_known_extra(tensor: str) -> bool:
+        top = tensor.partition("/")[0]
+        if _EXTRA.fullmatch(tensor) or (detector and tensor.startswith(HEADS)):
             return True
         if (top == "final_layer" or re.fullmatch(r"aux_\d+", top)) and top not in parts:
             return True
-        twin = name.removesuffix(_EMA) if name.endswith(_EMA) else name + _EMA
+        twin = tensor.removesuffix(_EMA) if tensor.endswith(_EMA) else tensor + _EMA
         return twin in used
 
-    def convert(variable: str, tensor: np.ndarray) -> np.ndarray:
-        is_head = variable.startswith(("predictions/", "auxiliary_predictions/"))
-        return tensor[..., 1:] if is_head and tensor.shape[-1] == 1001 and classes == 1000 else tensor
-
-    def read(name: str) -> np.ndarray:
+    def read(tensor: str) -> np.ndarray:
         try:
-            return reader.get_tensor(name)
-        except (tensorflow.errors.OpError, ValueError, OSError, RuntimeError) as error:
-            raise ValueError(f"{path}: {name} cannot be read ({one_line(error, 200)})") from None
+            return np.asarray(reader.get_tensor(tensor))
+        except Exception as error:  # likewise
+            raise ValueError(f"{name}: {tensor} cannot be read ({one_line(error, 200)})") from None
 
-    return assign(path, model, names, available, read, is_known_extra, convert)
+    return assign(name, model, names, available, shapes.__getitem__, read, is_known_extra)
 
 
 def from_slim_archive(path: str | os.PathLike[str], model: "keras.Model", ema: bool = False) -> Report:
     """Fill a `NASNet` from the one checkpoint in a tar file, as `from_slim` does.
 
-    It is unpacked into a temporary folder (`TMPDIR`): no links are followed, nothing is
-    written outside.
+    The files of the checkpoint are unpacked into a temporary folder (`TMPDIR`) under names of our own; nothing else in
+    the archive is written or followed.
 
     Raises:
         ValueError: if the file cannot be unpacked or has not exactly one checkpoint, and as
             `from_slim` does.
     """
     check_file(path)
+    prefixes: dict[str, int] = {}
+
+    def new_name(name: str) -> str | None:
+        match = _FILES.fullmatch(name)
+        return f"{prefixes.setdefault(match[1], len(prefixes))}{match[2]}" if match else None
+
     with tempfile.TemporaryDirectory() as folder:
-        try:
-            with tarfile.open(path) as archive:
-                archive.extractall(folder, filter="data")
-        except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError) as error:
-            raise ValueError(f"{path}: cannot be unpacked ({one_line(error, 200)})") from None
-        found = sorted(Path(folder).rglob("*.index"))
+        unpack_tar(path, Path(folder), new_name)
+        found = list(Path(folder).glob("*.index"))
         if len(found) != 1:
             raise ValueError(f"{path}: has {len(found)} checkpoints (.index), but it should have one")
-        return from_slim(found[0], model, ema)
+        return from_slim(found[0], model, ema, name=os.fspath(path))
 
 
 class Slim(WeightFormat):
     """Checkpoints of TF-slim, as they are published or unpacked."""
 
-    suffixes = (".tar.gz", ".tgz", ".index")
+    suffixes = (".tar.gz", ".tgz", ".tar", ".index")
     pool_padding = "same"
 
+    def recognises(self, path: str | os.PathLike[str]) -> bool:
+        """Return whether a file is an archive, or the index of a checkpoint."""
+        return is_tar(path) or _is_index(path)
+
     def read(self, path: str | os.PathLike[str], model: "keras.Model", moving_averages: bool = True) -> None:
-        read = from_slim if str(path).endswith(".index") else from_slim_archive
+        read = from_slim if _is_index(path) else from_slim_archive
         read(path, model, ema=moving_averages)
+
+
+def _is_index(path: str | os.PathLike[str]) -> bool:
+    if not os.fspath(path).endswith(".index"):  # the files beside it are found by this name
+        return False
+    with open(path, "rb") as file:
+        file.seek(0, os.SEEK_END)
+        file.seek(max(0, file.tell() - len(MAGIC)))
+        return file.read() == MAGIC
 
 
 FORMAT = Slim()

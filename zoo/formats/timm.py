@@ -1,15 +1,12 @@
-"""Weights of timm's and Cadene's PyTorch NASNet-A Large: read from safetensors or `.pth`, written as safetensors."""
+"""Weights of timm's and Cadene's PyTorch NASNet-A Large: of safetensors or PyTorch's files, written as safetensors."""
 
 import os
-import pickle
-import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_nasnet.common.errors import one_line
-from keras_nasnet.zoo.formats import weights_file
+from keras_nasnet.zoo.formats import torch_file, weights_file
 from keras_nasnet.zoo.formats.assign import (
     Report,
     assign,
@@ -26,7 +23,6 @@ if TYPE_CHECKING:
 
     from keras_nasnet.models.classifier import NASNet
 
-_TORCH = (".pth", ".pt", ".bin")
 _SUFFIXES = {
     "kernel": "weight",
     "depthwise_kernel": "depthwise_conv2d.weight",
@@ -75,7 +71,8 @@ def from_timm(path: str | os.PathLike[str], model: "keras.Model") -> Report:
     Build the model with `pool_padding="timm"` to get timm's outputs.
 
     Args:
-        path: `.safetensors`, or `.pth`, which needs PyTorch.
+        path: a file of safetensors or, which needs PyTorch, one of PyTorch's, also a checkpoint in the wrappings
+            that `zoo.formats.torch_file` knows.
         model: a NASNet-A with the imagenet stem, `num_blocks=6` and `skip_reduction=True`.
 
     Raises:
@@ -84,19 +81,33 @@ def from_timm(path: str | os.PathLike[str], model: "keras.Model") -> Report:
     """
     check_file(path)
     names = timm_names(model)
-    tensors = _load_torch(path) if str(path).endswith(_TORCH) else weights_file.read(path)
+    tensors: dict[str, Any]
+    if not torch_file.is_torch(path) and (_is_named_safetensors(path) or weights_file.is_safetensors(path)):
+        tensors = weights_file.read(path)
+        read = tensors.__getitem__
+    else:
+        tensors = torch_file.read(path)
+
+        def read(name: str) -> np.ndarray:
+            return torch_file.to_numpy(tensors[name], f"{path}: {name}")
+
     return assign(
         path,
         model,
         names,
         tensors,
-        tensors.__getitem__,
+        lambda name: tuple(tensors[name].shape),
+        read,
         lambda name: (
             name.endswith(".num_batches_tracked")
             or (name.startswith("last_linear.") and "predictions/kernel" not in names)
         ),
         _to_keras,
     )
+
+
+def _is_named_safetensors(path: str | os.PathLike[str]) -> bool:
+    return os.fspath(path).endswith(".safetensors")
 
 
 def to_timm(model: "keras.Model", path: str | os.PathLike[str]) -> None:
@@ -134,26 +145,18 @@ def _to_keras(variable: str, tensor: np.ndarray) -> np.ndarray:
     return tensor.T if tensor.ndim == 2 else tensor
 
 
-def _load_torch(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    try:
-        import torch
-    except ImportError:
-        raise ValueError(f"{path}: reading a .pth file needs PyTorch (pip install torch)") from None
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: not a PyTorch file of weights ({one_line(error, 200)})") from None
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise ValueError(f"{path}: not a state dict, a dict of tensors by name")
-    return {name: value.float().numpy() for name, value in state.items()}
-
-
 class Timm(WeightFormat):
     """State dicts of timm's `nasnetalarge`."""
 
-    suffixes = (".safetensors", ".pth", ".pt")
+    suffixes = (".safetensors", *torch_file.SUFFIXES)
     written = (".safetensors",)
     pool_padding = "timm"
+
+    def recognises(self, path: str | os.PathLike[str]) -> bool:
+        """Return whether a file is PyTorch's, or one of safetensors that is not the package's own."""
+        if torch_file.is_torch(path):
+            return True
+        return weights_file.is_safetensors(path) and not weights_file.FORMAT.recognises(path)
 
     def read(self, path: str | os.PathLike[str], model: "keras.Model", moving_averages: bool = True) -> None:
         from_timm(path, model)

@@ -22,8 +22,8 @@ class WeightFormat:
     as a row.
 
     Attributes:
-        suffixes: how the names of its files end. Of two formats with the same suffix the first that `recognises` a
-            file reads it.
+        suffixes: how the names of its files end. The first format that `recognises` a file reads it: of those that
+            its name says, then of all others.
         written: the suffixes that `write` writes; empty for a format that is only read.
         pool_padding: with which a network has the outputs of the code that the format comes from; None for a format
             that is nobody else's.
@@ -54,12 +54,12 @@ class WeightFormat:
     is_whole = False
 
     def recognises(self, path: StrPath) -> bool:
-        """Return whether a file that is called as one of this format is one.
+        """Return whether a file is one of this format; unless a format says otherwise, its name decides.
 
         Raises:
             ValueError: if it cannot be read.
         """
-        return True
+        return os.fspath(path).endswith(self.suffixes)
 
     def read(self, path: StrPath, model: "keras.Model", moving_averages: bool = True) -> None:
         """Fill a network from a file.

@@ -6,6 +6,7 @@ The metadata has the key "sha256": of the tensors, checked when they are read.
 import contextlib
 import hashlib
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from safetensors.numpy import save_file
 
 from keras_nasnet.common.errors import one_line
 from keras_nasnet.common.files import replacing
-from keras_nasnet.zoo.formats.assign import weights_of
+from keras_nasnet.zoo.formats.assign import Unreadable, as_weights, check_file, weights_of
 from keras_nasnet.zoo.formats.weight_format import WeightFormat
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 HEADS = ("predictions/", "auxiliary_")  # of which a model for features has none
 _STORED = ("float32", "float16")
+_LONGEST_HEADER = 100_000_000  # bytes, as safetensors has it
 _DIGEST = "sha256"
 
 
@@ -61,7 +63,9 @@ def write(path: str | os.PathLike[str], tensors: dict[str, np.ndarray], metadata
         try:
             save_file(tensors, temporary, metadata=(metadata or {}) | {_DIGEST: _digest(tensors)})
         except SafetensorError as error:  # hides the OSError: of a full disk or a folder that cannot be written
-            raise OSError(f"{path}: cannot be written ({error})") from None
+            if match := re.search(r"os error (\d+)", str(error)):
+                raise OSError(int(match[1]), os.strerror(int(match[1])), os.fspath(path)) from None
+            raise OSError(f"{path}: cannot be written ({one_line(error)})") from None
 
 
 def load(path: str | os.PathLike[str], model: "keras.Model", unused: Sequence[str] = ()) -> None:
@@ -75,6 +79,7 @@ def load(path: str | os.PathLike[str], model: "keras.Model", unused: Sequence[st
     Raises:
         ValueError: if the file is broken (`Damaged`), or its tensors are not the model's; the
             message lists the difference, and the model is left as it was.
+        Unreadable: if it may not be read.
     """
     assign(path, read(path), model, unused)
 
@@ -98,8 +103,20 @@ def assign(
         )
         more = f"; and {len(differing) - 5} more" if len(differing) > 5 else ""
         raise ValueError(f"{source} is not for this model: {listed}{more}")
+    values = {name: as_weights(f"{source}: {name}", tensors[name]) for name in variables}
     for name, variable in variables.items():
-        variable.assign(tensors[name].astype("float32", copy=False))
+        variable.assign(values[name])
+
+
+def is_safetensors(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file begins as those of safetensors do: with the size of a header, and a header in JSON.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    with open(path, "rb") as file:
+        start = file.read(9)
+    return len(start) == 9 and start[8:] == b"{" and int.from_bytes(start[:8], "little") <= _LONGEST_HEADER
 
 
 def names(path: str | os.PathLike[str]) -> list[str]:
@@ -130,10 +147,14 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 @contextlib.contextmanager
 def _opened(path: str | os.PathLike[str]) -> Iterator[Any]:
     try:
+        check_file(path)
+    except Unreadable:
+        raise
+    except ValueError as error:
+        raise Damaged(str(error)) from None
+    try:
         with safe_open(path, framework="numpy") as file:
             yield file
-    except FileNotFoundError:
-        raise Damaged(f"{path}: no such file") from None
     except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise Damaged(f"{path}: not a safetensors file ({one_line(error)})") from None
 
@@ -155,8 +176,8 @@ class WeightsFile(WeightFormat):
     is_own = True
 
     def recognises(self, path: str | os.PathLike[str]) -> bool:
-        """Return whether the names of the file's tensors are paths, as ours are."""
-        return any("/" in name for name in names(path))
+        """Return whether it is a file of safetensors in which the tensors' names are paths, as ours are."""
+        return is_safetensors(path) and any("/" in name for name in names(path))
 
     def read(self, path: str | os.PathLike[str], model: "keras.Model", moving_averages: bool = True) -> None:
         load(path, model, unused=HEADS)
