@@ -1,8 +1,11 @@
 """The model card of a published model: what people read and what the Hub's search and tables read."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from keras_nasnet.common.escape import markdown
 
 if TYPE_CHECKING:
     from keras_nasnet.models.classifier import NASNet
@@ -69,12 +72,12 @@ def write_card(model: "NASNet", repo: str, revision: str | None, origin: Origin)
         eval_results=[_eval_result(result, dataset) for result in origin.metrics] or None,
     )
     sections = [
-        f"# {name}\n\n{origin.description}.",
+        f"# {markdown(name)}\n\n{markdown(origin.description)}.",
         _facts(model),
         _usage(model, address),
         _results(origin),
-        f"## Training\n\n```toml\n{origin.recipe.strip()}\n```" if origin.recipe else "",
-        f"## Licence and source\n\n{origin.licence}. The architecture:\n\n```bibtex\n{_CITATION}\n```",
+        f"## Training\n\n{_fenced(origin.recipe.strip(), 'toml')}" if origin.recipe else "",
+        f"## Licence and source\n\n{markdown(origin.licence)}. The architecture:\n\n{_fenced(_CITATION, 'bibtex')}",
     ]
     text = "\n\n".join(section for section in sections if section)
     return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text}\n"))
@@ -102,7 +105,7 @@ def _facts(model: "NASNet") -> str:
     config, shape = model.get_config(), model.inputs[0].shape[1:]
     blocks = config["num_blocks"]
     size = f"{blocks if isinstance(blocks, int) else ', '.join(map(str, blocks))} @ {config['penultimate_filters']}"
-    genotype = config["genotype"]["name"] or "a genotype of its own"
+    genotype = markdown(config["genotype"]["name"] or "a genotype of its own")
     rows = [("network", f"{genotype}, {size}, {config['stem']} stem"), ("parameters", f"{model.count_params():,}")]
     if None not in shape:
         rows.append(("multiply-adds for an image", f"{mult_adds(model):,}"))
@@ -142,11 +145,21 @@ def _results(origin: Origin) -> str:
     lines = []
     for result in origin.metrics:
         how = ", ".join(str(result[key]) for key in ("script", "hardware", "date") if key in result)
-        lines.append(f"| {result['name']} | {_shown(result)} | {result['data']} | measured: {how} |")
+        lines.append(_row(result["name"], _shown(result), result["data"], f"measured: {how}"))
     for result in origin.published:
         source = f"published, not rerun here: {result['source']}"
-        lines.append(f"| {result['name']} | {_shown(result)} | {result['data']} | {source} |")
+        lines.append(_row(result["name"], _shown(result), result["data"], source))
     return "\n".join(["## Results\n\n| | | images | |", "|---|---|---|---|", *lines]) if lines else ""
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(map(markdown, cells))} |"
+
+
+def _fenced(code: str, language: str) -> str:
+    """A block of code, which no line in it ends."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", code)), default=0))
+    return f"{fence}{language}\n{code}\n{fence}"
 
 
 def _shown(result: dict[str, Any]) -> str:

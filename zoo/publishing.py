@@ -1,13 +1,16 @@
 """Publishing: a model of any origin as a folder with everything that belongs to it, and that folder to the Hub."""
 
-import json
+import math
 import os
+import re
+import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from keras_nasnet.common import documents
 from keras_nasnet.common.errors import one_line
 from keras_nasnet.common.registry import Registry
 from keras_nasnet.zoo import loading, model_folder
@@ -17,6 +20,7 @@ from keras_nasnet.zoo.sources import hub
 if TYPE_CHECKING:
     from keras_nasnet.models.classifier import NASNet
 
+_SHORTEST, _LONGEST_TEXT = 8, 2**24  # bytes of a path that is looked for in files of more than these bytes
 LICENCE = "Apache-2.0"  # of the package, and of all weights in its catalog
 
 StrPath = str | os.PathLike[str]
@@ -157,7 +161,61 @@ def prepare(
     hub.check_target(to, revision)
     target = Target(to, revision, Path(folder), licence, results, backbone, class_names)
     publisher_of(source).prepare(source, target)
+    try:
+        check_private(target.folder, _places(source))
+    except ValueError:
+        shutil.rmtree(target.folder, ignore_errors=True)
+        raise
     return target.folder
+
+
+def without_place(text: str) -> str:
+    """Return the last name of a path, without where it lies on the publisher's machine; addresses stay as they are.
+
+    Example:
+        >>> without_place("/home/me/photos validation, 40 images")
+        'photos validation, 40 images'
+        >>> without_place("tfds:coco/2017")
+        'tfds:coco/2017'
+    """
+    is_address = hub.is_address(text) or re.match(r"(tfds:|https?://)", text)
+    return text if is_address else re.split(r"[/\\]", text.rstrip("/\\"))[-1]
+
+
+def check_private(folder: Path, places: Iterable[str]) -> None:
+    """Check that no file in a folder holds a path of the publisher's machine, by its bytes.
+
+    Raises:
+        ValueError: if one does; names the file and the path.
+    """
+    for file in sorted(file for file in folder.rglob("*") if file.is_file()):
+        for place in places:
+            if _holds(file, f"{place.rstrip(os.sep)}{os.sep}".encode()):
+                raise ValueError(
+                    f"{file.relative_to(folder)} would publish the path {place} of this machine: rename what is called "
+                    "so, such as a class, a recipe or a genotype; nothing is kept"
+                )
+
+
+def _places(source: StrPath) -> set[str]:
+    """Folders of this machine that belong to the publisher; the whole disk is none."""
+    text = os.fspath(source)
+    found = [Path(os.path.abspath(place)) for place in (".", tempfile.gettempdir(), os.path.expanduser("~"))]
+    if loading.entry_name(source) is None and not hub.is_address(text):
+        found.append(Path(source).absolute())
+    return {str(place) for path in found for place in (path, path.resolve()) if len(place.parts) > 1}
+
+
+def _holds(file: Path, text: bytes) -> bool:
+    if len(text) < _SHORTEST and file.stat().st_size > _LONGEST_TEXT:  # random numbers would hold it now and then
+        return False
+    with open(file, "rb") as opened:
+        before = b""
+        while piece := opened.read(2**24):
+            if text in before + piece:
+                return True
+            before = piece[-len(text) :]
+    return False
 
 
 def publisher_of(source: StrPath) -> Publisher:
@@ -189,31 +247,42 @@ def read_metrics(folder: StrPath) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     try:
-        results = json.loads(path.read_text(encoding="utf-8"))
-        if not all(result.keys() >= {"name", "value", "data"} for result in results):
-            raise ValueError("a result has no name, value or data")
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+        results = documents.read_json(path)
+        return [_checked(result) | {"data": without_place(result["data"])} for result in results]
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise ValueError(f"{path}: not a file of results ({one_line(error)})") from None
-    return results
+
+
+def _checked(result: Any) -> dict[str, Any]:
+    """Returns a result of which all is text or a number, as the card and the Hub's tables take it."""
+    if not {"name", "value", "data"} <= result.keys():
+        raise ValueError("a result has no name, value or data")
+    if not isinstance(result["value"], int | float) or not math.isfinite(result["value"]):
+        raise ValueError(f"the value of {result['name']!r} is {result['value']!r}, not a number")
+    if not all(isinstance(result[key], str) for key in result.keys() - {"value", "seed"}):
+        raise ValueError("a result has something else than text")
+    if not isinstance(result.get("seed", 0), int):
+        raise ValueError(f"seed is {result['seed']!r}, not an integer")
+    return dict(result)
 
 
 def _evaluated(path: Path, source: str) -> list[dict[str, Any]]:
     """What a file of `keras-nasnet evaluate --json` says of a model, as the catalog has it."""
     metrics = []
     try:
-        for line in path.read_text(encoding="utf-8").splitlines():
-            result = json.loads(line)
+        for line in documents.read_text(path).splitlines():
+            result = documents.parse_json(line, str(path))
             if Path(result["model"]) != Path(source):
                 continue
-            data = result["data"] if result["data"].startswith("tfds:") else Path(result["data"]).name
+            data = " ".join(filter(None, (without_place(result["data"]), result["split"])))
             shared = {
-                "data": f"{' '.join(filter(None, (data, result['split'])))}, {result['images']:,} images",
+                "data": f"{data}, {result['images']:,} images",
                 "script": "keras-nasnet evaluate",
                 "date": result["date"],
                 "hardware": result["hardware"],
             }
             names = [name for name in ("top1", "top5", "ece") if result[name] is not None]
-            metrics += [{"name": name, "value": round(result[name], 6)} | shared for name in names]
+            metrics += [_checked({"name": name, "value": round(result[name], 6)} | shared) for name in names]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: not what `keras-nasnet evaluate --json` prints ({one_line(error)})") from None
     if not metrics:

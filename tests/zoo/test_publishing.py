@@ -255,3 +255,14 @@ def test_what_cannot_be_published(tmp_path, monkeypatch, arguments, words):
     assert done.exit_code == 2
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert words in done.stderr
+
+
+def test_a_full_disk_is_said_in_a_line_and_nothing_is_left(small, tmp_path, mount):
+    """In a process of its own: HDF5 would end it."""
+    mount(tmp_path / "full", "size=60k")
+    folder = tmp_path / "full" / "model"
+    arguments = ("zoo", "publish", small[0], "--to", REPO, "--dry-run", "--folder", folder)
+    done = python(None, {}, tmp_path, *arguments)
+    assert (done.returncode, done.stdout) == (2, ""), done
+    assert done.stderr.splitlines() == [f"Error: {folder} cannot be written (No space left on device)"]
+    assert list((tmp_path / "full").iterdir()) == []

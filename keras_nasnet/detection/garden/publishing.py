@@ -5,15 +5,18 @@ import shutil
 from pathlib import Path
 
 from keras_nasnet.common import checksum
+from keras_nasnet.common.documents import read_text
 from keras_nasnet.common.escape import markdown
 from keras_nasnet.common.files import replacing_folder
 from keras_nasnet.detection import report
-from keras_nasnet.detection.detector_folder import SUMS, locate, read_class_names
+from keras_nasnet.detection.detector_folder import CHECKPOINTS, CLASS_NAMES, SUMS, locate, read_class_names
 from keras_nasnet.detection.garden.exporting import write_export
 from keras_nasnet.detection.garden.model import FasterRCNN
-from keras_nasnet.detection.garden.params import read_params
+from keras_nasnet.detection.garden.params import read_params, without_paths, write_params
 
 CARD = "README.md"
+# What an export consists of.
+EXPORTED = ("saved_model.pb", "fingerprint.pb", "variables", "assets", CHECKPOINTS, CLASS_NAMES)
 
 
 def prepare(source: str | os.PathLike[str], to: str, folder: Path, revision: str | None, licence: str) -> None:
@@ -42,7 +45,11 @@ def prepare(source: str | os.PathLike[str], to: str, folder: Path, revision: str
     found = locate(source)
     with replacing_folder(folder) as written:
         if (found / "saved_model.pb").is_file():
-            shutil.copytree(found, written, dirs_exist_ok=True)
+            for name in EXPORTED:  # and nothing else that lies there
+                copy = shutil.copytree if (found / name).is_dir() else shutil.copyfile
+                if (found / name).exists():
+                    copy(found / name, written / name)
+            write_params(without_paths(read_params(found)), written)
         else:
             write_export(FasterRCNN.load(found), written)
         for name in (report.JSON_FILE, report.MARKDOWN_FILE):
@@ -67,7 +74,7 @@ def write_card(folder: Path, to: str, revision: str | None, licence: str) -> str
         tags=["nasnet", "faster-rcnn", "tensorflow"],
     )
     table = folder / report.MARKDOWN_FILE
-    results = f"\n## Results\n\n{table.read_text(encoding='utf-8')}" if table.is_file() else ""
+    results = f"\n## Results\n\n{read_text(table)}" if table.is_file() else ""
     size = "N = {}, P = {}".format(
         network.num_blocks or "the variant's", network.penultimate_filters or "the variant's"
     )
@@ -78,10 +85,10 @@ def write_card(folder: Path, to: str, revision: str | None, licence: str) -> str
 {data.to_yaml()}
 ---
 
-# {name}
+# {markdown(name)}
 
-A Faster R-CNN of the TensorFlow Model Garden on a NASNet ({network.model_id}, {size}) with a feature pyramid,
-for images of {height} x {width} pixels. Classes: {", ".join(map(markdown, names))}.
+A Faster R-CNN of the TensorFlow Model Garden on a NASNet ({markdown(network.model_id)}, {markdown(size)}) with a
+feature pyramid, for images of {height} x {width} pixels. Classes: {", ".join(map(markdown, names))}.
 
 ## Use
 
