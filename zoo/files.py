@@ -11,14 +11,15 @@ the paths of their own servers; `HF_ENDPOINT` is that of another Hub.
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from keras_nasnet.common import cache, checksum
 from keras_nasnet.common.files import leftovers
 from keras_nasnet.common.home import home
-from keras_nasnet.zoo.catalog.entries import entry
+from keras_nasnet.zoo.catalog.entries import canonical, entry, names
 from keras_nasnet.zoo.catalog.entry import Entry
+from keras_nasnet.zoo.formats.assign import Unreadable
 
 
 def path(name: str) -> Path:
@@ -90,32 +91,58 @@ def verify(name: str) -> list[Path]:
 def deleted_on(kind: type[ValueError], converted: Path) -> Iterator[None]:
     """Delete a converted file when reading it raises an error of this kind, and say so.
 
+    What may not be read is somebody else's, and stays: nothing says that it is damaged.
+
     Raises:
         ValueError: if it does.
     """
     try:
         yield
+    except Unreadable as error:
+        raise ValueError(f"{error}: let its owner allow it, or let KERAS_HOME name another folder") from None
     except kind as error:
-        with contextlib.suppress(OSError):
-            converted.unlink(missing_ok=True)
-        raise ValueError(f"{error}; the file is deleted: run again to convert the weights anew") from None
+        try:
+            converted.unlink()
+        except FileNotFoundError:
+            what = "run again to convert the weights anew"
+        except OSError as unlinking:
+            what = f"the file cannot be deleted ({unlinking.strerror}): let its owner do it"
+        else:
+            what = "the file is deleted: run again to convert the weights anew"
+        raise ValueError(f"{error}; {what}") from None
 
 
 def clear(name: str) -> int:
     """Delete an entry's files on this machine, also compiled networks and what broke off; return the bytes freed.
 
-    What the package ships stays.
+    What the package ships stays. Of a network that is no entry, such as one of a file, the compiled ones are deleted.
+
+    Args:
+        name: of an entry, or under which a network was compiled: that of its folder, or of its file without the end.
 
     Raises:
-        ValueError: if there is no such entry, or a file cannot be deleted.
+        ValueError: if there is nothing of this name, or a file cannot be deleted.
     """
+    if canonical(name) is None and cache.has(name):
+        return _without_errors(lambda: cache.clear(name))
     found = entry(name)
     converted, place = converted_file(found), found.source.place
     files = [converted, *leftovers(converted), *place.leftovers()]
     if place.is_remote and (file := place.find()) is not None:
         files.append(file)
+    return _without_errors(
+        lambda: sum(checksum.remove(file) for file in files if file.exists()) + cache.clear(found.name)
+    )
+
+
+def clearable() -> list[str]:
+    """Return all names that `clear` takes: the entries, and what else has been compiled."""
+    return [*names(), *sorted(cache.names() - {*names()})]
+
+
+def _without_errors(delete: Callable[[], int]) -> int:
     try:
-        return sum(checksum.remove(file) for file in files if file.exists()) + cache.clear(found.name)
+        return delete()
     except OSError as error:
         raise ValueError(f"{error.filename} cannot be deleted ({error.strerror})") from None
 

@@ -9,9 +9,11 @@ from pathlib import Path
 from keras_nasnet.common.checksum import sha256
 from keras_nasnet.inference.opening import open_predictor
 from keras_nasnet.models.predictor import Predictor
+from keras_nasnet.zoo import model_folder
 from keras_nasnet.zoo.catalog.entries import entry
 from keras_nasnet.zoo.class_list import read_class_names
 from keras_nasnet.zoo.loading import Place, check, files_of, load, locate
+from keras_nasnet.zoo.sources import hub
 
 
 def load_predictor(
@@ -37,10 +39,14 @@ def load_predictor(
     place = locate(name_or_path)
     found = None if class_names is None else read_class_names(class_names)
     name = place.text if place.kind == "entry" else Path(place.text).stem
+    source = name_or_path
+    if place.kind == "address":  # resolved once: what is compiled must be what its checksum is of
+        source = hub.pinned(place.text, model_folder.READ)
+        place = Place(source, "address")
     which = identity(place)
     if found is not None:
         which = hashlib.sha256(json.dumps([which, found]).encode()).hexdigest()
-    return open_predictor(name, which, lambda: load(name_or_path, found), engine, precision, report)
+    return open_predictor(name, which, lambda: load(source, found), engine, precision, report)
 
 
 def identity(place: Place) -> str:

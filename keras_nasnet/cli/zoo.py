@@ -117,14 +117,14 @@ def verify_command(names: tuple[str, ...], as_json: bool) -> None:
 
 @zoo_group.command("clear")
 @click.argument("names", metavar="[NAME...]", nargs=-1)
-@click.option("--all", "everything", is_flag=True, help="All entries.")
+@click.option("--all", "everything", is_flag=True, help="All entries, and all compiled networks.")
 @_JSON
 def clear_command(names: tuple[str, ...], everything: bool, as_json: bool) -> None:
-    """Delete what entries have in the cache."""
+    """Delete what entries have in the cache; of other networks, such as NAME.keras, what was compiled for them."""
     if bool(names) == everything:
         raise InputError("name the entries whose files shall be deleted, or give --all")
     _each(
-        tuple(entries.names()) if everything else names,
+        tuple(files.clearable()) if everything else names,
         lambda name: {"name": name, "bytes_freed": files.clear(name)},
         as_json,
     )

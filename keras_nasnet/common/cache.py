@@ -18,8 +18,12 @@ from typing import Any, TypeVar
 from filelock import FileLock
 
 from keras_nasnet.common.checksum import SUMS, read_sums, sha256, write_sums
+from keras_nasnet.common.files import has_room, temporary_folder
 from keras_nasnet.common.home import home
 
+# A compiled network: its name and a checksum of all that it depends on; dots in front and more behind are of what was
+# killed or locked.
+_NAME = re.compile(r"\.?([\w-]+)\.[0-9a-f]{20}(?:\.|$)")
 KEPT = 8  # compiled networks of one name; of more, those that were not used for the longest time go
 
 Read = TypeVar("Read")
@@ -51,18 +55,20 @@ def cached(name: str, key: Mapping[str, Any], make: Callable[[Path], None], read
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
             stack.enter_context(FileLock(f"{place}.lock"))
-            temporary = Path(
-                stack.enter_context(tempfile.TemporaryDirectory(dir=place.parent, prefix=f"{place.name}."))
-            )
+            temporary = stack.enter_context(temporary_folder(place))
         except OSError:
-            temporary = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            make(temporary)
-            return read(temporary)
+            return _make_elsewhere(make, read)
         with contextlib.suppress(_Unusable):  # another process has just made it
             return _read(place, read)
         new = temporary / "new"
         new.mkdir()
-        make(new)
+        try:
+            make(new)
+        except Exception:  # runtimes say in their own ways, or not at all, that a disk is full
+            if has_room(temporary):
+                raise
+            stack.close()
+            return _make_elsewhere(make, read)
         with contextlib.suppress(OSError):  # a full disk keeps nobody from a result
             for file in new.iterdir():  # on the disk before they count as whole
                 with open(file, "rb+") as opened:
@@ -75,16 +81,52 @@ def cached(name: str, key: Mapping[str, Any], make: Callable[[Path], None], read
         return read(place if place.exists() else new)
 
 
+def names() -> set[str]:
+    """Return the names of which there is something compiled, or left of what was killed."""
+    try:
+        found = os.listdir(_folder())
+    except OSError:
+        return set()
+    return {match[1] for name in found if (match := _NAME.match(name))}
+
+
+def has(name: str) -> bool:
+    """Return whether there is something compiled of a name, or left of what was killed."""
+    return _plain(name) in names()
+
+
 def clear(name: str) -> int:
-    """Delete the compiled networks of a name; returns the bytes that were freed."""
-    freed = 0
-    for path in _folder().glob(f"{_plain(name)}.*"):  # also what a killed process left, and locks
+    """Delete the compiled networks of a name; returns the bytes that were freed.
+
+    Raises:
+        OSError: if something cannot be deleted.
+    """
+    freed, folder = 0, _folder()
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:  # also what a killed process left, and locks
+        match = _NAME.match(path.name)
+        if match is None or match[1] != _plain(name):
+            continue
         if path.is_dir():
             freed += sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
             shutil.rmtree(path)
         else:
             path.unlink()
     return freed
+
+
+def _make_elsewhere(make: Callable[[Path], None], read: Callable[[Path], Read]) -> Read:
+    """Where the cache cannot hold it: made in the folder for temporary files, and for this process alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            make(Path(folder))
+        except Exception:
+            if has_room(Path(folder)):
+                raise
+            raise ValueError(
+                f"the disks of {_folder()} and {folder} are full: make room, or let KERAS_HOME or TMPDIR name a folder "
+                "on another one"
+            ) from None
+        return read(Path(folder))
 
 
 class _Unusable(Exception):

@@ -5,8 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from keras_nasnet.common.documents import read_text
 from keras_nasnet.common.errors import one_line
 
+_BLOBS = "blobs"  # the folder of the Hub's cache to which the links in its snapshots point
 SUMS = "SHA256SUMS"  # of a folder; `sha256sum -c` reads it
 
 
@@ -27,7 +29,7 @@ class Checksum:
 
         Args:
             path: of the file.
-            delete: whether a file that is wrong is deleted; a link with what it points to.
+            delete: whether a file that is wrong is deleted; see `remove`.
 
         Raises:
             ValueError: if the file cannot be read or has another checksum; says both.
@@ -64,10 +66,9 @@ def read_sums(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of each file that a folder's SHA256SUMS names.
 
     Raises:
-        OSError: if it cannot be read.
-        ValueError: if it is damaged.
+        ValueError: if it cannot be read, or is damaged.
     """
-    lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
+    lines = read_text(folder / SUMS).splitlines()
     return {file: digest for digest, file in (line.split("  ", 1) for line in lines)}
 
 
@@ -86,7 +87,7 @@ def check_sums(folder: Path, files: Iterable[str], name: str) -> None:
         return
     try:
         sums = read_sums(folder)
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise ValueError(f"{name}: {SUMS} is damaged ({one_line(error)})") from None
     for file in files:
         if file not in sums:
@@ -95,11 +96,16 @@ def check_sums(folder: Path, files: Iterable[str], name: str) -> None:
 
 
 def remove(path: Path) -> int:
-    """Delete a file, and what it points to if it is a link; return the bytes that it had."""
+    """Delete a file, of the Hub's cache also what it points to; return the bytes that were freed.
+
+    Other links point to what is somebody's own.
+    """
     target = path.resolve()
-    size = target.stat().st_size
+    is_owned = not path.is_symlink() or target.parent.name == _BLOBS
+    size = target.stat().st_size if is_owned else 0
     path.unlink()
-    target.unlink(missing_ok=True)
+    if is_owned:
+        target.unlink(missing_ok=True)
     return size
 
 

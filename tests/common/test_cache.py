@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from keras_nasnet.common import cache
+from keras_nasnet.common import cache, files
 from tests.support import ROOT
 
 KEY = {"network": "abc", "engine": ["openvino", "1"], "precision": "f32"}
@@ -143,7 +143,7 @@ def test_where_nothing_can_be_written_it_is_made_each_time(tmp_path, monkeypatch
 PROCESS = """
 import sys, time
 from pathlib import Path
-from keras_nasnet.common import cache
+from keras_nasnet.common import cache, files
 
 def make(folder):
     with open(sys.argv[1], "a") as file:
@@ -204,3 +204,53 @@ def test_clear_deletes_what_a_name_has(keras_home):
         cache.cached(name, KEY, maker, read)
     assert cache.clear("net") > len(maker.content)
     assert [folder.name.split(".")[0] for folder in folders(keras_home)] == ["net_2"]
+
+
+def test_a_full_disk_keeps_nobody_from_a_result_where_another_has_room(keras_home, mount):
+    mount(keras_home, "size=300k")
+    maker = Maker(bytes(1_000_000))
+    for _ in range(2):
+        assert cache.cached("net", KEY, maker, read) == maker.content
+    assert folders(keras_home) == []
+
+
+def test_where_all_disks_are_full_it_is_said_in_a_line(keras_home, mount, tmp_path, monkeypatch):
+    mount(keras_home, "size=300k")
+    mount(tmp_path / "tmp", "size=300k")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+
+    def fails(folder):
+        try:
+            (folder / "network").write_bytes(bytes(1_000_000))
+        except OSError:
+            raise RuntimeError("basic_ios::clear: iostream error") from None
+
+    with pytest.raises(ValueError, match=r"are full: make room, or let KERAS_HOME or TMPDIR name") as error:
+        cache.cached("net", KEY, fails, read)
+    assert str(error.value).isprintable()
+    assert folders(keras_home) == [] and os.listdir(tmp_path / "tmp") == []
+
+
+def test_what_a_killed_process_left_goes_with_the_next(keras_home):
+    left = keras_home / "models/keras_nasnet/compiled"
+    maker = Maker()
+    cache.cached("net", KEY, maker, read)
+    (place,) = folders(keras_home)
+    # As a process would have left it that does not live any more.
+    name = f".{place.name}.{files._host()}.99999999.01234567.tmp"
+    (left / name / "new").mkdir(parents=True)
+    assert cache.names() == {"net"}
+    delete(place / "network")
+    cache.cached("net", KEY, maker, read)
+    assert folders(keras_home) == [place]
+
+
+def test_a_shared_cache_is_as_open_as_the_umask_says(keras_home):
+    before = os.umask(0o022)
+    try:
+        cache.cached("net", KEY, Maker(), read)
+    finally:
+        os.umask(before)
+    (place,) = folders(keras_home)
+    assert place.stat().st_mode & 0o777 == 0o755
+    assert {file.stat().st_mode & 0o777 for file in place.iterdir()} == {0o644}

@@ -148,7 +148,8 @@ class HubServer(LoopbackServer):
         if kind == "tree":
             return said(200, [self.described(path, content) for path, content in files.items()])
         if kind == "revision":
-            return said(200, {"id": repo, "sha": commit, "siblings": [{"rfilename": path} for path in files]})
+            siblings = [{"rfilename": path, "size": len(content)} for path, content in files.items()]
+            return said(200, {"id": repo, "sha": commit, "siblings": siblings})
         return said(404, {"error": f"unknown: {words}"})
 
     def described(self, path, content):

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,9 +13,11 @@ import pytest
 import tomli_w
 
 from keras_nasnet import zoo
+from keras_nasnet.common import limits
 from keras_nasnet.common.files import replacing
 from keras_nasnet.zoo import files
 from keras_nasnet.zoo.catalog import entries
+from keras_nasnet.zoo.formats.assign import Unreadable
 from keras_nasnet.zoo.sources import download
 from tests.support import ROOT
 from tests.support.file_server import FileServer
@@ -180,24 +181,31 @@ def test_a_proxy_of_the_environment(server, place, monkeypatch):
     assert zoo.path(NAME).read_bytes() == CONTENT
 
 
+# === Servers that mean harm ===
+
+
+def test_a_body_without_end(server, place, monkeypatch):
+    monkeypatch.setattr(limits, "DOWNLOAD_BYTES", 10_000)
+    assert "has 200,000 bytes or more, and may have 10,000" in refusal()
+    server.faults = [("unsaid",)]  # nothing of a size, and the connection stays open
+    assert "bytes or more, and may have 10,000" in refusal()
+    assert len(server.seen) == 2
+    assert not [file for file in place.parent.iterdir() if file.suffix != ".lock"]
+
+
+@pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://127.0.0.1/a", "data:,a", "gopher://a", "http://["])
+def test_a_redirection_to_no_web_server(server, place, target):
+    server.faults = [("to", target)]
+    assert "NASNet-mobile.h5 cannot be downloaded" in refusal()
+    assert len(server.seen) == 1
+
+
+def test_what_a_server_says_is_printed_as_text(server, place):
+    server.faults = [("says", "\x1b[2Jall is well")]
+    assert "the server answers 404 \\x1b[2Jall is well" in refusal()
+
+
 # === Disks ===
-
-
-@pytest.fixture
-def mount(tmp_path):
-    """Returns a function that mounts a tmpfs, which only root may."""
-    mounted = []
-
-    def mount(folder, options):
-        folder.mkdir(parents=True, exist_ok=True)
-        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
-        if shutil.which("mount") is None or subprocess.run(command, capture_output=True, check=False).returncode:
-            pytest.skip("no tmpfs can be mounted here: root may")
-        mounted.append(folder)
-
-    yield mount
-    for folder in mounted:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_full_disk(server, place, mount):
@@ -304,3 +312,55 @@ def test_clear(server, place):
     assert files.clear(NAME) == 0
     assert files.clear("nasnet_a_cifar10") == 0
     assert zoo.verify("nasnet_a_cifar10") != []
+
+
+def test_clear_takes_what_else_was_compiled(place, tmp_path):
+    compiled = tmp_path / "home" / "models" / "keras_nasnet" / "compiled"
+    key = "0123456789abcdef0123"
+    for name in (f"mine.{key}", f"mine.{key}.x1_y2z3", f".mine.{key}.host-1.99999999.01234567.tmp", f"mine_2.{key}"):
+        (compiled / name).mkdir(parents=True)
+        (compiled / name / "network").write_bytes(b"12345")
+    (compiled / f"mine.{key}.lock").touch()
+    assert files.clear("mine") == 15
+    assert [path.name for path in compiled.iterdir()] == [f"mine_2.{key}"]
+    assert "mine_2" in files.clearable()
+    assert "no model is called 'mine'" in refusal(files.clear, "mine")
+
+
+def test_clear_deletes_links_and_not_what_they_point_to(server, place, tmp_path):
+    zoo.path(NAME)
+    os.replace(place, tmp_path / "elsewhere")
+    place.symlink_to(tmp_path / "elsewhere")
+    assert files.clear(NAME) == 0
+    assert not place.is_symlink() and (tmp_path / "elsewhere").read_bytes() == CONTENT
+
+
+# === A cache that several people share ===
+
+
+def test_what_may_not_be_read_or_deleted_is_said_so(tmp_path, monkeypatch):
+    converted = tmp_path / "net.safetensors"
+    converted.write_bytes(b"damaged")
+    with (
+        pytest.raises(ValueError, match=r"cannot be read \(Permission denied\): let its owner allow it"),
+        files.deleted_on(ValueError, converted),
+    ):
+        raise Unreadable(f"{converted}: cannot be read (Permission denied)")
+    assert converted.exists()
+
+    def forbidden(path):
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", forbidden)  # root may delete everything
+        with (
+            pytest.raises(ValueError, match=r"damaged; the file cannot be deleted \(Permission denied\)"),
+            files.deleted_on(ValueError, converted),
+        ):
+            raise ValueError("damaged")
+    with (
+        pytest.raises(ValueError, match="damaged; the file is deleted: run again"),
+        files.deleted_on(ValueError, converted),
+    ):
+        raise ValueError("damaged")
+    assert not converted.exists()

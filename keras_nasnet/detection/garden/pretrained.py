@@ -1,13 +1,13 @@
 """Trained NASNets as the backbones from which the Garden's detectors start, and back."""
 
 import os
-import tempfile
 from pathlib import Path
 
 import tensorflow as tf
 import tf_keras
 import yaml
 
+from keras_nasnet.common.files import temporary_folder
 from keras_nasnet.common.images import Preprocessing
 from keras_nasnet.detection.detector_folder import is_detector
 from keras_nasnet.detection.garden import checkpoints
@@ -63,11 +63,11 @@ def write_checkpoint(
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{PREFIX}.", dir=folder) as temporary:
-            tf.train.Checkpoint(backbone=backbone_of(model, config)).write(os.path.join(temporary, PREFIX))
-            Path(temporary, YAML).write_text(yaml.safe_dump(settings), encoding="utf-8")
+        with temporary_folder(folder / PREFIX) as temporary:
+            tf.train.Checkpoint(backbone=backbone_of(model, config)).write(str(temporary / PREFIX))
+            (temporary / YAML).write_text(yaml.safe_dump(settings), encoding="utf-8")
             # The index, which makes it a checkpoint, comes last.
-            for file in sorted(Path(temporary).iterdir(), key=lambda file: file.suffix == ".index"):
+            for file in sorted(temporary.iterdir(), key=lambda file: file.suffix == ".index"):
                 os.replace(file, folder / file.name)
     except (OSError, tf.errors.OpError) as error:
         raise ValueError(f"{folder} cannot be written ({error})") from None
