@@ -232,7 +232,7 @@ def _without_classifier(model: "NASNet") -> "NASNet":
     from keras_nasnet.models.weights import copy_weights
 
     options = {"include_top": False, "classes": None, "class_names": None, "auxiliary_head": False, "dropout": 0.0}
-    body = NASNet(**model.get_config() | options)
+    body = NASNet(**model.arguments() | options)
     copy_weights(model, body)
     return body
 

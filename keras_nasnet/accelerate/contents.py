@@ -22,6 +22,15 @@ def all_layers(layer: keras.Layer) -> list[keras.Layer]:
     return list(found.values())
 
 
+def children(layer: keras.Layer) -> list[keras.Layer]:
+    """Return the layers directly within a layer or model, in the order in which they were made."""
+    if isinstance(layer, keras.Model):
+        return list(layer.layers)
+    if hasattr(layer, "_flatten_layers"):
+        return layer._flatten_layers(include_self=False, recursive=False)
+    return list({id(found): found for found in _held(layer, keras.Layer)}.values())
+
+
 def seed_generators(layer: keras.Layer) -> list[keras.random.SeedGenerator]:
     """Return a layer's own generators of random seeds, not those of the layers within it."""
     if hasattr(layer, "_seed_generators"):

@@ -185,7 +185,9 @@ class _Folder:
 
     def convolution(self, layer: Any, tensor: Any, **changes: Any) -> Any:
         separable = isinstance(layer, keras.layers.SeparableConv2D)
-        config = layer.get_config() | {"use_bias": True} | changes
+        adapted = ("lora_rank", "lora_alpha")  # the kernel has it
+        config = {name: value for name, value in layer.get_config().items() if name not in adapted}
+        config |= {"use_bias": True} | changes
         kind = keras.layers.SeparableConv2D if separable else keras.layers.Conv2D
         if not separable and np.max(config["kernel_size"]) == 1 < np.max(config["strides"]):
             kind = Conv2D  # the same, with a gradient that TensorFlow computes safely

@@ -175,7 +175,9 @@ class _Building:
         drops = cell.drop_path_rate > 0
         cell.drop_paths.append(
             [
-                DropPath(cell.drop_path_rate, dtype=cell.dtype_policy) if drops and operation.is_dropped else None
+                DropPath(cell.drop_path_rate, dtype=cell.dtype_policy, name=f"{operation.name}_drop_path")
+                if drops and operation.is_dropped
+                else None
                 for operation in self.pair
             ]
         )

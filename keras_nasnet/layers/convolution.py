@@ -15,6 +15,7 @@ from keras_nasnet.accelerate.cpu_convolution import Conv2D
 from keras_nasnet.accelerate.quick_layer import QuickLayer
 from keras_nasnet.layers.batch_norm import BatchNormalization
 from keras_nasnet.layers.folder import Folder
+from keras_nasnet.layers.inner_layers import InnerLayers
 
 Shape = tuple[int | None, ...]
 
@@ -77,7 +78,7 @@ def _quarter(inputs: Any, offset: int) -> Any:
     return ops.reshape(quarter, (-1, height, width, channels))
 
 
-class ConvolutionalLayer(QuickLayer, keras.layers.Layer):
+class ConvolutionalLayer(InnerLayers, QuickLayer, keras.layers.Layer):
     """Base of the layers whose convolutions are followed by batch normalization.
 
     Args:

@@ -15,6 +15,7 @@ from keras_nasnet.accelerate.cpu_convolution import SeparableConv2D
 from keras_nasnet.genotype.vocabulary import COMBINE_LAYERS, OPERATION_LAYERS
 from keras_nasnet.layers.convolution import ConvolutionalLayer, Projection, Shape, kernel_initializer, subsample
 from keras_nasnet.layers.folder import Folder
+from keras_nasnet.layers.inner_layers import InnerLayers, without_inner_config
 from keras_nasnet.layers.pooling import POOL_PADDINGS, pool, spatial_axes
 from keras_nasnet.layers.relu import rectify
 
@@ -189,7 +190,7 @@ class Pool(Operation):
     def _fold_with_zeros(self, folder: Folder, state: Any) -> Any:
         lengths = [state.shape[axis] for axis in spatial_axes(self.data_format)]
         if None in lengths:  # how many zeros there are is known when it runs: to no plain layer, but to ours
-            config = self.get_config() | {"filters": state.shape[self.channel_axis]}
+            config = without_inner_config(self.get_config()) | {"filters": state.shape[self.channel_axis]}
             return folder.layer("pool", lambda name, dtype: Pool.from_config(config | {"name": name}), state)
         totals = [max((-(-n // self.stride) - 1) * self.stride + self.pool_size - n, 0) for n in lengths]
         padding = [(total // 2, total - total // 2) for total in totals]
@@ -303,7 +304,7 @@ def make_operation(operation: str, filters: int, stride: int = 1, **kwargs: Any)
     return layer
 
 
-class Combine(keras.layers.Layer):
+class Combine(InnerLayers, keras.layers.Layer):
     """Base of the combinations of a block's two branches.
 
     Takes a list of two tensors of the same shape and returns one. A combination of one's own has `call`, `fold`,

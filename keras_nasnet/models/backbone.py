@@ -7,15 +7,17 @@ import keras
 
 from keras_nasnet.genotype import Genotype
 from keras_nasnet.layers.convolution import channel_axis
+from keras_nasnet.layers.inner_layers import InnerLayers
 from keras_nasnet.models.assembly import State, run_cells
 from keras_nasnet.models.body import Body
+from keras_nasnet.models.freezing import Freezing
 
 
 @keras.saving.register_keras_serializable("keras_nasnet")
-class NASNetBackbone(keras.Model):
+class NASNetBackbone(InnerLayers, Freezing, keras.Model):
     """A NASNet without its classifier.
 
-    Args: those of `NASNet` with the same names. `input_shape` defaults to any size.
+    Args: those of `NASNet` with the same names, and `trainable`. `input_shape` defaults to any size.
 
     Input: float images (batch, height, width, 3), at least 32x32. Output: the rectified
     last features.
@@ -77,7 +79,9 @@ class NASNetBackbone(keras.Model):
 
         # === Config ===
         self._config = body.get_config() | {"input_shape": list(image_shape)}
+        self._policy = body.dtype
         self._plans = tuple(body.plans)
+        self.cell_names = tuple(plan.name for plan in body.plans)
         self._states = features.states
         last = {state.strides[0]: name for name, state in features.states.items()}  # by stride, later ones win
         self.strides = {f"P{stride.bit_length() - 1}": stride for stride in last}
@@ -89,7 +93,8 @@ class NASNetBackbone(keras.Model):
         self.channels = {level: tensor.shape[body.channel_axis] for level, tensor in self.pyramid_outputs.items()}
 
     def get_config(self) -> dict[str, Any]:
-        return self._config | {"name": self.name, "trainable": self.trainable}
+        dtype = keras.saving.serialize_keras_object(self._policy)  # a map of policies may have changed
+        return self._config | {"dtype": dtype, "name": self.name, "trainable": self.trainable} | self.inner_config()
 
     def split_at(self, cell: int | str) -> tuple[keras.Model, keras.Model]:
         """Cut the network behind a cell, as the paper's two-stage detector does.

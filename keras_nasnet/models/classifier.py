@@ -13,15 +13,17 @@ from keras_nasnet.common.images import Preprocessing
 from keras_nasnet.genotype import Genotype
 from keras_nasnet.layers.batch_norm import BatchNormalization
 from keras_nasnet.layers.convolution import Projection, kernel_initializer
+from keras_nasnet.layers.inner_layers import InnerLayers, without_inner_config
 from keras_nasnet.layers.relu import ReLU
 from keras_nasnet.models import arguments
 from keras_nasnet.models.body import Body
 from keras_nasnet.models.fingerprint import fingerprint
+from keras_nasnet.models.freezing import Freezing
 from keras_nasnet.models.predictor import OPENERS, Predictor
 
 
 @keras.saving.register_keras_serializable("keras_nasnet")
-class NASNet(keras.Model):
+class NASNet(InnerLayers, Freezing, keras.Model):
     """A NASNet image classifier, or its features.
 
     Input: float images (batch, height, width, 3), at least 32x32, preprocessed as
@@ -59,6 +61,8 @@ class NASNet(keras.Model):
         preprocessing: how images are made into inputs; saved with the model. Default: scaled
             to [-1, 1], as all public weights want.
         data_format: "channels_last" or "channels_first"; default as Keras is configured.
+        **kwargs: `trainable`, and `inner_layers`: what `get_config` says of layers that were frozen, quantized or
+            given LoRA since the network was made.
 
     Source: arXiv 1707.07012; wiring and constants of TF-slim's nasnet.py.
 
@@ -166,6 +170,8 @@ class NASNet(keras.Model):
         # === Config ===
         self.preprocessing = preprocessing or _default_preprocessing(body, image_shape)
         self.class_names = class_names
+        self._policy = body.dtype
+        self.cell_names = tuple(plan.name for plan in body.plans)
         self._channels_first = body.data_format == "channels_first"
         self.has_layers_before = input_tensor is not None and not any(input_tensor is source for source in inputs)
         self._config = body.get_config() | {
@@ -226,12 +232,27 @@ class NASNet(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         if self.has_layers_before:  # they belong to the model, so all layers are listed
-            return keras.Model(self.inputs, self.output, name=self.name).get_config()
-        return self._config | {
+            config = keras.Model(self.inputs, self.output, name=self.name).get_config()
+            return config | {"trainable": self.trainable}
+        config = self._config | {
+            "dtype": keras.saving.serialize_keras_object(self._policy),  # a map of policies may have changed
             "class_names": None if self.class_names is None else list(self.class_names),
             "preprocessing": self.preprocessing.to_dict(),
             "name": self.name,
         }
+        return config | ({} if self.trainable else {"trainable": False}) | self.inner_config()
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments that make another network of this kind, whose layers are as they are made.
+
+        `get_config` also says which layers are frozen, quantized or have LoRA.
+
+        Example:
+            >>> network = NASNet(num_blocks=1, penultimate_filters=48, stem="cifar", trainable=False)
+            >>> NASNet(**network.arguments() | {"classes": 3}).trainable
+            True
+        """
+        return without_inner_config(self.get_config())
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> keras.Model:

@@ -1,7 +1,10 @@
 """A network's weights: copied into another, and written with it."""
 
+from typing import Any
+
 import keras
 
+from keras_nasnet.accelerate.contents import all_layers
 from keras_nasnet.common.files import StrPath, check_room, replacing
 from keras_nasnet.models.classifier import NASNet
 
@@ -19,8 +22,11 @@ def copy_weights(source: keras.Model, target: keras.Model, head: bool = False) -
         target: that gets them.
         head: whether the classifier's are copied too.
 
+    Of layers with LoRA their kernels with it are copied.
+
     Raises:
-        ValueError: if a weight of the target has no equal in the source; nothing is copied then.
+        ValueError: if a weight of the target has no equal in the source, or the source's is quantized; nothing is
+            copied then.
 
     Example:
         >>> options = {"num_blocks": 1, "penultimate_filters": 48, "stem": "cifar"}
@@ -29,7 +35,10 @@ def copy_weights(source: keras.Model, target: keras.Model, head: bool = False) -
         >>> bool(np.all(old.get_layer("stem_convolution").kernel == new.get_layer("stem_convolution").kernel))
         True
     """
-    known = {variable.path: variable for variable in source.weights}
+    known: dict[str, Any] = {variable.path: variable for variable in source.weights}
+    for layer in all_layers(source):
+        if getattr(layer, "lora_enabled", False):
+            known[f"{layer.path}/kernel"] = layer.kernel
     pairs = []
     for variable in target.weights:
         if variable.path.startswith("auxiliary_") or (not head and is_head(variable)):
@@ -38,6 +47,8 @@ def copy_weights(source: keras.Model, target: keras.Model, head: bool = False) -
         if found is None or found.shape != variable.shape:
             shape = "nothing" if found is None else tuple(found.shape)
             raise ValueError(f"the weights do not fit: {variable.path} is {tuple(variable.shape)}, they have {shape}")
+        if keras.backend.is_int_dtype(found.dtype) and not keras.backend.is_int_dtype(variable.dtype):
+            raise ValueError(f"the weights do not fit: {variable.path} is quantized: copy before `quantize`")
         pairs.append((variable, found))
     for variable, found in pairs:
         variable.assign(found)
@@ -55,7 +66,7 @@ def for_inference(network: NASNet) -> NASNet:
         1.0
     """
     options = {"classifier_activation": "softmax", "auxiliary_head": False, "dtype": "float32"}
-    kept = NASNet(**(network.get_config() | options))
+    kept = NASNet(**(network.arguments() | options))
     copy_weights(network, kept, head=True)
     return kept
 

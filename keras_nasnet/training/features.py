@@ -274,7 +274,7 @@ def _body(model: "NASNet", image_size: int | tuple[int, int] | None) -> "NASNet"
         "input_shape": (3, height, width) if channels_first else (height, width, 3),
         "preprocessing": replace(model.preprocessing, height=height, width=width),
     }
-    network = NASNet(**(model.get_config() | options))
+    network = NASNet(**(model.arguments() | options))
     copy_weights(model, network)
     return network
 

@@ -30,7 +30,7 @@ def make_network(recipe: Recipe, class_names: Sequence[str]) -> NASNet:
         preprocessing = Preprocessing(*recipe.image_size)
     else:
         pretrained = _load(recipe.variant)
-        config = pretrained.get_config()
+        config = pretrained.arguments()
         preprocessing = replace(pretrained.preprocessing, height=recipe.image_size[0], width=recipe.image_size[1])
     crop_fraction = AUGMENTATIONS.get(recipe.augmentation).crop_fraction
     options: dict[str, Any] = {
