@@ -36,10 +36,10 @@ class InnerLayers:
     def __init__(self, *args: Any, inner_layers: Mapping[str, Any] | None = None, **kwargs: Any):
         settings = _checked({} if inner_layers is None else inner_layers)
         super().__init__(*args, **kwargs)
-        object.__setattr__(self, "_inner_settings", settings)  # as it is: Keras would track what is in it
-        object.__setattr__(self, "_given_policies", {})
+        object.__setattr__(self, "inner_settings", settings)  # as it is: Keras would track what is in it
+        object.__setattr__(self, "given_policies", {})
         if isinstance(self, keras.Model):
-            object.__setattr__(self, "_given_policies", {name: layer.dtype_policy for name, layer in _named(self)})
+            object.__setattr__(self, "given_policies", {name: layer.dtype_policy for name, layer in _named(self)})
             self._restore_inner()
 
     def __init_subclass__(cls, **options: Any):
@@ -52,21 +52,21 @@ class InnerLayers:
 
     def inner_config(self) -> dict[str, Any]:
         """Return the part of the configuration that says what was done to the layers within; often none."""
-        settings = dict(_differences(self)) if self.built else self._inner_settings  # type: ignore[attr-defined]
+        settings = dict(_differences(self)) if self.built else self.inner_settings  # type: ignore[attr-defined]
         return {_KEY: settings} if settings else {}
 
     def _restore_inner(self) -> None:
         if not self.trainable:  # type: ignore[attr-defined]
             for layer in children(self):  # they were built since
                 layer.trainable = False
-        if not self._inner_settings:
+        if not self.inner_settings:
             return
         layers = dict(_walk(self))
-        for path, setting in sorted(self._inner_settings.items(), key=lambda item: item[0].count("/")):
+        for path, setting in sorted(self.inner_settings.items(), key=lambda item: item[0].count("/")):
             if path not in layers:
                 raise ValueError(f"{_KEY} names {path!r}: there is no such layer in {self.name!r}")  # type: ignore
             _apply(layers[path], setting, f"{_KEY}[{path!r}]")
-        object.__setattr__(self, "_inner_settings", {})
+        object.__setattr__(self, "inner_settings", {})
 
 
 def without_inner_config(config: dict[str, Any]) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def _walk(parent: keras.Layer, prefix: str = "") -> Iterator[tuple[str, keras.La
 
 def _differences(parent: Any, prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the layers that are not as they were built: trainable as the layer around them, and with its policy."""
-    policies = getattr(parent, "_given_policies", {})
+    policies = getattr(parent, "given_policies", {})
     for name, layer in _named(parent):
         setting = {}
         if layer.trainable != parent.trainable:
