@@ -36,6 +36,7 @@ NETWORK_CELLS = 1000  # the paper's largest has 18 and two reductions
 NETWORK_BLOCKS = 5000  # in all cells: building them takes minutes
 NETWORK_FILTERS = 100_000  # of one layer
 NETWORK_CLASSES = 1_000_000  # outputs
+SETTING_VALUES = 1000  # in a list of a detector's settings, such as its anchors' aspect ratios
 NETWORK_PARAMETERS = 2**32  # the paper's largest has 89 million
 
 # Archives and downloads.

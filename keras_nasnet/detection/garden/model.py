@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 from official.vision.serving.detection import DetectionModule
 
+from keras_nasnet.common.errors import one_line
 from keras_nasnet.common.images import Preprocessing, as_several
 from keras_nasnet.detection.detections import Detections
 from keras_nasnet.detection.detector_folder import locate, read_class_names
@@ -66,7 +67,13 @@ class FasterRCNN:
         if len(names) < params.task.model.num_classes - 1:
             count = params.task.model.num_classes - 1
             raise ValueError(f"{found}: {len(names)} class names for the {count} classes of its network")
-        return cls(checkpoints.build(params, found), params, names)
+        try:
+            return cls(checkpoints.build(params, found), params, names)
+        except ValueError:
+            raise
+        except Exception as error:  # of settings that do not fit each other Keras raises anything
+            text = f"{type(error).__name__}: {one_line(error, 200)}"
+            raise ValueError(f"{found}: its network cannot be built ({text})") from None
 
     def predict(self, images: Iterable[Any], threshold: float = 0.0) -> list[Detections]:
         """Return what is on each image.

@@ -1,5 +1,6 @@
 """A detector's experiment, which the Model Garden calls params: read, written, copied, changed and compared."""
 
+import reprlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def _check(model: Any) -> None:
     wanted = {
         "num_classes": (model.num_classes, limits.NETWORK_CLASSES),
         "max_level": (model.max_level, 12),
-        "decoder.fpn.num_filters": (model.decoder.get().num_filters, limits.NETWORK_FILTERS),
+        "decoder.fpn.num_filters": (getattr(model.decoder.get(), "num_filters", 0), limits.NETWORK_FILTERS),
         "rpn_head.num_convs": (model.rpn_head.num_convs, limits.CELL_BLOCKS),
         "rpn_head.num_filters": (model.rpn_head.num_filters, limits.NETWORK_FILTERS),
         "detection_head.num_convs": (model.detection_head.num_convs, limits.CELL_BLOCKS),
@@ -60,6 +61,13 @@ def _check(model: Any) -> None:
     for name, (value, highest) in wanted.items():
         if not isinstance(value, int) or not 0 <= value <= highest:
             raise ValueError(f"its {name} is {value!r}: it must be a whole number up to {highest:,}")
+    head = model.detection_head
+    if 49 * max(head.num_filters, wanted["decoder.fpn.num_filters"][0]) * head.fc_dims > limits.NETWORK_PARAMETERS:
+        raise ValueError(f"its detection_head has more than {limits.NETWORK_PARAMETERS:,} parameters")
+    for name, value in _flat(model.as_dict()):
+        many = isinstance(value, list) and len(value) > limits.SETTING_VALUES
+        if many or (isinstance(value, int) and abs(value) > limits.NETWORK_CLASSES):
+            raise ValueError(f"its {name} is {reprlib.repr(value)}: too large")
 
 
 def copy_params(params: Any) -> Any:

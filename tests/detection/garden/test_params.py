@@ -6,8 +6,11 @@ import pytest
 
 pytest.importorskip("official", reason="the extra [detection] is not installed")
 
+import tensorflow as tf
 import yaml
 
+from keras_nasnet.detection.detector_folder import write_class_names
+from keras_nasnet.detection.garden.model import FasterRCNN
 from keras_nasnet.detection.garden.params import override, read_params, write_params
 from tests.support.small_detector import experiment
 
@@ -62,6 +65,9 @@ def test_a_file_that_asks_too_much_is_refused_in_a_line(tmp_path, text, message)
         ("task.model.decoder.fpn.num_filters", 10**9),
         ("task.model.rpn_head.num_convs", 10**9),
         ("task.model.detection_head.fc_dims", 10**9),
+        ("task.model.roi_generator.num_proposals", 10**9),
+        ("task.model.anchor.num_scales", 10**9),
+        ("task.model.anchor.aspect_ratios", [1.0] * 10_000),
     ],
 )
 def test_a_network_without_measure_is_refused(tmp_path, name, value):
@@ -86,4 +92,15 @@ def test_a_sound_one_is_read_and_a_pipe_is_not(tmp_path):
 def test_settings_that_are_none_are_refused_in_a_line(setting):
     with pytest.raises(ValueError, match="no such setting or value") as error:
         override(experiment(), [setting])
+    assert "\n" not in str(error.value)
+
+
+def test_settings_that_do_not_fit_each_other_are_refused_in_a_line(tmp_path):
+    with_settings(
+        tmp_path, {"task.model.anchor.aspect_ratios": ["x"], "task.model.detection_generator.nms_version": "x"}
+    )
+    write_class_names(("a", "b"), tmp_path)
+    tf.train.Checkpoint().save(str(tmp_path / "ckpt"))
+    with pytest.raises(ValueError, match=r"cannot be built|not a detector|damaged") as error:
+        FasterRCNN.load(tmp_path)
     assert "\n" not in str(error.value)
