@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import keras
 from keras import ops
@@ -10,7 +10,7 @@ from keras import ops
 from keras_nasnet.genotype import CellSpec
 from keras_nasnet.genotype.vocabulary import combine_width
 from keras_nasnet.genotype.wiring import SIDES, walk
-from keras_nasnet.layers.convolution import ConvolutionalLayer, FactorizedReduction, Projection, Shape
+from keras_nasnet.layers.convolution import RECTIFIED, ConvolutionalLayer, FactorizedReduction, Projection, Shape
 from keras_nasnet.layers.drop_path import DropPath
 from keras_nasnet.layers.folder import Folder
 from keras_nasnet.layers.operations import Combine, Operation, make_combine, make_operation
@@ -73,6 +73,10 @@ class Cell(ConvolutionalLayer):
         self.drop_path_rate = drop_path_rate
         self.pool_padding = pool_padding
 
+    # Mean squares of the inputs with initial weights, set before it is built, and of the outputs: see `input_square`.
+    input_squares: Sequence[float] = ()
+    output_squares: Sequence[float] = ()
+
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "spec": self.spec.to_dict(),
@@ -91,7 +95,10 @@ class Cell(ConvolutionalLayer):
         self.drop_paths: list[list[DropPath | None]] = []
         self.combines: list[Combine] = []
         self.output_fits: dict[str, ConvolutionalLayer] = {}
-        walk(self.spec, self._input_shapes(input_shape), _Building(self))
+        shapes = self._input_shapes(input_shape)
+        squares = self.input_squares or (1.0,) * len(shapes)
+        states = [_Built(shape, square) for shape, square in zip(shapes, squares, strict=False)]
+        self.output_squares = walk(self.spec, states, _Building(self))
         self.built = True
 
     def call(self, inputs: Any) -> Any:
@@ -138,38 +145,57 @@ def _as_list(inputs: Any) -> list[Any]:
     return list(inputs) if isinstance(inputs, list | tuple) else [inputs]
 
 
+class _Built(NamedTuple):
+    """A hidden state, or a branch, in a cell that is being built.
+
+    Args:
+        shape: of the tensor.
+        square: mean square of its values, as it is expected with initial weights.
+        source: number of the hidden state that a branch without weights reads, else None.
+    """
+
+    shape: Shape
+    square: float
+    source: int | None = None
+
+
 class _Building:
-    """Make a cell's layers, for the shapes of its hidden states."""
+    """Make a cell's layers, for the shapes and mean squares of its hidden states."""
 
     def __init__(self, cell: Cell):
         self.cell = cell
         self.config = cell.common_config() | {"dtype": cell.dtype_policy}
         self.pair: list[Operation] = []  # of the block that is being made
 
-    def fit_input(self, index: int, given: Shape) -> Shape:
+    def fit_input(self, index: int, given: _Built) -> _Built:
         cell, name = self.cell, f"fit_{index}"
         fit: ConvolutionalLayer | None = None
         if cell.input_strides[index] == 2:
             fit = FactorizedReduction(**self.config | {"stride": 2}, name=name)
-        elif cell.spec.fit_inputs and (index == 0 or given[cell.channel_axis] != cell.filters):
+        elif cell.spec.fit_inputs and (index == 0 or given.shape[cell.channel_axis] != cell.filters):
             fit = Projection(**self.config | {"stride": 1}, name=name)
-        if fit is not None:
-            fit.build(given)
         cell.fits.append(fit)
-        return given if fit is None else fit.compute_output_shape(given)
+        return given if fit is None else self._fitted(fit, given.shape, given.square * RECTIFIED)
 
-    def missing_input(self, newest: Shape) -> Shape:
+    def _fitted(self, fit: ConvolutionalLayer, shape: Shape, square: float) -> _Built:
+        fit.input_square = square
+        fit.build(shape)
+        return _Built(fit.compute_output_shape(shape), 1.0)
+
+    def missing_input(self, newest: _Built) -> _Built:
         return newest
 
-    def operation(self, block: int, side: int, name: str, index: int, state: Shape) -> Shape:
+    def operation(self, block: int, side: int, name: str, index: int, state: _Built) -> _Built:
         cell = self.cell
         config = self.config | {"stride": cell.stride if index < cell.spec.num_inputs else 1}
         operation = make_operation(name, **config, pool_padding=cell.pool_padding, name=f"block_{block}_{SIDES[side]}")
-        operation.build(state)
+        operation.input_square = state.square
+        operation.build(state.shape)
         self.pair.append(operation)
-        return operation.compute_output_shape(state)
+        shape = operation.compute_output_shape(state.shape)
+        return _Built(shape, operation.output_square(), None if operation.weights else index)
 
-    def combine(self, block: int, name: str, branches: Sequence[Shape]) -> Shape:
+    def combine(self, block: int, name: str, branches: Sequence[_Built]) -> _Built:
         cell = self.cell
         cell.branches.append(self.pair)
         drops = cell.drop_path_rate > 0
@@ -189,32 +215,33 @@ class _Building:
             dtype=cell.dtype_policy,
             name=f"block_{block}_{name}",
         )
-        combine.build(list(branches))
+        shapes = [branch.shape for branch in branches]
+        combine.build(shapes)
         cell.combines.append(combine)
-        shape = combine.compute_output_shape(branches)
+        shape = combine.compute_output_shape(shapes)
         if shape[cell.channel_axis] != cell.filters * combine_width(name):
             raise ValueError(
                 f"block {block}: {name!r} makes {shape[cell.channel_axis]} channels of twice {cell.filters}: a "
                 "combination of one's own must keep them"
             )
-        return shape
+        same = branches[0].source is not None and branches[0].source == branches[1].source
+        return _Built(shape, combine.output_square([branch.square for branch in branches], same))
 
-    def fit_output(self, index: int, state: Shape) -> Shape:
+    def fit_output(self, index: int, state: _Built) -> _Built:
         """Make a layer where the shape of a cell input is not that of the cell's outputs."""
         cell, name = self.cell, f"output_fit_{index}"
         fit: ConvolutionalLayer
         if cell.stride == 2:
             fit = FactorizedReduction(**self.config, name=name)
-        elif state[cell.channel_axis] != cell.filters:
+        elif state.shape[cell.channel_axis] != cell.filters:
             fit = Projection(**self.config, name=name)
         else:
             return state
-        fit.build(state)
         cell.output_fits[str(index)] = fit
-        return fit.compute_output_shape(state)
+        return self._fitted(fit, state.shape, state.square)
 
-    def join(self, number: int, members: Sequence[tuple[int, Shape]]) -> None:
-        pass
+    def join(self, number: int, members: Sequence[tuple[int, _Built]]) -> float:
+        return sum(state.square for _, state in members) / len(members)
 
 
 State = TypeVar("State")

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_nasnet.accelerate.cpu_convolution import Conv2D
@@ -29,6 +30,42 @@ KERNEL_INITIALIZER = {
 def kernel_initializer() -> keras.initializers.Initializer:
     """Return a new initializer of the released code for a kernel."""
     return keras.initializers.deserialize(KERNEL_INITIALIZER)
+
+
+RECTIFIED = 0.5  # part of a mean square that a ReLU leaves
+
+
+def initial_variance(square: float, channels: int | None, filters: float, separable: bool = False) -> float:
+    """Return the mean square of a convolution's outputs with initial weights: where a moving variance starts.
+
+    The released code starts at 1, whatever a convolution makes of its inputs: a network without training multiplies
+    its activations by a factor in each cell. Training takes the variances of its batches, and never reads the start.
+    Of the taps of a convolution's windows all are counted: multiply by `taps_inside` where some read padding.
+
+    Args:
+        square: mean square of the inputs.
+        channels: of the inputs.
+        filters: of the outputs.
+        separable: whether a depthwise convolution comes before the one of 1x1.
+    """
+    # `KERNEL_INITIALIZER`: each weight has the variance 2 / (window * filters), and window * channels are summed up.
+    return square * (2.0 if separable else 1.0) * 2.0 * (channels or filters) / filters
+
+
+def taps_inside(convolution: keras.layers.Layer, input_shape: Shape) -> float:
+    """Return the part of a convolution's taps that read the image and not its padding; of a size not known, all."""
+    lengths = input_shape[1:3] if convolution.data_format == "channels_last" else input_shape[2:4]
+    axes = zip(lengths, convolution.kernel_size, convolution.strides, convolution.dilation_rate, strict=True)
+    return math.prod(_taps_inside(*axis) for axis in axes)
+
+
+def _taps_inside(length: int | None, size: int, stride: int, dilation: int) -> float:
+    if length is None:
+        return 1.0
+    outputs = -(-length // stride)
+    padding = max((outputs - 1) * stride + (size - 1) * dilation + 1 - length, 0)
+    taps = np.add.outer(np.arange(outputs) * stride, np.arange(size) * dilation) - padding // 2
+    return float(np.mean((taps >= 0) & (taps < length)))
 
 
 def channel_axis(data_format: str) -> int:
@@ -87,7 +124,14 @@ class ConvolutionalLayer(InnerLayers, QuickLayer, keras.layers.Layer):
         batch_norm_momentum: momentum of the moving statistics.
         batch_norm_epsilon: added to the variance.
         data_format: "channels_last" or "channels_first"; default as Keras is configured.
+
+    Attributes:
+        input_square: mean square of the values that it reads, as it is expected with initial weights; for an
+            operation, of the hidden state before its ReLU. Set before the layer is built: the variances that
+            batch normalization starts with follow from it (`initial_variance`).
     """
+
+    input_square = 1.0
 
     def __init__(
         self,
@@ -123,11 +167,13 @@ class ConvolutionalLayer(InnerLayers, QuickLayer, keras.layers.Layer):
             "data_format": self.data_format,
         }
 
-    def make_batch_norm(self, name: str) -> BatchNormalization:
+    def make_batch_norm(self, name: str, variance: float = 1.0) -> BatchNormalization:
+        """Return a new layer; `variance` is where its moving variance starts."""
         return BatchNormalization(
             axis=self.channel_axis,
             momentum=self.batch_norm_momentum,
             epsilon=self.batch_norm_epsilon,
+            moving_variance_initializer=keras.initializers.Constant(variance),
             dtype=self.dtype_policy,
             name=name,
         )
@@ -173,7 +219,8 @@ class Projection(ConvolutionalLayer):
 
     def build(self, input_shape: Shape) -> None:
         self.convolution = self.make_convolution("convolution", self.filters, kernel_size=1, strides=self.stride)
-        self.batch_norm = self.make_batch_norm("batch_norm")
+        variance = initial_variance(self.input_square, input_shape[self.channel_axis], self.filters)
+        self.batch_norm = self.make_batch_norm("batch_norm", variance)
         self.convolution.build(input_shape)
         self.batch_norm.build(self.compute_output_shape(input_shape))
         self.built = True
@@ -214,7 +261,8 @@ class FactorizedReduction(ConvolutionalLayer):
         first = self.filters // 2
         self.path_1 = self.make_convolution("path_1", first, kernel_size=1)
         self.path_2 = self.make_convolution("path_2", self.filters - first, kernel_size=1)
-        self.batch_norm = self.make_batch_norm("batch_norm")
+        variance = initial_variance(self.input_square, input_shape[self.channel_axis], self.filters / 2)
+        self.batch_norm = self.make_batch_norm("batch_norm", variance)
         self.path_1.build(input_shape)
         self.path_2.build(input_shape)
         self.batch_norm.build(self.compute_output_shape(input_shape))

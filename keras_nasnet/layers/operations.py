@@ -13,7 +13,16 @@ from keras import ops
 
 from keras_nasnet.accelerate.cpu_convolution import SeparableConv2D
 from keras_nasnet.genotype.vocabulary import COMBINE_LAYERS, OPERATION_LAYERS
-from keras_nasnet.layers.convolution import ConvolutionalLayer, Projection, Shape, kernel_initializer, subsample
+from keras_nasnet.layers.convolution import (
+    RECTIFIED,
+    ConvolutionalLayer,
+    Projection,
+    Shape,
+    initial_variance,
+    kernel_initializer,
+    subsample,
+    taps_inside,
+)
 from keras_nasnet.layers.folder import Folder
 from keras_nasnet.layers.inner_layers import InnerLayers, without_inner_config
 from keras_nasnet.layers.pooling import POOL_PADDINGS, pool, spatial_axes
@@ -55,6 +64,8 @@ _POOLS = {
     "max_pool_5x5": ("max", 5),
     "max_pool_7x7": ("max", 7),
 }
+# Mean square of what pools return, over that of what they read, about as it is in networks without training.
+_POOLED = {"average": 0.7, "max": 1.6}
 
 
 class Operation(ConvolutionalLayer):
@@ -104,6 +115,13 @@ class Operation(ConvolutionalLayer):
     def needs_projection(self, input_shape: Shape) -> bool:
         return input_shape[self.channel_axis] != self.filters
 
+    def output_square(self) -> float:
+        """Return the mean square of the built layer's outputs with initial weights, `input_square` that of its inputs.
+
+        1, that of batch normalization, unless a class says otherwise.
+        """
+        return 1.0
+
     @property
     def passes_through(self) -> bool:
         """Whether the built layer returns its input."""
@@ -132,6 +150,7 @@ class Identity(Operation):
         self.projection = None
         if self.stride > 1 or self.needs_projection(input_shape):
             self.projection = Projection(**self.common_config(), dtype=self.dtype_policy, name="projection")
+            self.projection.input_square = self.input_square * RECTIFIED
             self.projection.build(input_shape)
         self.reads_rectified = self.projection is not None
         self.built = True
@@ -139,6 +158,9 @@ class Identity(Operation):
     @property
     def passes_through(self) -> bool:
         return self.projection is None
+
+    def output_square(self) -> float:
+        return self.input_square if self.projection is None else 1.0
 
     def call(self, inputs: Any) -> Any:
         return inputs if self.projection is None else self.projection(inputs)
@@ -168,8 +190,12 @@ class Pool(Operation):
         if self.needs_projection(input_shape):
             config = self.common_config() | {"stride": 1}
             self.projection = Projection(**config, dtype=self.dtype_policy, name="projection")
+            self.projection.input_square = self.input_square * _POOLED[self.kind]
             self.projection.build(input_shape)
         self.built = True
+
+    def output_square(self) -> float:
+        return self.input_square * _POOLED[self.kind] if self.projection is None else 1.0
 
     def call(self, inputs: Any) -> Any:
         pooled = pool(inputs, self.kind, self.pool_size, self.stride, self.pool_padding, self.data_format)
@@ -209,20 +235,27 @@ class Convolution(Operation):
         self.steps = _CONVOLUTIONS[self.operation]
         self.convolutions = []
         self.batch_norms = []
-        shape = input_shape
+        output_shape = self.compute_output_shape(input_shape)
+        shape, square = input_shape, self.input_square
         for number, step in enumerate(self.steps, start=1):
             convolution = self._make_step(f"convolution_{number}", step)
-            batch_norm = self.make_batch_norm(f"batch_norm_{number}")
+            variance = initial_variance(square * RECTIFIED, shape[self.channel_axis], self.filters, step.separable)
+            inside = taps_inside(convolution, output_shape if self._subsamples(step) else shape)
+            batch_norm = self.make_batch_norm(f"batch_norm_{number}", variance * inside)
             convolution.build(shape)
-            shape = (None, *[self.filters if axis % 4 == self.channel_axis % 4 else None for axis in (1, 2, 3)])
-            batch_norm.build(shape)
+            batch_norm.build(output_shape)
+            shape, square = output_shape, 1.0
             self.convolutions.append(convolution)
             self.batch_norms.append(batch_norm)
         self.built = True
 
+    def _subsamples(self, step: _Step) -> bool:
+        """Whether a step is a plain convolution of every second pixel."""
+        return step.dilation == 2 and self.stride == 2
+
     def _make_step(self, name: str, step: _Step) -> keras.layers.Layer:
         strides, dilation = self.stride if step.strided else 1, step.dilation
-        if strides == 2 and dilation == 2:  # a plain convolution of the pixels that it reads
+        if self._subsamples(step):
             strides, dilation = 1, 1
         if step.separable:
             return SeparableConv2D(
@@ -247,7 +280,7 @@ class Convolution(Operation):
         for number, step in enumerate(self.steps):
             if number:
                 outputs = rectify(outputs)
-            if step.dilation == 2 and self.stride == 2:
+            if self._subsamples(step):
                 outputs = subsample(outputs, 0, self.data_format)
             outputs = self.batch_norms[number](self.convolutions[number](outputs))
         return outputs
@@ -256,7 +289,7 @@ class Convolution(Operation):
         outputs = state
         for step, convolution, batch_norm in zip(self.steps, self.convolutions, self.batch_norms, strict=True):
             outputs = folder.relu(outputs)
-            if step.dilation == 2 and self.stride == 2:
+            if self._subsamples(step):
                 outputs = folder.subsample_even(outputs)
             outputs = folder.batch_norm(batch_norm, folder.convolution(convolution, outputs))
         return outputs
@@ -270,6 +303,9 @@ class Zero(Operation):
     """Nothing: zeros, whatever it reads (DARTS' "none")."""
 
     reads_rectified = False
+
+    def output_square(self) -> float:
+        return 0.0
 
     def call(self, inputs: Any) -> Any:
         shape = self.compute_output_shape(tuple(ops.shape(inputs)))
@@ -339,6 +375,15 @@ class Combine(InnerLayers, keras.layers.Layer):
     def compute_output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
         return tuple(input_shapes[0])
 
+    def output_square(self, squares: Sequence[float], same: bool) -> float:
+        """Return the mean square of the outputs with initial weights: that of a sum, unless a class says otherwise.
+
+        Args:
+            squares: those of the branches.
+            same: whether both branches are of one hidden state without weights, so that their values are alike.
+        """
+        return float(sum(square**0.5 for square in squares) ** 2 if same else sum(squares))
+
     def fold(self, folder: Folder, branches: Sequence[Any]) -> Any:
         """Return what `call` returns, in the network that a folder makes."""
         _lacks(self, "fold")
@@ -373,6 +418,9 @@ class Concatenate(Combine):
         shape, axis = input_shapes[0], self.axis % 4
         widths = [other[axis] for other in input_shapes]
         return (*shape[:axis], None if None in widths else sum(filter(None, widths)), *shape[axis + 1 :])
+
+    def output_square(self, squares: Sequence[float], same: bool) -> float:
+        return sum(squares) / len(squares)
 
     def fold(self, folder: Folder, branches: Sequence[Any]) -> Any:
         return folder.concatenate(branches)
@@ -412,6 +460,9 @@ class NormalizedAdd(Combine):
     def build(self, input_shape: list[Shape]) -> None:
         self.normalization.build(input_shape[0])
         self.built = True
+
+    def output_square(self, squares: Sequence[float], same: bool) -> float:
+        return 1.0
 
     def call(self, inputs: Sequence[Any]) -> Any:
         return self.normalization(inputs[0] + inputs[1])

@@ -9,9 +9,10 @@ import keras
 from keras_nasnet.genotype import Genotype
 from keras_nasnet.layers.batch_norm import BatchNormalization
 from keras_nasnet.layers.cell import Cell
-from keras_nasnet.layers.convolution import channel_axis, kernel_initializer
+from keras_nasnet.layers.convolution import channel_axis, initial_variance, kernel_initializer
 from keras_nasnet.layers.drop_path import drop_path_rates
 
+_IMAGE_SQUARE = 1 / 3  # mean square of pixels that lie anywhere in [-1, 1]
 STEMS = ("imagenet", "cifar")
 
 
@@ -34,10 +35,17 @@ class CellPlan:
 
 @dataclass(frozen=True)
 class State:
-    """The hidden states that the next cell reads, newest first, each with its stride to the image."""
+    """The hidden states that the next cell reads, newest first.
+
+    Args:
+        tensors: the hidden states.
+        strides: of each, to the image.
+        squares: mean square of each, as it is expected with initial weights; only needed before cells are built.
+    """
 
     tensors: tuple[Any, ...]
     strides: tuple[int, ...]
+    squares: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -104,10 +112,16 @@ def run_cells(plans: Sequence[CellPlan], cells: Sequence[Cell], state: State) ->
     """Apply the cells in order, from the state in front of the first."""
     features = Features({"stem": state}, {"stem": state.tensors[:1]})
     for plan, cell in zip(plans, cells, strict=True):
+        if not cell.built:
+            cell.input_squares = state.squares
         outputs = cell(list(state.tensors))
         outputs = tuple(outputs) if isinstance(outputs, list | tuple) else (outputs,)
         strides = (state.strides[0] * cell.stride,) * len(outputs)
-        state = State(_next(plan, cell, outputs, state.tensors), _next(plan, cell, strides, state.strides))
+        state = State(
+            _next(plan, cell, outputs, state.tensors),
+            _next(plan, cell, strides, state.strides),
+            _next(plan, cell, tuple(cell.output_squares), state.squares),
+        )
         features.states[plan.name] = state
         features.outputs[plan.name] = outputs
     return features
@@ -142,6 +156,11 @@ def apply_stem(
         name="stem_convolution",
     )(inputs)
     tensor = BatchNormalization(
-        axis=channel_axis(data_format), momentum=momentum, epsilon=epsilon, dtype=dtype, name="stem_batch_norm"
+        axis=channel_axis(data_format),
+        momentum=momentum,
+        epsilon=epsilon,
+        moving_variance_initializer=keras.initializers.Constant(initial_variance(_IMAGE_SQUARE, 3, filters)),
+        dtype=dtype,
+        name="stem_batch_norm",
     )(tensor)
-    return State((tensor,), (stride,))
+    return State((tensor,), (stride,), (1.0,))

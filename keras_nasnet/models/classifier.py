@@ -12,7 +12,7 @@ from keras_nasnet.common.escape import shown
 from keras_nasnet.common.images import Preprocessing
 from keras_nasnet.genotype import Genotype
 from keras_nasnet.layers.batch_norm import BatchNormalization
-from keras_nasnet.layers.convolution import Projection, kernel_initializer
+from keras_nasnet.layers.convolution import RECTIFIED, Projection, initial_variance, kernel_initializer
 from keras_nasnet.layers.inner_layers import InnerLayers, without_inner_config
 from keras_nasnet.layers.relu import ReLU
 from keras_nasnet.models import arguments
@@ -308,7 +308,9 @@ def _auxiliary_head(body: Body, hidden_states: Sequence[Any], classes: int, acti
             f"auxiliary_head pools 5x5 pixels, but behind cell 2N - 1 are only {shape[0]}x{shape[1]}: use larger images"
         )
     tensor = keras.layers.AveragePooling2D(5, strides=3, padding="valid", name="auxiliary_pool", **options)(tensor)
-    tensor = Projection(128, name="auxiliary_projection", **batch_norm, **options)(tensor)
+    projection = Projection(128, name="auxiliary_projection", **batch_norm, **options)
+    projection.input_square = RECTIFIED
+    tensor = projection(tensor)
     tensor = ReLU(dtype=body.dtype, name="auxiliary_projection_rectified")(tensor)
     size = tensor.shape[2:] if body.channel_axis == 1 else tensor.shape[1:3]
     tensor = keras.layers.Conv2D(
@@ -323,6 +325,7 @@ def _auxiliary_head(body: Body, hidden_states: Sequence[Any], classes: int, acti
         axis=body.channel_axis,
         momentum=body.batch_norm_momentum,
         epsilon=body.batch_norm_epsilon,
+        moving_variance_initializer=keras.initializers.Constant(initial_variance(RECTIFIED, 128, 768)),
         dtype=body.dtype,
         name="auxiliary_batch_norm",
     )(tensor)
