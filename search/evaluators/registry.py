@@ -19,7 +19,7 @@ EVALUATORS: Registry[Callable[..., Evaluator]] = Registry(
 # What their classes say, for who must not import Keras to ask; of others the class is asked.
 _MAX_WORKERS = {"scratch": None, "shared": 1, "zero_cost": None, "tabular": None}
 
-_DATA = ("data", "held_out", "batch", "seed", "data_dir")
+_DATA = ("data", "held_out", "batch", "seed", "data_dir", "image_size")
 _TRAINING = ("learning_rate", "weight_decay", "clip_norm", "augmentation")
 _OPTIONS = {
     "scratch": (*_DATA, *_TRAINING, "strategy", "dtype", "keep_weights"),

@@ -164,15 +164,22 @@ def test_bad_input_is_refused_in_one_line(found, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("data", ["photos", "./photos/", "none.npz"])
-def test_images_that_no_worker_would_take_are_refused_before_a_folder_is_made(tmp_path, monkeypatch, data):
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ("photos", "photos/cats: only one image in this class folder"),
+        ("none.npz", "no such file"),
+        ("", "an argument is empty"),
+    ],
+)
+def test_images_that_no_worker_would_take_are_refused_and_leave_no_folder(tmp_path, monkeypatch, data, words):
     monkeypatch.chdir(tmp_path)
     for name in ("cats", "dogs"):
         (tmp_path / "photos" / name).mkdir(parents=True)
         Image.new("RGB", (20, 30)).save(tmp_path / "photos" / name / "1.jpg")
-    said = refused("run", "--data", data, "--budget", 2, "--out", tmp_path / "new")
-    assert said.startswith(f"Error: {data}: ")
-    assert "write them as an .npz file, all of one size" in said or "no such file" in said
+    result = run("run", "--data", data, "--budget", 2, "--out", tmp_path / "new")
+    assert result.exit_code == 2, result.output
+    assert words in result.stderr.splitlines()[-1]
     assert [one.name for one in tmp_path.iterdir()] == ["photos"]
 
 

@@ -440,7 +440,7 @@ def test_the_blocker_blocks(photographs):
     command = [sys.executable, "-c", BLOCKED, "classify", photographs[0], "--engine", "tensorflow"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert "is blocked" in result.stderr
 
 
