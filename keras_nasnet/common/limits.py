@@ -70,4 +70,4 @@ SEARCH_WORKERS = 4096  # processes
 CONTROLLER_POPULATION = 10**6  # of evolution
 CONTROLLER_UNITS = 10_000  # of a policy's LSTM
 CONTROLLER_BATCH = 10**5  # children of one update
-TABLE_BYTES = 2**26  # of a table of accuracies: 64 MiB
+ACCURACIES_BYTES = 2**26  # of a table of accuracies: 64 MiB

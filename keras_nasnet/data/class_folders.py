@@ -25,6 +25,7 @@ SPLIT_NAMES = {
     "test": ("test", "testing"),
 }
 _MOST_NAMED = 5  # classes that a message names
+_MOST_CHARACTERS = 200  # of one name in a message
 
 
 @dataclass
@@ -195,7 +196,8 @@ def similar_names(place: Path | str, names: Iterable[str]) -> list[str]:
 
 
 def named(names: Iterable[str]) -> str:
-    """Return names for a message: the first, and how many more."""
+    """Return names for a message: the first, of each its beginning, and how many more."""
     names = list(names)
     more = len(names) - _MOST_NAMED
-    return ", ".join(map(printable, names[:_MOST_NAMED])) + (f" and {more} more" if more > 0 else "")
+    shown = [name if len(name) <= _MOST_CHARACTERS else f"{name[:_MOST_CHARACTERS]}..." for name in names[:_MOST_NAMED]]
+    return ", ".join(map(printable, shown)) + (f" and {more} more" if more > 0 else "")

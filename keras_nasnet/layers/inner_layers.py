@@ -33,6 +33,8 @@ class InnerLayers:
         ValueError: if a setting is none, or there is no such layer.
     """
 
+    inner_settings: Mapping[str, Any]
+
     def __init__(self, *args: Any, inner_layers: Mapping[str, Any] | None = None, **kwargs: Any):
         settings = _checked({} if inner_layers is None else inner_layers)
         super().__init__(*args, **kwargs)

@@ -32,9 +32,9 @@ def whole(name: str, value: Any, least: int, most: int) -> int:
     Raises:
         ValueError: if it is none, or out of range.
     """
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or int(value) < least:
         raise ValueError(f"{name} is {shown(value)}: it must be a whole number from {least} up")
-    if value > most:
+    if int(value) > most:
         raise ValueError(f"{name} is {shown(value)}: at most {most:,} are taken")
     return int(value)
 
@@ -47,7 +47,7 @@ def number(name: str, value: Any, least: float, below: float) -> float:
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise ValueError(f"{name} is {shown(value)}: it must be a number")
-    if not least <= value < below:  # nor is NaN
+    if not least <= float(value) < below:  # nor is NaN
         raise ValueError(f"{name} is {shown(value)}: it must be from {least:g} up, below {below:g}")
     return float(value)
 

@@ -271,8 +271,9 @@ def activation_name(activation: Any) -> str:
         ValueError: if it is none of those: a layer or a function of one's own would be code in a configuration.
     """
     name: Any = "linear" if activation is None else activation
-    if inspect.isfunction(name):
-        name = name.__name__ if name is getattr(keras.activations, name.__name__, None) else name
+    if inspect.isfunction(activation):
+        own_name: str = activation.__name__
+        name = own_name if getattr(keras.activations, own_name, None) is activation else activation
     if not isinstance(name, str) or name in ("deserialize", "get", "serialize") or not hasattr(keras.activations, name):
         raise ValueError(
             f"classifier_activation is {shown(activation)}: give 'softmax', None for logits, or another name in "

@@ -320,7 +320,9 @@ def _normalization(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
 def _resizing(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
     if config.get("pad_to_aspect_ratio"):
         raise ValueError(f"{name} pads images to their shape, as none of ours does: leave it out")
-    sides = {key: arguments.whole(key, config.get(key), 1, limits.IMAGE_SIDE) for key in ("height", "width")}
+    sides: dict[str, Any] = {
+        key: arguments.whole(key, config.get(key), 1, limits.IMAGE_SIDE) for key in ("height", "width")
+    }
     crops = 1.0 if config.get("crop_to_aspect_ratio") else None
     interpolation = {"lanczos3": "lanczos", "lanczos5": "lanczos"}.get(
         str(config.get("interpolation")), config.get("interpolation", "bilinear")
@@ -500,7 +502,8 @@ def _make(layer: Layer) -> Any:
         from keras_nasnet.models.backbone import NASNetBackbone
         from keras_nasnet.models.classifier import NASNet
 
-        return {"NASNet": NASNet, "NASNetBackbone": NASNetBackbone}[layer.kind].from_config(dict(options))
+        networks: dict[str, Any] = {"NASNet": NASNet, "NASNetBackbone": NASNetBackbone}
+        return networks[layer.kind].from_config(dict(options))
     if layer.kind in _INACTIVE:
         return keras.layers.Identity(name=name)
     if layer.kind in _ARITHMETIC:
