@@ -1,5 +1,6 @@
 """What was done to layers within cells and networks is there again: frozen, quantized, of another type, with LoRA."""
 
+import itertools
 import json
 
 import keras
@@ -140,17 +141,25 @@ def freeze_first_layers(model):
         layer.trainable = False
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("make", MODELS)
-def test_frozen_layers_stay_frozen(make, way, tmp_path):
-    for freeze in (freeze_all, freeze_all_but_one, freeze_batch_norm, freeze_one_within, freeze_first_layers):
-        model = make()
-        freeze(model)
-        again = way(model, tmp_path)
-        assert state(again) == state(model), freeze.__name__
-        if way is not clone and type(model) in (NASNet, NASNetBackbone):
-            assert again.trainable == model.trainable
-            assert len(again.trainable_weights) == len(model.trainable_weights)
+FREEZES = (freeze_all, freeze_all_but_one, freeze_batch_norm, freeze_one_within, freeze_first_layers)
+EACH = list(itertools.product(MODELS, WAYS, FREEZES))
+# Each model saved, with each kind of freezing in turn, and two of them in the other ways; the rest is slow.
+SAVED = [(make, saved, FREEZES[number % len(FREEZES)]) for number, make in enumerate(MODELS)]
+QUICK = SAVED + [(make, way, FREEZES[1]) for make in (network, upon_backbone) for way in (of_config, clone)]
+
+
+@pytest.mark.parametrize(
+    ("make", "way", "freeze"),
+    [pytest.param(*case, marks=[] if case in QUICK else [pytest.mark.slow]) for case in EACH],
+)
+def test_frozen_layers_stay_frozen(make, way, freeze, tmp_path):
+    model = make()
+    freeze(model)
+    again = way(model, tmp_path)
+    assert state(again) == state(model)
+    if way is not clone and type(model) in (NASNet, NASNetBackbone):
+        assert again.trainable == model.trainable
+        assert len(again.trainable_weights) == len(model.trainable_weights)
 
 
 def test_nothing_is_said_where_nothing_was_done():
@@ -160,7 +169,14 @@ def test_nothing_is_said_where_nothing_was_done():
     assert "inner_layers" not in model.get_layer("cell_1").get_config()
 
 
-@pytest.mark.parametrize("make", [make for make in MODELS if make is not backbone])
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(make, marks=[] if make in (network, upon_backbone) else [pytest.mark.slow])
+        for make in MODELS
+        if make is not backbone
+    ],
+)
 def test_a_partly_frozen_model_is_trained_further(make, tmp_path):
     model = make()
     model.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy", jit_compile=False)
@@ -201,8 +217,14 @@ def test_a_cell_that_is_not_built_yet_keeps_what_it_was_told():
     assert state(again) == state(cell)
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
+@pytest.mark.parametrize(
+    ("mode", "way"),
+    [
+        pytest.param(mode, way, marks=[] if mode == "int8" or way is saved else [pytest.mark.slow])
+        for mode in ("int8", "int4", "float8")
+        for way in WAYS
+    ],
+)
 def test_quantized_networks_load(mode, way, tmp_path):
     if mode == "float8" and keras.backend.backend() == "torch":
         pytest.skip("Keras has no float8 on PyTorch")
