@@ -6,7 +6,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 # A worker that dies ends the run; two workers take the next test as soon as they are free.
 PYTEST := $(BIN)/python -X faulthandler -m pytest -n 2 --dist worksteal --max-worker-restart 0
-QUICK := -m 'not slow and not jax and not torch'
+QUICK := -m 'not slow and not security and not jax and not torch'
 # What must hold on every backend.
 CORE_TESTS := tests/layers tests/models/test_model.py tests/models/test_backbone.py tests/accelerate tests/common/test_hardware.py \
     tests/training/test_optimizer.py tests/training/test_augmentation.py \
@@ -16,7 +16,7 @@ BACKEND_TESTS := tests/data tests/training tests/search/controller tests/zoo/tes
 # Tests of what needs a runtime or the Model Garden, and skip without.
 EXTRA_TESTS := tests/inference tests/cli/test_export.py tests/detection
 
-.PHONY: demo test test-all test-extras test-slow test-backends test-jax test-torch coverage lint types wheel clean
+.PHONY: demo test test-all test-extras test-security test-slow test-backends test-jax test-torch coverage lint types wheel clean
 .DELETE_ON_ERROR:
 
 $(VENV)/installed: pyproject.toml setup.py
@@ -50,10 +50,11 @@ test: $(VENV)/installed  ## all tests but the slow ones and those that need more
 test-all: $(VENV)/all-installed  ## all tests but the slow ones, with all extras in one environment
 	$(PYTEST) $(QUICK)
 
-# Each part in processes of its own: with the Model Garden and all else in one, a worker died now and then.
 test-extras: $(VENV)/all-installed  ## the tests of what needs a runtime or the Model Garden
-	$(PYTEST) $(QUICK) $(filter-out tests/detection,$(EXTRA_TESTS))
-	$(PYTEST) $(QUICK) --dist loadfile -p no:randomly tests/detection
+	$(PYTEST) $(QUICK) $(EXTRA_TESTS)
+
+test-security: $(VENV)/all-installed $(VENV)/torch-installed  ## hostile and damaged inputs of every format, 500 of each
+	$(PYTEST) -m security tests/security
 
 test-slow: $(VENV)/all-installed  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow --timeout 3600

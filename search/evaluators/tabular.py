@@ -89,9 +89,9 @@ def _text(path: Path) -> str:
     with path.open("rb") as file:
         zipped = file.read(len(_GZIP)) == _GZIP
     with cast(IO[bytes], gzip.open(path, "rb") if zipped else path.open("rb")) as file:
-        content = file.read(limits.TABLE_BYTES + 1)  # a few bytes may unpack to any number
-    if len(content) > limits.TABLE_BYTES:
-        raise ValueError(f"more than the {limits.TABLE_BYTES:,} bytes that such a table may have")
+        content = file.read(limits.ACCURACIES_BYTES + 1)  # a few bytes may unpack to any number
+    if len(content) > limits.ACCURACIES_BYTES:
+        raise ValueError(f"more than the {limits.ACCURACIES_BYTES:,} bytes that such a table may have")
     return content.decode("utf-8-sig")
 
 

@@ -97,7 +97,7 @@ def test_a_wrong_file_is_told_why(rows, tmp_path):
 
 
 def test_a_small_file_that_unpacks_to_a_large_one_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(limits, "TABLE_BYTES", 10_000)
+    monkeypatch.setattr(limits, "ACCURACIES_BYTES", 10_000)
     (tmp_path / "table.csv").write_bytes(gzip.compress(HEADER.encode() + bytes(10_000)))
     with pytest.raises(ValueError, match="more than the 10,000 bytes that such a table may have"):
         make_evaluator({"name": "tabular", "path": tmp_path / "table.csv"})
