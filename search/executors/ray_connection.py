@@ -64,6 +64,7 @@ def _begin_own_cluster() -> Callable[[], None]:
     def end() -> None:
         ray.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
+        _read_variables()  # else another cluster would be asked for this one's token
 
     try:
         with _closed_to_others():
@@ -99,7 +100,6 @@ def _closed_to_others() -> Iterator[None]:
     variable for the processes that it starts, and the constant for this one, which may have imported it long ago.
     """
     from ray._private import ray_constants
-    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
     variables = {
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
@@ -110,8 +110,7 @@ def _closed_to_others() -> Iterator[None]:
     clusters = ray_constants.ENABLE_RAY_CLUSTER
     os.environ.update(variables)
     ray_constants.ENABLE_RAY_CLUSTER = False
-    Config.initialize("")  # this process has read its variables before
-    AuthenticationTokenLoader.instance().reset_cache()
+    _read_variables()
     try:
         yield
     finally:
@@ -120,6 +119,14 @@ def _closed_to_others() -> Iterator[None]:
             os.environ.pop(name)
             if value is not None:
                 os.environ[name] = value
+
+
+def _read_variables() -> None:
+    """Let Ray read its variables in this process again."""
+    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
 
 
 @contextlib.contextmanager
