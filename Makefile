@@ -54,7 +54,7 @@ test-extras: $(VENV)/all-installed  ## the tests of what needs a runtime or the 
 	$(PYTEST) $(QUICK) $(EXTRA_TESTS)
 
 test-security: $(VENV)/all-installed $(VENV)/torch-installed  ## hostile and damaged inputs of every format, 500 of each
-	$(PYTEST) -m security tests/security
+	$(PYTEST) -m security
 
 test-slow: $(VENV)/all-installed  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow --timeout 3600

@@ -141,7 +141,10 @@ def test_errors_that_need_no_keras(files, tmp_path):
 # === Full disks ===
 
 
-@pytest.mark.parametrize("name", ["out.weights.h5", "out.h5", "out.safetensors", "out.keras"])
+@pytest.mark.parametrize(
+    "name",
+    ["out.weights.h5", *(pytest.param(f"out.{end}", marks=pytest.mark.slow) for end in ("h5", "safetensors", "keras"))],
+)
 def test_a_full_disk_is_said_in_a_line_and_nothing_is_left(files, tmp_path, mount, name):
     """In a process of its own: HDF5 would end it."""
     mount(tmp_path / "small", "size=100k")

@@ -107,7 +107,10 @@ def trained(build):
     return model
 
 
-@pytest.mark.parametrize("build", MODELS)
+@pytest.mark.parametrize(
+    "build",
+    [pytest.param(build, marks=[] if build in (flat, nested, on_a_tensor) else [pytest.mark.slow]) for build in MODELS],
+)
 def test_a_model_around_a_backbone_becomes_a_nasnet(build, tmp_path):
     model = trained(build)
     model.compile("adam", "mse")

@@ -36,6 +36,7 @@ def taken_up(controller, state):
     return True
 
 
+@pytest.mark.security
 @pytest.mark.parametrize("name", OPTIONS)
 def test_thousands_of_changed_states_are_taken_up_or_refused_in_one_line(name):
     controller, count = grown(name), 0
@@ -58,6 +59,7 @@ def test_what_is_no_state_is_refused(name, state):
         grown(name).set_state(state)
 
 
+@pytest.mark.security
 def test_changed_states_of_a_policy_are_taken_up_or_refused_in_one_line():
     controller = grown("ppo")
     state, count = controller.get_state(), 0

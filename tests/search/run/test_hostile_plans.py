@@ -28,6 +28,7 @@ def refused_or_read(path):
     return True
 
 
+@pytest.mark.security
 def test_two_thousand_changed_plans_are_read_or_refused_in_one_line(tmp_path):
     path, read = tmp_path / "plan.toml", 0
     for number in range(2000):

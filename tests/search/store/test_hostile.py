@@ -42,6 +42,7 @@ def make(original, tmp_path):
     return change
 
 
+@pytest.mark.security
 def test_whatever_was_changed_it_is_read_or_refused_in_one_line(tmp_path):
     ended = subprocess.run(
         [sys.executable, "-c", _LIMITED, "150", tmp_path], capture_output=True, text=True, env=os.environ, check=False
