@@ -3,6 +3,7 @@
 They may come from a file that anyone has written: nothing here costs more than a look.
 """
 
+import math
 import numbers
 from collections.abc import Sequence
 from typing import Any
@@ -47,9 +48,13 @@ def number(name: str, value: Any, least: float, below: float) -> float:
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise ValueError(f"{name} is {shown(value)}: it must be a number")
-    if not least <= float(value) < below:  # nor is NaN
+    try:
+        found = float(value)
+    except OverflowError:  # an integer of hundreds of digits
+        found = math.inf
+    if not least <= found < below:  # nor is NaN
         raise ValueError(f"{name} is {shown(value)}: it must be from {least:g} up, below {below:g}")
-    return float(value)
+    return found
 
 
 def truth(name: str, value: Any) -> bool:

@@ -172,7 +172,7 @@ def test_nothing_is_said_where_nothing_was_done():
 @pytest.mark.parametrize(
     "make",
     [
-        pytest.param(make, marks=[] if make in (network, upon_backbone) else [pytest.mark.slow])
+        pytest.param(make, marks=[] if make is network else [pytest.mark.slow])
         for make in MODELS
         if make is not backbone
     ],
@@ -220,7 +220,7 @@ def test_a_cell_that_is_not_built_yet_keeps_what_it_was_told():
 @pytest.mark.parametrize(
     ("mode", "way"),
     [
-        pytest.param(mode, way, marks=[] if mode == "int8" or way is saved else [pytest.mark.slow])
+        pytest.param(mode, way, marks=[] if mode == "int8" and way is not clone else [pytest.mark.slow])
         for mode in ("int8", "int4", "float8")
         for way in WAYS
     ],
@@ -264,6 +264,7 @@ class DenseOperation(Operation):
         return self.second(self.first(inputs))
 
 
+@pytest.mark.slow
 def test_operations_of_one_s_own_are_quantized_within_cells(tmp_path):
     OPERATION_LAYERS.register("two_dense", DenseOperation)
     spec = CellSpec((Block((0, 0), ("two_dense", "identity")),), ((1,),))
@@ -280,7 +281,7 @@ def test_operations_of_one_s_own_are_quantized_within_cells(tmp_path):
             np.testing.assert_allclose(again.predict(IMAGES, verbose=0), model.predict(IMAGES, verbose=0), rtol=1e-5)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", [saved, of_config, pytest.param(clone, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("make", [network, backbone])
 def test_dtype_policies(make, way, tmp_path):
     policies = keras.dtype_policies
@@ -300,7 +301,7 @@ def test_a_policy_that_was_set_later(tmp_path):
     assert state(saved(model, tmp_path)) == state(model)
 
 
-@pytest.mark.parametrize("way", [saved, of_config])
+@pytest.mark.parametrize("way", [saved, pytest.param(of_config, marks=pytest.mark.slow)])
 def test_lora(way, tmp_path):
     model = network(classifier_activation=None)
     model.trainable = False

@@ -66,6 +66,7 @@ def run(script, *arguments):
     return CliRunner().invoke(script["main"], [*map(str, arguments)])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.distribute is TensorFlow's")
 def test_the_whole_recipe(script, data_dir, tmp_path):
     recipe = replace(
