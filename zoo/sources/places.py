@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol
 from urllib.parse import urlsplit
 
 from keras_nasnet.common.checksum import Checksum
+from keras_nasnet.common.escape import shown
 from keras_nasnet.common.home import home
 from keras_nasnet.zoo.sources import hub
 
@@ -133,7 +134,13 @@ def read_place(source: Mapping[str, Any], folder: Path) -> Place | None:
     Args:
         source: as a table of TOML.
         folder: that a relative "file" starts from.
+
+    Raises:
+        ValueError: if what names it is no text.
     """
+    for key in ("url", "repo", "revision", "file"):
+        if not isinstance(source.get(key, ""), str):
+            raise ValueError(f"{key} of the source is {shown(source[key])}: it must be text")
     if "url" in source:
         return WebFile(source["url"])
     if "repo" in source:
