@@ -21,8 +21,6 @@ from keras_nasnet.common.image_formats import sniff as sniff
 from keras_nasnet.common.pixels import from_array, to_bytes
 from keras_nasnet.common.pixels import to_rgb as to_rgb
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
-
 _RESAMPLING = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
