@@ -83,7 +83,7 @@ def test_what_a_plan_cannot_ask_for_is_named_and_no_folder_is_made(tmp_path, mon
 
 
 @pytest.mark.parametrize(
-    "content", ["[" * 100_000, "a = " + "[" * 500 + "]" * 500, "a." * 20_000 + "b = 1", "\x00", "é = 1"]
+    "content", ["[" * 100_000, "a = " + "[" * 500 + "]" * 500, "a." * 5_000 + "b = 1", "\x00", "é = 1"]
 )
 def test_a_file_that_is_nested_without_end_is_refused(tmp_path, content):
     (tmp_path / "plan.toml").write_bytes(content.encode("latin-1"))
