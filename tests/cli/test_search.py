@@ -177,7 +177,8 @@ def test_images_that_no_worker_would_take_are_refused_and_leave_no_folder(tmp_pa
     for name in ("cats", "dogs"):
         (tmp_path / "photos" / name).mkdir(parents=True)
         Image.new("RGB", (20, 30)).save(tmp_path / "photos" / name / "1.jpg")
-    result = run("run", "--data", data, "--budget", 2, "--out", tmp_path / "new")
+    engine = "tests.support.small_search:Inline"  # a worker would import TensorFlow anew
+    result = run("run", "--data", data, "--budget", 2, "--out", tmp_path / "new", "--engine", engine)
     assert result.exit_code == 2, result.output
     assert words in result.stderr.splitlines()[-1]
     assert [one.name for one in tmp_path.iterdir()] == ["photos"]

@@ -196,7 +196,7 @@ def crash_after(commits):
 @pytest.mark.parametrize(
     ("commits", "options"),
     [
-        (3, {"budget": 6, **CASCADE}),
+        (3, {"budget": 4, **CASCADE}),
         pytest.param(4, {"budget": 6, **CASCADE}, marks=pytest.mark.slow),
         pytest.param(7, {"budget": 6, **CASCADE}, marks=pytest.mark.slow),
         (3, {"budget": 20, "space": TINY_SPACE, "share": 0.5, "controllers": ("evolution",)}),  # much in quarantine
