@@ -117,7 +117,7 @@ def recipe_of(name: str, epochs: int | None = None) -> Any:
 
     if name in SHIPPED:
         common = replace(RECIPES["cifar10_short"], held_out=2000, batch=256, auxiliary_weight=0, drop_path_rate=0)
-        recipe = replace(common, name=name, batch_norm_momentum=0.99, **SHIPPED[name])
+        recipe = replace(common, name=name, batch_norm_momentum=0.999, **SHIPPED[name])
     else:
         recipe = RECIPES[name]
     settings = os.environ.get("ON_GPU_SETTINGS", "").split()

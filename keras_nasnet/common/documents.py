@@ -1,10 +1,11 @@
 """JSON, TOML and YAML that may come from anywhere: read with limits, and refused in one line."""
 
+import contextlib
 import json
 import os
 import stat
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -67,24 +68,14 @@ def parse_json(text: str | bytes, name: str, each: Callable[[dict[str, Any]], An
             ...
         ValueError: config.json: lists or objects lie too deeply within each other
     """
-    try:
+    with _refusing(name, "JSON", "lists or objects", ValueError):
         return json.loads(text, parse_int=_integer, object_hook=each)
-    except RecursionError:
-        raise ValueError(f"{name}: lists or objects lie too deeply within each other") from None
-    except ValueError as error:
-        raise ValueError(f"{name}: not JSON ({one_line(error, 200)})") from None
 
 
 def parse_toml(text: str, name: str) -> dict[str, Any]:
     """Returns the content of a TOML document; see `parse_json`."""
-    try:
-        data = tomllib.loads(text)
-        _check(data)
-        return data
-    except RecursionError:
-        raise ValueError(f"{name}: lists or tables lie too deeply within each other") from None
-    except ValueError as error:
-        raise ValueError(f"{name}: not TOML ({one_line(error, 200)})") from None
+    with _refusing(name, "TOML", "lists or tables", ValueError):
+        return _checked(tomllib.loads(text))
 
 
 def parse_yaml(text: str, name: str) -> Any:
@@ -94,14 +85,9 @@ def parse_yaml(text: str, name: str) -> Any:
     """
     import yaml
 
-    try:
-        data = yaml.safe_load(text)
-        _check(data)
-        return data
-    except RecursionError:
-        raise ValueError(f"{name}: lists or tables lie too deeply within each other") from None
-    except (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
-        raise ValueError(f"{name}: not YAML ({one_line(error, 200)})") from None
+    errors = (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError, OverflowError)
+    with _refusing(name, "YAML", "lists or tables", *errors):
+        return _checked(yaml.safe_load(text))
 
 
 def read_json(
@@ -127,8 +113,19 @@ def _integer(digits: str) -> int:
     return int(digits)
 
 
-def _check(data: Any) -> None:
-    """Raises ValueError for integers over 64 bits, and for more values or depth than a document may have."""
+@contextlib.contextmanager
+def _refusing(name: str, kind: str, nested: str, *errors: type[Exception]) -> Iterator[None]:
+    """Make what a parser raises a ValueError of one line that names the document."""
+    try:
+        yield
+    except RecursionError:
+        raise ValueError(f"{name}: {nested} lie too deeply within each other") from None
+    except errors as error:
+        raise ValueError(f"{name}: not {kind} ({one_line(error, 200)})") from None
+
+
+def _checked(data: Any) -> Any:
+    """Return data, or raise ValueError for integers over 64 bits, and for more values or depth than allowed."""
     waiting, count = [(data, 0)], 0
     while waiting:
         value, depth = waiting.pop()
@@ -136,10 +133,11 @@ def _check(data: Any) -> None:
         if count > limits.DOCUMENT_VALUES:
             raise ValueError(f"more than {limits.DOCUMENT_VALUES:,} values")
         if depth > limits.DOCUMENT_DEPTH:
-            raise ValueError("lists or tables lie too deeply within each other")
+            raise RecursionError
         if isinstance(value, dict):
             waiting += [(item, depth + 1) for pair in value.items() for item in pair]
         elif isinstance(value, list | tuple | set):
             waiting += [(item, depth + 1) for item in value]
         elif isinstance(value, int) and abs(value) >= 2**63:
             raise ValueError("an integer of more than 64 bits")
+    return data

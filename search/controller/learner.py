@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_nasnet.accelerate.backends import standard_settings
 from keras_nasnet.search.controller.policy import Policy
 
 # Takes the policy, then of each child its tokens, old log-probability, advantage and weight; returns what is to be
@@ -37,6 +38,7 @@ class Learner(Protocol):
         ...
 
 
+@standard_settings()
 def make_learner(make_policy: Callable[[], Policy], learning_rate: float, loss: Loss, strategy: Any = None) -> Learner:
     """Return a learner that minimises a loss with Adam.
 

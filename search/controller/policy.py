@@ -73,14 +73,14 @@ class Policy(keras.Model):
             hidden, (_, memory) = self.cell(last, [hidden, memory])
             log_probs = ops.log_softmax(ops.matmul(hidden, kernel) + bias + mask)
             token = choose(given, log_probs, size)
-            log_prob = log_prob + ops.sum(ops.one_hot(token, self.values) * log_probs, axis=-1)
+            log_prob = log_prob + ops.sum(ops.one_hot(token, self.values, dtype=self.dtype) * log_probs, axis=-1)
             entropy = entropy - ops.sum(ops.exp(log_probs) * log_probs, axis=-1)
             # A product, not a look-up, whose gradient adds up in no fixed order on a GPU.
-            row = ops.one_hot(1 + kind * self.values + token, self.embeddings.shape[0])
+            row = ops.one_hot(1 + kind * self.values + token, self.embeddings.shape[0], dtype=self.dtype)
             return (ops.matmul(row, self.embeddings), hidden, memory, log_prob, entropy), token
 
         batch = ops.shape(given)[1]
-        zeros, none = ops.zeros((batch, self.cell.units)), ops.zeros((batch,))
+        zeros, none = ops.zeros((batch, self.cell.units), self.dtype), ops.zeros((batch,), self.dtype)
         first = zeros + self.embeddings[0]
         inputs = (given, self.softmax_kernel, self.softmax_bias, self._mask, self._sizes, self._kinds)
         (_, _, _, log_prob, entropy), tokens = _scan(decision, (first, zeros, zeros, none, none), inputs, self.length)

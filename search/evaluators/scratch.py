@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from keras_nasnet.accelerate.backends import standard_settings
 from keras_nasnet.common.errors import Diverged
 from keras_nasnet.common.hardware import hardware
 from keras_nasnet.data.arrays import ArraySplit, into_memory
@@ -104,6 +105,7 @@ class Scratch(Evaluator):
         self.seed = seed
         self.keep_weights = keep_weights
 
+    @standard_settings()
     def evaluate(
         self, genotype: Genotype | str, fidelity: Fidelity, seed: int, folder: str | os.PathLike[str]
     ) -> Result:

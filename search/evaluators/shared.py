@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_nasnet.accelerate.backends import standard_settings
 from keras_nasnet.accelerate.weightless import weightless
 from keras_nasnet.common.hardware import hardware
 from keras_nasnet.data.split import Batch, Dataset
@@ -122,6 +123,7 @@ class Shared(Evaluator):
         self._supernets: dict[tuple[int, int], Supernet] = {}
         self._states: dict[Path, SupernetState] = {}
 
+    @standard_settings()
     def evaluate(
         self, genotype: Genotype | str, fidelity: Fidelity, seed: int, folder: str | os.PathLike[str]
     ) -> Result:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from keras_nasnet.accelerate.backends import standard_settings
 from keras_nasnet.accelerate.weightless import weightless
 from keras_nasnet.common.hardware import hardware
 from keras_nasnet.data.split import Dataset
@@ -72,6 +73,7 @@ class ZeroCost(Evaluator):
         gc.collect()
         gc.freeze()
 
+    @standard_settings()
     def evaluate(
         self, genotype: Genotype | str, fidelity: Fidelity, seed: int, folder: str | os.PathLike[str]
     ) -> Result:

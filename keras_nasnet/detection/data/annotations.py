@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from keras_nasnet.common.errors import one_line
+from keras_nasnet.common.escape import shown
 from keras_nasnet.detection.data import coco, lists, pascal_voc, sources, yolo
-from keras_nasnet.detection.data.checks import ImageEntry, checked_images, shown
+from keras_nasnet.detection.data.checks import ImageEntry, checked_images
 from keras_nasnet.detection.data.dataset import NOTES, AnnotatedImage, Box, DetectionDataset, Problem
 from keras_nasnet.detection.data.finder import Folder
 from keras_nasnet.detection.data.sources import Source

@@ -2,7 +2,6 @@
 
 import math
 import os
-import reprlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -11,6 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from keras_nasnet.common.escape import shown
 from keras_nasnet.common.images import read_fitted
 from keras_nasnet.detection.data.dataset import AnnotatedImage, Box, Problem
 from keras_nasnet.detection.data.finder import Found, ImageFinder
@@ -18,14 +18,6 @@ from keras_nasnet.detection.data.orientation import UPRIGHT, as_stored, is_uprig
 
 TOLERANCE = 1e-3  # pixels by which a box may leave its image unsaid: rounding
 MIN_SIDE = 1e-3  # of a box in pixels; thinner ones vanish in float32
-
-_shortened = reprlib.Repr()
-_shortened.maxstring = _shortened.maxother = 100
-
-
-def shown(value: Any) -> str:
-    """Return any value of a file as it may be put into a line: short, quoted if it is a string."""
-    return _shortened.repr(value)
 
 
 @dataclass(frozen=True)

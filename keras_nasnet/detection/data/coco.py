@@ -6,8 +6,9 @@ from typing import Any
 
 from keras_nasnet.common import limits
 from keras_nasnet.common.documents import read_json
+from keras_nasnet.common.escape import shown
 from keras_nasnet.common.image_folders import is_junk
-from keras_nasnet.detection.data.checks import BoxEntry, ImageEntry, are_fractions, shown
+from keras_nasnet.detection.data.checks import BoxEntry, ImageEntry, are_fractions
 from keras_nasnet.detection.data.dataset import Problem
 from keras_nasnet.detection.data.finder import USUAL, Folder, ImageFinder
 from keras_nasnet.detection.data.masks import bbox_of

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from keras_nasnet.common.documents import read_bytes
+from keras_nasnet.common.escape import shown
 from keras_nasnet.common.image_folders import is_junk
-from keras_nasnet.detection.data.checks import ImageEntry, shown
+from keras_nasnet.detection.data.checks import ImageEntry
 from keras_nasnet.detection.data.dataset import AnnotatedImage, DetectionDataset, Problem
 from keras_nasnet.detection.data.names import Tails, part_of, parts_of
 

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from keras_nasnet.common.documents import read_text, read_yaml
+from keras_nasnet.common.escape import shown
 from keras_nasnet.common.image_folders import is_junk
 from keras_nasnet.common.image_formats import sniff
-from keras_nasnet.detection.data.checks import BoxEntry, ImageEntry, finite, shown
+from keras_nasnet.detection.data.checks import BoxEntry, ImageEntry, finite
 from keras_nasnet.detection.data.dataset import Problem
 from keras_nasnet.detection.data.finder import Folder, ImageFinder
 from keras_nasnet.detection.data.lists import read_lines
