@@ -18,7 +18,7 @@ from keras_nasnet import Block, CellSpec, Genotype, NASNet
 from keras_nasnet.cli.main import main
 from keras_nasnet.training.history import History
 
-CELL = CellSpec((Block((0, 1), ("sep_conv_3x3", "identity")),), ((2,),))
+CELL = CellSpec((Block((0, 1), ("avg_pool_3x3", "identity")),), ((2,),))
 
 
 def run(*arguments):
@@ -54,15 +54,32 @@ def photos(tmp_path):
     return folder
 
 
-def test_untidy_folder(photos, source, tmp_path):
-    out = tmp_path / "run"
-    options = ("--model", source, "--out", out, "--epochs", 2, "--set", "image_size=32", "--set", "patience=0")
-    result = run(photos, *options)
+def test_untidy_folder_ctrl_c_and_resume(photos, source, tmp_path, monkeypatch):
+    out = tmp_path / "runs" / "finetune-photos"  # the default
+    settings = ["--epochs=3", "--set=image_size=32", "--set=patience=0", "--seed=1", f"--model={source}"]
+    monkeypatch.chdir(tmp_path)
+    append = History.append
+
+    def interrupted(self, row):
+        append(self, row)
+        if row["epoch"] == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(History, "append", interrupted)
+        result = run("photos", *settings)
+    assert result.exit_code == 130, result.stderr
+    assert "--resume goes on" in result.stderr
+    assert len(rows(out)) == 2
+
+    result = run("photos", *settings, "--resume", "--out", out)
     assert result.exit_code == 0, result.stderr
+    assert "goes on after step" in result.stderr
+    assert [row["epoch"] for row in rows(out)] == ["1", "2", "3"]
     warnings = [line for line in result.stderr.splitlines() if line.startswith("warning: ")]
     assert len(warnings) == 2
-    assert warnings[0] == f"warning: {photos}: left out blue/notes.txt: no image"
-    assert warnings[1].startswith(f"warning: {photos / 'red' / '7.png'}: cannot be read")
+    assert warnings[0] == "warning: photos: left out blue/notes.txt: no image"
+    assert warnings[1].startswith(f"warning: {Path('photos', 'red', '7.png')}: cannot be read")
     assert "precision" in result.stderr and "recall" in result.stderr
     accuracy, *places = result.stdout.splitlines()
     assert re.fullmatch(r"validation accuracy [01]\.\d{4} \(4 images\)", accuracy)
@@ -78,9 +95,17 @@ def test_untidy_folder(photos, source, tmp_path):
     for line in lines:
         assert sorted(entry["label"] for entry in json.loads(line)["predictions"]) == ["blue", "red"]
 
-    again = run(photos, *options)
+    again = run("photos", *settings)
     assert again.exit_code == 2
-    assert again.stderr.splitlines()[-1].startswith(f"Error: {out} holds a run already: add --resume")
+    place = Path("runs", "finetune-photos")
+    assert again.stderr.splitlines()[-1].startswith(f"Error: {place} holds a run already: add --resume")
+
+
+def rows(out):
+    if not (out / "history.csv").exists():
+        return []
+    with open(out / "history.csv") as file:
+        return list(csv.DictReader(file))
 
 
 REFUSALS = """
@@ -120,35 +145,3 @@ def test_refusals_need_no_keras_and_leave_nothing(photos, source, tmp_path):
         assert len(errors.splitlines()) == 1
         assert words in errors
     assert sorted(tmp_path.iterdir()) == before
-
-
-def test_goes_on_after_ctrl_c(photos, source, tmp_path, monkeypatch):
-    out = tmp_path / "runs" / "finetune-photos"  # the default
-    settings = ["--epochs=3", "--set=image_size=32", "--set=patience=0", "--seed=1", f"--model={source}"]
-    monkeypatch.chdir(tmp_path)
-    append = History.append
-
-    def interrupted(self, row):
-        append(self, row)
-        if row["epoch"] == 2:
-            signal.raise_signal(signal.SIGINT)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(History, "append", interrupted)
-        result = run("photos", *settings)
-    assert result.exit_code == 130, result.stderr
-    assert "--resume goes on" in result.stderr
-    assert len(rows(out)) == 2
-
-    result = run("photos", *settings, "--resume")
-    assert result.exit_code == 0, result.stderr
-    assert "goes on after step" in result.stderr
-    assert [row["epoch"] for row in rows(out)] == ["1", "2", "3"]
-    assert result.stdout.splitlines()[-1] == f"model {Path('runs', 'finetune-photos', 'model.keras')}"
-
-
-def rows(out):
-    if not (out / "history.csv").exists():
-        return []
-    with open(out / "history.csv") as file:
-        return list(csv.DictReader(file))

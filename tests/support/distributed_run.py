@@ -27,7 +27,7 @@ CLASSES = 10
 # At a higher learning rate the order in which one device sums a batch changes the weights by more than 1e-4.
 RECIPE = Recipe(
     "tiny",
-    network=toy.NETWORK,
+    network=toy.TRAINED,
     batch=32,
     epochs=2,
     learning_rate=0.0005,

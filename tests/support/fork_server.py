@@ -112,18 +112,18 @@ if __name__ == "__main__":
     import keras_nasnet.training.steps.tensorflow  # noqa: F401
 
     gc.disable()  # it would look through all that was imported, in each process
-    forked = serve()
-    if forked is not None:
-        code = 1
-        try:
+    code = 0
+    try:
+        forked = serve()
+        if forked is not None:
             run(*forked)
-            code = 0
-        except SystemExit as error:
-            code = error.code if isinstance(error.code, int) else bool(error.code)
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            # All but taking all that was imported to pieces, which takes seconds.
-            atexit._run_exitfuncs()
-            sys.stdout.flush()
-            os._exit(code)
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else bool(error.code)
+    except BaseException:
+        code = 1
+        traceback.print_exc()
+    finally:
+        # All but taking all that was imported to pieces, which takes seconds.
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        os._exit(code)

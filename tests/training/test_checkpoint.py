@@ -82,7 +82,7 @@ def test_other_files_are_no_checkpoints(tmp_path, data):
 def test_a_thousand_damaged_checkpoints_are_refused(tmp_path):
     checkpoint, rng = Checkpoint(tmp_path / FILE), random.Random(0)
     checkpoint.save(variables(), {"step": 3, "sums": [1.0, 2.0]})
-    data = checkpoint.path.read_bytes()
+    data, others = checkpoint.path.read_bytes(), variables()
     for number in range(1000):
         damaged = bytearray(data)
         place = rng.randrange(len(data))
@@ -96,7 +96,7 @@ def test_a_thousand_damaged_checkpoints_are_refused(tmp_path):
         with pytest.raises(ValueError, match="put back a copy of it, or begin anew in another folder"):
             checkpoint.progress()
         with pytest.raises(ValueError):
-            checkpoint.load(variables())
+            checkpoint.load(others)
 
 
 def test_checkpoints_of_the_first_version_have_no_checksum(tmp_path):

@@ -15,8 +15,7 @@ from keras_nasnet.training import checkpoint as checkpoints
 from keras_nasnet.training.checkpoint import FILE, Checkpoint
 from keras_nasnet.training.recipe import RECIPES
 from tests.support import ROOT
-from tests.support.fork_server import ForkServer
-from tests.support.toy import NETWORK, write_npz
+from tests.support.toy import TRAINED, write_npz
 
 EPOCHS, BATCH, IMAGES = 2, 8, 96
 STEPS = (IMAGES - 16) // BATCH
@@ -24,7 +23,7 @@ STEPS = (IMAGES - 16) // BATCH
 RECIPE = dataclasses.replace(
     RECIPES["cifar10_cutout"],
     name="toy",
-    network=NETWORK,
+    network=TRAINED,
     epochs=EPOCHS,
     batch=BATCH,
     ema=0.9,
@@ -50,12 +49,6 @@ def arguments(data, out, *more):
 def run(data, out, *more):
     """Runs the command in this process."""
     return CliRunner().invoke(main, arguments(data, out, *more))
-
-
-@pytest.fixture
-def server():
-    with ForkServer() as server:
-        yield server
 
 
 def wait_for_step(process, out, step, log):
