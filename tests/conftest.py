@@ -26,6 +26,12 @@ settings.load_profile("keras_nasnet")
 gc.set_threshold(100_000, 50, 100)
 
 
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: nobody looks through it again at the end of each module."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True, scope="module")
 def networks_of_a_module_go_with_it() -> Iterator[None]:
     yield

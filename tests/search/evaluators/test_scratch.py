@@ -1,6 +1,5 @@
 """Children trained from scratch, on scikit-learn's digits."""
 
-import gc
 import math
 import subprocess
 import sys
@@ -31,14 +30,6 @@ pytest.importorskip("sklearn")
 QUICK = Fidelity(epochs=1, images=128, filters=4, num_blocks=1)
 _CELL = CellSpec((Block((0, 1), ("conv_1x1", "identity")),), ((2,),))
 SMALL = Genotype(_CELL, _CELL)  # less to trace than `GENOTYPE`
-
-
-@pytest.fixture(autouse=True, scope="module")
-def garbage_is_of_this_module_alone():
-    """Each evaluation collects it, which takes half a second where all that was imported is looked through."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(scope="module")
