@@ -14,7 +14,7 @@ from keras_nasnet.accelerate.random_values import without_random_values
 from keras_nasnet.cli.main import main
 from keras_nasnet.models.named import VARIANTS
 from keras_nasnet.zoo.formats import keras_h5, weights_file
-from tests.support import environment
+from tests.support import COMMAND, NUMPY, environment
 from tests.support.catalog_entry import write_entry
 from tests.support.toy import NETWORK
 
@@ -150,8 +150,8 @@ def test_a_full_disk_is_said_in_a_line_and_nothing_is_left(files, tmp_path, moun
     mount(tmp_path / "small", "size=100k")
     path, out = tmp_path / "net.keras", tmp_path / "small" / name
     files[1].save(path)
-    command = [sys.executable, "-m", "keras_nasnet.cli.main", "zoo", "convert", path, out]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
+    command = [sys.executable, "-c", COMMAND, "zoo", "convert", path, out]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(**NUMPY), check=False)
     assert (done.returncode, done.stdout) == (1, ""), done
     assert done.stderr.splitlines() == [
         f"Error: {tmp_path / 'small' / name} cannot be written (No space left on device)"
