@@ -70,9 +70,11 @@ BROKEN = ["003.bmp", "020.jpg", "041.png", "072.jpg", "099.bmp"]
 # === Output ===
 
 
-def test_folder_with_broken_files(folder):
+def test_folder_with_broken_files(folder, small, tmp_path):
     """As a program: nothing but its own words on stdout and stderr."""
+    small().save(tmp_path / "model.keras")
     command = [sys.executable, "-m", "keras_nasnet.cli.main", "classify", str(folder), "--json"]
+    command += ["--model", str(tmp_path / "model.keras")]
     environment = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
     environment["PYTHONPATH"] = str(ROOT)
     result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
