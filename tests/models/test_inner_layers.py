@@ -281,8 +281,18 @@ def test_operations_of_one_s_own_are_quantized_within_cells(tmp_path):
             np.testing.assert_allclose(again.predict(IMAGES, verbose=0), model.predict(IMAGES, verbose=0), rtol=1e-5)
 
 
-@pytest.mark.parametrize("way", [saved, of_config, pytest.param(clone, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("make", [network, backbone])
+@pytest.mark.parametrize(
+    ("make", "way"),
+    [
+        (network, saved),
+        (network, of_config),
+        (backbone, saved),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in ((network, clone), (backbone, of_config), (backbone, clone))
+        ),
+    ],
+)
 def test_dtype_policies(make, way, tmp_path):
     policies = keras.dtype_policies
     maps = {"cell_1/.*": policies.DTypePolicy("mixed_bfloat16"), "stem_batch_norm": policies.DTypePolicy("float32")}
@@ -321,6 +331,11 @@ def test_lora(way, tmp_path):
     np.testing.assert_allclose(merged.predict(IMAGES, verbose=0), expected, atol=1e-5)
 
 
+@pytest.fixture(scope="module")
+def config():
+    return network().get_config()
+
+
 def test_others_of_a_kind_start_anew():
     model = network(trainable=False)
     assert for_inference(model).trainable and len(for_inference(model).trainable_weights) > 10
@@ -347,9 +362,9 @@ def test_others_of_a_kind_start_anew():
         ),
     ],
 )
-def test_settings_from_outside_are_checked(settings, message):
+def test_settings_from_outside_are_checked(config, settings, message):
     with pytest.raises(ValueError, match=message):
-        NASNet.from_config(network().get_config() | {"inner_layers": settings})
+        NASNet.from_config(config | {"inner_layers": settings})
 
 
 def test_names_of_layers_are_those_of_the_network():
