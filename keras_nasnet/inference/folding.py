@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 import keras
 import numpy as np
 
+from keras_nasnet.accelerate import separate_relu
 from keras_nasnet.accelerate.cpu_convolution import Conv2D
 from keras_nasnet.common.images import Preprocessing
 from keras_nasnet.layers.batch_norm import BatchNormalization
@@ -181,7 +182,7 @@ class _Folder:
     # --- what layers fold themselves with
 
     def relu(self, tensor: Any) -> Any:
-        return self.once("relu", tensor, lambda: self.layer("relu", keras.layers.ReLU, tensor))
+        return self.once("relu", tensor, lambda: self.layer("relu", separate_relu.SeparateReLU, tensor))
 
     def convolution(self, layer: Any, tensor: Any, **changes: Any) -> Any:
         separable = isinstance(layer, keras.layers.SeparableConv2D)

@@ -26,6 +26,7 @@ CLASSES = {
     "Pool": "layers.operations",
     "Projection": "layers.convolution",
     "ReLU": "layers.relu",
+    "SeparateReLU": "accelerate.separate_relu",
     "Zero": "layers.operations",
 }
 

@@ -3,7 +3,8 @@
 All sides have the same weights, which are random, and get the same preprocessed images. keras: `predict` of
 keras.applications (of the embedded net: of our own Keras model), in float32. openvino: as anyone runs it, on Keras' own
 export of that model, compiled for the batch, in float32 and in bfloat16, which it takes by itself where the processor
-knows it. ours: `NASNet.predictor()`, by the fastest engine, in float32 (the default) and in bfloat16.
+knows it. ours: `NASNet.predictor()`, by the fastest engine, in float32 (the default) and in bfloat16. engine
+tensorflow: the same where there is no OpenVINO, in float32.
 """
 
 import functools
@@ -25,7 +26,8 @@ import numpy as np
 from scripts.benchmarks.common import CPU, SEED, conditions, in_new_process, median_ratio
 
 ALLOWED = {"float32": 1e-3, "bfloat16": 0.1}  # of the largest probability, between a side and keras
-SIDES = ("keras", *(f"{side} {precision}" for precision in ALLOWED for side in ("openvino", "ours")))
+WITHOUT = "tensorflow float32"  # the engine that is taken where no other is installed
+SIDES = ("keras", WITHOUT, *(f"{side} {precision}" for precision in ALLOWED for side in ("openvino", "ours")))
 _ENTRIES = {"mobile": "nasnet_a_mobile_keras", "large": "nasnet_a_large_keras", "embedded": "nasnet_a_cifar10"}
 
 
@@ -46,7 +48,8 @@ CASES = (
     Case("Large, 331 px, batch 1", "large", 1, 2.5, 2),
     Case("embedded net, 32 px, batch 256", "embedded", 256, 4, 2),
 )
-OPENVINO_BAR, FIRST_BAR, MEMORY_BAR = 0.95, 12, 0.75
+OPENVINO_BAR, WITHOUT_BAR, FIRST_BAR, MEMORY_BAR = 0.95, 1, 12, 0.75
+KINDS = ("wall", "cpu")
 
 
 def stock_model(network: str) -> Any:
@@ -80,21 +83,21 @@ def make_inputs(network: str, batch: int) -> np.ndarray:
 
 
 def openvino_call(model: Any, inputs: np.ndarray, precision: str) -> Callable[[], np.ndarray]:
-    import openvino
+    from keras_nasnet.accelerate.openvino import openvino
 
     hint = {"float32": "f32", "bfloat16": "bf16"}[precision]
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.xml")
         model.export(str(path), format="openvino", verbose=False)
-        graph = openvino.Core().read_model(path)
+        graph = openvino().Core().read_model(path)
         graph.reshape(list(inputs.shape))
-        compiled = openvino.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": hint})
+        compiled = openvino().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": hint})
     return lambda: compiled([inputs])[0]
 
 
-def measure_case(number: int, rounds: int) -> dict[str, list[float]]:
-    """Seconds of a call of a case of `CASES` in each round: [side]; the sides take turns."""
+def measure_case(number: int, rounds: int) -> dict[str, dict[str, list[float]]]:
+    """Seconds of a call of a case of `CASES` in each round: [side]["wall" or "cpu"]; the sides take turns."""
     case = CASES[number]
     inputs = make_inputs(case.network, case.batch)
     stock = stock_model(case.network)
@@ -103,6 +106,7 @@ def measure_case(number: int, rounds: int) -> dict[str, list[float]]:
     calls: dict[str, Callable[[], np.ndarray]] = {
         "keras": lambda: stock.predict(inputs, verbose=0, batch_size=case.batch)
     }
+    calls[WITHOUT] = functools.partial(model.predictor("tensorflow").predict, inputs)
     for precision, predictor in predictors.items():
         calls[f"openvino {precision}"] = openvino_call(stock, inputs, precision)
         calls[f"ours {precision}"] = functools.partial(predictor.predict, inputs)
@@ -112,15 +116,16 @@ def measure_case(number: int, rounds: int) -> dict[str, list[float]]:
         allowed = ALLOWED[side.split()[1]]
         if not error < allowed:
             raise RuntimeError(f"{side} does not compute what Keras does: probabilities differ by {error:.1e}")
-    times: dict[str, list[float]] = {side: [] for side in SIDES}
+    times: dict[str, dict[str, list[float]]] = {side: {"wall": [], "cpu": []} for side in SIDES}
     for number in range(rounds):
         for side in SIDES if number % 2 else reversed(SIDES):
             gc.collect()
             calls[side]()  # the caches are the other side's
-            begun = time.perf_counter()
+            begun, used = time.perf_counter(), time.process_time()
             for _ in range(case.calls):
                 calls[side]()
-            times[side].append((time.perf_counter() - begun) / case.calls)
+            times[side]["wall"].append((time.perf_counter() - begun) / case.calls)
+            times[side]["cpu"].append((time.process_time() - used) / case.calls)
     return times
 
 
@@ -184,17 +189,29 @@ def report(rounds: int, first_rounds: int) -> None:
     """Prints the tables."""
     from keras_nasnet.inference.engines.registry import candidates
 
-    click.echo("| work | keras | openvino | ours | keras / ours | bar | openvino / ours | bar |")
-    click.echo("|---|---|---|---|---|---|---|---|")
+    click.echo(
+        "| work | keras | openvino | ours | engine tensorflow | keras / ours | bar | openvino / ours | bar "
+        "| keras / engine tensorflow | bar |"
+    )
+    click.echo("|---" * 11 + "|")
     with tempfile.TemporaryDirectory() as home:
         os.environ["KERAS_HOME"] = home
         for number, case in enumerate(CASES):
             times = in_new_process(measure_case, number, rounds)
             for precision in ALLOWED:
-                sides = ("keras", f"openvino {precision}", f"ours {precision}")
-                cells = [f"{1e3 * statistics.median(times[side]):.1f} ms" for side in sides]
-                for side, bar in zip(sides, (case.bar, OPENVINO_BAR), strict=False):
-                    cells += [f"{median_ratio(times[side], times[sides[-1]]):.2f}x", f"{bar}x"]
+                sides = ["keras", f"openvino {precision}", f"ours {precision}"]
+                ratios = [(sides[0], sides[2], case.bar), (sides[1], sides[2], OPENVINO_BAR)]
+                if WITHOUT.endswith(precision):
+                    sides.append(WITHOUT)
+                    ratios.append((sides[0], WITHOUT, WITHOUT_BAR))
+                cells = [
+                    " and ".join(f"{1e3 * statistics.median(times[side][kind]):.1f}" for kind in KINDS)
+                    for side in sides
+                ]
+                cells += [""] * (4 - len(cells))
+                for slow, fast, bar in ratios:
+                    both = [f"{median_ratio(times[slow][kind], times[fast][kind]):.2f}x" for kind in KINDS]
+                    cells += [" and ".join(both), f"{bar}x"]
                 click.echo(f"| {case.title}, {precision} | {' | '.join(cells)} |")
         photograph, models = Path(home, "photograph.jpg"), {}
         _noise().save(photograph)
@@ -213,8 +230,9 @@ def report(rounds: int, first_rounds: int) -> None:
     click.echo(f"| peak memory, Large, batch 1 | {' | '.join(cells)} | {ratio:.2f}x | at most {MEMORY_BAR}x |")
     engine = candidates()[0]
     click.echo(
-        f"\nMedians of {rounds} rounds and of {first_rounds} new processes; a ratio is the median over the rounds, in "
-        f"each of which the sides took turns. ours: {engine.title} {engine.version}. {conditions()}"
+        f"\nMilliseconds and ratios of wall time and of CPU time. Medians of {rounds} rounds and of {first_rounds} new "
+        f"processes; a ratio is the median over the rounds, in each of which the sides took turns. ours: "
+        f"{engine.title} {engine.version}. {conditions()}"
     )
 
 
@@ -229,6 +247,6 @@ def _noise() -> Any:
 @click.option("--rounds", default=10, show_default=True, help="calls of each side, in turns")
 @click.option("--first-rounds", default=3, show_default=True, help="new processes for each side's first label")
 def command(rounds: int, first_rounds: int) -> None:
-    """Compares predictions with keras.applications, and with OpenVINO on Keras' export. Needs the extra [openvino]."""
+    """Compares predictions with keras.applications, and with OpenVINO on Keras' export."""
     os.environ.update(CPU)
     report(rounds, first_rounds)

@@ -1,5 +1,9 @@
 """Folded networks are equal, smaller, serialisable, and refuse to train."""
 
+import os
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -122,3 +126,28 @@ def test_layers_before_the_network_are_refused():
         fold(model)
     with pytest.raises(ValueError, match="has layers before the network"):
         model.predict_images(np.zeros((1, 64, 64, 3), np.uint8))
+
+
+GRAPH = """
+import sys
+import numpy as np
+import tensorflow as tf
+import keras
+from keras_nasnet import NASNet
+from keras_nasnet.inference import fold
+folded = fold(NASNet("nasnet_a", num_blocks=1, penultimate_filters=48, stem="cifar", input_shape=(32, 32, 3)))
+if sys.argv[1] == "plain":
+    from keras_nasnet.accelerate.separate_relu import SeparateReLU
+    SeparateReLU.call = keras.layers.ReLU.call
+folded.predict(np.zeros((1, 32, 32, 3), "float32"), verbose=0)
+"""
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow's graphs")
+@pytest.mark.parametrize("relu", ["separate", pytest.param("plain", marks=pytest.mark.slow)])
+def test_tensorflow_optimizes_the_graph_without_an_error(relu):
+    """The other half shows that it would be an error without, and that it would be seen."""
+    variables = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "1"}
+    done = subprocess.run([sys.executable, "-c", GRAPH, relu], env=variables, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert ("remapper failed" in done.stderr) == (relu == "plain")

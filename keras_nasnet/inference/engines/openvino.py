@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_nasnet.accelerate.openvino import openvino
 from keras_nasnet.inference.engines.compiled import CompiledEngine
 from keras_nasnet.inference.engines.engine import PRECISIONS
 from keras_nasnet.inference.formats.format import Signature
@@ -123,17 +124,13 @@ class BlobRunner:
         return np.concatenate(results)
 
     def _prepare_many(self) -> None:
-        import openvino
-
         compiled = self._load(MANY)
         self._at_once = compiled.input(0).partial_shape[0].get_length()
-        self._many = openvino.AsyncInferQueue(compiled)
+        self._many = openvino().AsyncInferQueue(compiled)
         self._many.set_callback(_keep)
 
     def _load(self, blob: str) -> Any:
-        import openvino
-
-        content = openvino.Tensor(self._blobs.get(blob, self._blobs[ONE]), shared_memory=True)
+        content = openvino().Tensor(self._blobs.get(blob, self._blobs[ONE]), shared_memory=True)
         return core().import_model(content, "CPU", _options(blob, self._precision))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_nasnet.accelerate.openvino import openvino
 from keras_nasnet.common.documents import parse_json
 from keras_nasnet.common.files import StrPath
 from keras_nasnet.inference.formats.format import INPUT, OUTPUT, Format, Signature, in_batches
@@ -23,9 +24,7 @@ def core() -> Any:
     Core. Were that to happen in another thread (the garbage collector runs in any), the next signal, such as that of
     Ctrl-C, would end the process by a segmentation fault (seen with OpenVINO 2026.4.1).
     """
-    import openvino
-
-    return openvino.Core()
+    return openvino().Core()
 
 
 class OpenVINOFormat(Format):
@@ -36,19 +35,18 @@ class OpenVINOFormat(Format):
     int8, quantises = ("weights", "full"), ("nncf",)
 
     def write(self, model: Any, path: Path, signature: Signature) -> None:
-        import openvino
-
         from keras_nasnet.inference.formats.keras_export import keras_export
 
+        runtime = core()  # before Keras imports it, with telemetry
         whole = path.with_name("float.xml")
         keras_export(model, whole, "openvino", signature)
-        graph = core().read_model(whole)
+        graph = runtime.read_model(whole)
         if signature.int8:
             graph = _quantise(graph, signature)
         graph.inputs[0].set_names({INPUT})
         graph.outputs[0].set_names({OUTPUT})
         graph.set_rt_info(json.dumps(signature.metadata), KEY)
-        openvino.save_model(graph, path, compress_to_fp16=False)
+        openvino().save_model(graph, path, compress_to_fp16=False)
         for file in self.files(whole):
             file.unlink()
 
