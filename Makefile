@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-# A worker that dies ends the run; two workers take the next test as soon as they are free.
-PYTEST := $(BIN)/python -X faulthandler -m pytest -n 2 --dist worksteal --max-worker-restart 0
+# A worker that dies ends the run. A file's tests stay together: what they share is made once.
+PYTEST := $(BIN)/python -X faulthandler -m pytest -n 2 --dist loadfile --max-worker-restart 0
 QUICK := -m 'not slow and not security and not jax and not torch'
 # What must hold on every backend.
 CORE_TESTS := tests/layers tests/models/test_model.py tests/models/test_backbone.py tests/accelerate tests/common/test_hardware.py \

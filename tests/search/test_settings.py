@@ -28,8 +28,8 @@ def odd_settings() -> Iterator[None]:
 @pytest.mark.parametrize(
     "name, fidelity, options",
     [
-        ("scratch", TINY, {}),
-        ("shared", replace(TINY, epochs=0), {"steps": 1, "eval_batches": 1}),
+        pytest.param("scratch", TINY, {}, marks=pytest.mark.slow),
+        pytest.param("shared", replace(TINY, epochs=0), {"steps": 1, "eval_batches": 1}, marks=pytest.mark.slow),
         ("zero_cost", replace(TINY, epochs=0), {}),
     ],
     ids=["scratch", "shared", "zero_cost"],
