@@ -105,7 +105,7 @@ def compute(way: str) -> None:
     def call(self: Any, inputs: Any, training: bool | None = None) -> Any:
         return function(inputs, self.depthwise_kernel, self.pointwise_kernel, self.strides[0])
 
-    cpu_convolution.SeparableConv2D.call = call
+    cpu_convolution.SeparableConv2D.call = call  # type: ignore[method-assign]
 
 
 # --- one network
@@ -366,8 +366,8 @@ def run(out: Path, seconds: float, rest: float, batch: int, device: str, strips:
         train_part(name, plan[name], data, out, deadline - LEAST, say)
         checkpoint = WORK / name / "checkpoint.safetensors"
         if checkpoint.exists():
-            with checkpoint.open("rb") as file:
-                for number, part in enumerate(iter(lambda: file.read(PIECE), b"")):
+            with checkpoint.open("rb") as whole:
+                for number, part in enumerate(iter(lambda: whole.read(PIECE), b"")):
                     (out / f"{name}_checkpoint_{number}").write_bytes(part)
     say("done")
 
