@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from tests.security.mutations import HOSTILE, damaged, harmed, json_text
+from tests.security.mutations import HOSTILE, harmed, json_text
+from tests.support.damage import damaged
 
 
 @dataclass(frozen=True)

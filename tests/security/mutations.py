@@ -1,4 +1,4 @@
-"""Damage of bytes, and harm in data: what is changed follows from a generator of random numbers alone."""
+"""Harm in data: what is changed follows from a generator of random numbers alone."""
 
 import copy
 import json
@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+
+from tests.support.damage import damaged
 
 # What stands in for a value that was meant. Paths lead to where nothing may be written, names to a module that tells.
 HOSTILE: tuple[Any, ...] = (
@@ -16,32 +18,6 @@ HOSTILE: tuple[Any, ...] = (
     {"class_name": "Lambda", "config": {}}, {"module": "tests.security.canary", "class_name": "planted", "config": {}},
 )  # fmt: skip
 _DEEP = 3000
-
-
-def damaged(content: bytes, random: np.random.Generator) -> bytes:
-    """Bits flipped, bytes replaced, cut out, put in or doubled, or the end cut off; half of it near the beginning."""
-    data = bytearray(content)
-    for _ in range(random.integers(1, 6)):
-        end = min(len(data), 300) if random.random() < 0.5 else len(data)
-        place, length = int(random.integers(max(end, 1))), int(random.integers(1, 20))
-        kind = random.integers(7)
-        if kind == 0 and data:
-            data[place] ^= 1 << int(random.integers(8))
-        elif kind == 1:
-            data[place : place + length] = random.bytes(length)
-        elif kind == 2:
-            del data[place : place + length]
-        elif kind == 3:
-            data[place:place] = random.bytes(length)
-        elif kind == 4:
-            data[place:place] = data[place : place + length]
-        elif kind == 5:  # a length or an offset that is absurd
-            data[place : place + 4] = random.choice(
-                [b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\0\0\0", b"\0\0\0\x80"]
-            )
-        elif random.random() < 0.3:
-            del data[place:]
-    return bytes(data)
 
 
 def harmed(data: Any, random: np.random.Generator) -> Any:

@@ -15,6 +15,7 @@ from PIL import Image, features
 
 import keras_nasnet.cli.main  # noqa: F401  Pillow's warnings are silenced as in the commands
 from keras_nasnet.common.images import Preprocessing, read_image
+from tests.support.damage import damaged
 
 SUFFIXES = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "BMP": "bmp", "GIF": "gif", "TIFF": "tif", "AVIF": "avif"}
 TIFF = ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg", "lzma", "zstd")
@@ -65,32 +66,6 @@ def originals() -> list[tuple[str, bytes]]:
         picture.save(buffer, kind, **options)
         contents.append((SUFFIXES[kind], buffer.getvalue()))
     return contents
-
-
-def damaged(content: bytes, generator: np.random.Generator) -> bytes:
-    """Bits flipped, bytes replaced, cut out, put in or doubled, or the end cut off; half of it near the beginning."""
-    data = bytearray(content)
-    for _ in range(generator.integers(1, 6)):
-        end = min(len(data), 200) if generator.random() < 0.5 else len(data)
-        place = int(generator.integers(max(end, 1)))
-        length = int(generator.integers(1, 20))
-        kind = generator.integers(7)
-        if kind == 0 and data:
-            data[place] ^= 1 << int(generator.integers(8))
-        elif kind == 1:
-            data[place : place + length] = generator.bytes(length)
-        elif kind == 2:
-            del data[place : place + length]
-        elif kind == 3:
-            data[place:place] = generator.bytes(length)
-        elif kind == 4:
-            data[place:place] = data[place : place + length]
-        elif kind == 5:  # what is a size, a count or a place becomes huge or nothing
-            width = int(generator.choice([2, 4]))
-            data[place : place + width] = [b"\xff", b"\x7f", b"\0"][generator.integers(3)] * width
-        elif generator.random() < 0.3:
-            del data[place:]
-    return bytes(data)
 
 
 def odd_exif(orientation: int, generator: np.random.Generator) -> bytes:
