@@ -9,7 +9,8 @@ from collections.abc import Iterator
 def standard_settings() -> Iterator[None]:
     """Compute in float32 and channels last, whatever a user's keras.json says for the user's own code.
 
-    A dtype policy that was set in this process stays: only the one that follows from keras.json is replaced.
+    A dtype policy that was set in this process stays: only the one that follows from keras.json is replaced. And no
+    other backend than the one that computes is imported.
     """
     import keras
 
@@ -20,7 +21,8 @@ def standard_settings() -> Iterator[None]:
     if policy.name == floats:
         config.set_dtype_policy("float32")
     try:
-        yield
+        with no_search_for_tensorflow():
+            yield
     finally:
         config.set_floatx(floats)
         config.set_image_data_format(data_format)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_nasnet.accelerate.backends import no_search_for_tensorflow
 from keras_nasnet.common import run_folder, terminal
 from keras_nasnet.data.datasets import open_dataset
 from keras_nasnet.data.split import Dataset
@@ -125,9 +124,7 @@ def _train(
 
     from keras_nasnet.training.loop import Run
 
-    run = Run(recipe, dataset, folder, devices, checkpoint_seconds, say)
-    with no_search_for_tensorflow():
-        return run.run()
+    return Run(recipe, dataset, folder, devices, checkpoint_seconds, say).run()
 
 
 def check_unused(folder: Path, resume: bool) -> None:

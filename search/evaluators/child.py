@@ -5,7 +5,6 @@ from typing import Any
 
 import keras
 
-from keras_nasnet.accelerate.backends import no_search_for_tensorflow
 from keras_nasnet.common.images import Preprocessing
 from keras_nasnet.genotype import Genotype
 from keras_nasnet.genotype import get as get_genotype
@@ -45,17 +44,16 @@ def make_child(
     genotype = get_genotype(genotype)
     assert genotype.penultimate_ratio is not None  # a genotype that is given none works its own out
     height, width, _ = image_shape
-    with no_search_for_tensorflow():
-        keras.utils.set_random_seed(seed)
-        return NASNet(
-            genotype,
-            fidelity.num_blocks,
-            fidelity.filters * genotype.penultimate_ratio,
-            stem="cifar",
-            classes=classes,
-            classifier_activation=None,
-            input_shape=(height, width, 3),
-            preprocessing=Preprocessing(height, width),
-            dtype=dtype,
-            name="child",
-        )
+    keras.utils.set_random_seed(seed)
+    return NASNet(
+        genotype,
+        fidelity.num_blocks,
+        fidelity.filters * genotype.penultimate_ratio,
+        stem="cifar",
+        classes=classes,
+        classifier_activation=None,
+        input_shape=(height, width, 3),
+        preprocessing=Preprocessing(height, width),
+        dtype=dtype,
+        name="child",
+    )
