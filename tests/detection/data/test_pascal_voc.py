@@ -78,7 +78,7 @@ def test_damaged_voc_files_are_read_or_named(tmp_path):
     path = tmp_path / "Annotations" / "b.xml"
     whole, random = path.read_bytes(), np.random.default_rng(0)
     kinds = set()
-    for round_ in range(300):
+    for round_ in range(600):
         content = bytearray(whole)
         content[random.integers(len(whole))] = random.choice(list(b"0159.-<>/ en&"))  # what XML may hold
         path.write_bytes(bytes(content) if round_ % 3 else damaged(whole, random))
