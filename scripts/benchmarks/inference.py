@@ -98,8 +98,11 @@ def openvino_call(model: Any, inputs: np.ndarray, precision: str) -> Callable[[]
 
 def measure_case(number: int, rounds: int) -> dict[str, dict[str, list[float]]]:
     """Seconds of a call of a case of `CASES` in each round: [side]["wall" or "cpu"]; the sides take turns."""
+    import keras
+
     case = CASES[number]
     inputs = make_inputs(case.network, case.batch)
+    keras.utils.set_random_seed(SEED)
     stock = stock_model(case.network)
     model = our_model(case.network, stock)
     predictors = {precision: model.predictor(precision=precision) for precision in ALLOWED}
@@ -212,6 +215,7 @@ def report(rounds: int, first_rounds: int) -> None:
                 for slow, fast, bar in ratios:
                     both = [f"{median_ratio(times[slow][kind], times[fast][kind]):.2f}x" for kind in KINDS]
                     cells += [" and ".join(both), f"{bar}x"]
+                cells += [""] * (10 - len(cells))
                 click.echo(f"| {case.title}, {precision} | {' | '.join(cells)} |")
         photograph, models = Path(home, "photograph.jpg"), {}
         _noise().save(photograph)
